@@ -1,0 +1,131 @@
+"""KernelSpec: everything that decides the machine code of a kernel, in one small hashable value with a stable key.
+
+A kernel makes one int32 value per output channel and pixel (the `source`: a convolution's accumulator, or a stored code
+minus its zero point) and sends it through one `Epilogue`. Numbers (multipliers, zero points, bounds, tables) and bit
+widths are not in here: they are data in the parameter block, so layers of one shape, and the bit choices of one layer,
+share a kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Form(str, Enum):
+    """How a code lies in memory: type, and what is subtracted from the code before it is stored."""
+
+    U8 = "u8"  # bits <= 8, as it is
+    S8 = "s8"  # bits <= 8, q - 128: signed dot products (ARM)
+    U16 = "u16"  # bits <= 16, as it is: streams, operands of adds
+    S16 = "s16"  # operands of 16-bit multipliers: q for up to 15 bits, q - 32768 for 16
+
+    @property
+    def bytes(self) -> int:
+        return 1 if self in (Form.U8, Form.S8) else 2
+
+    def offset(self, bits: int) -> int:
+        """What the stored value is less than the code. The packer folds it into zero points and bounds."""
+        return 128 if self is Form.S8 else 32768 if self is Form.S16 and bits == 16 else 0
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A tensor that is read. pitch: bytes from pixel to pixel."""
+
+    form: Form
+    pitch: int
+
+
+class Reads(str, Enum):
+    """What a store requantizes."""
+
+    VALUE = "value"  # what the source and the adds made; the first store
+    CODE = "code"  # the code of the first store, with a multiplier per channel of its own: the reading of a stream
+
+
+@dataclass(frozen=True)
+class Store:
+    """A tensor that is written: channels [first, first + channels * block**2) of the grid's pixel.
+
+    block > 1 is depth to space: channel first + (dy*block + dx)*channels + c -> pixel (y*block + dy, x*block + dx), c.
+    pitch: bytes between stored pixels.
+    """
+
+    form: Form
+    pitch: int
+    channels: int
+    first: int = 0
+    block: int = 1
+    reads: Reads = Reads.VALUE
+
+
+@dataclass(frozen=True)
+class Residual:
+    """A further operand of a fused add. modulo > 0: output channel c reads channel c % modulo (a repeated anchor).
+
+    identity: for every channel and every bit choice the multiplier is exactly 2**fraction, so that the centred code is
+    shifted instead of multiplied (the bytes are the same).
+    """
+
+    operand: Operand
+    identity: bool = False
+    modulo: int = 0
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """From int32 to stored codes; the formulas are in tvmsr/quant/integer.py and docs/numerics.md."""
+
+    stores: tuple[Store, ...]
+    residuals: tuple[Residual, ...] = ()
+    fraction: int = 0  # of the terms, where there are residuals
+    leaky: bool = False  # another multiplier for negative values of the source
+    table: bool = False  # the first store's code is looked up; the table (uint8 or uint16 by its form) ends the block
+
+
+@dataclass(frozen=True)
+class Conv:
+    """Convolution. kernel (height, width); x holds `inputs` channels from its base pointer on.
+
+    max_bits: the widest activations that any bit choice gives it; weight_bits likewise.
+    """
+
+    kernel: tuple[int, int]
+    inputs: int
+    outputs: int
+    x: Operand
+    max_bits: int
+    weight_bits: int
+    stride: int = 1
+    dilation: int = 1
+    groups: int = 1
+
+
+@dataclass(frozen=True)
+class Load:
+    """A pointwise pass: the value is the stored code minus its zero point.
+
+    channels: which input channel each output channel reads; empty: the same.
+    """
+
+    inputs: int
+    outputs: int
+    x: Operand
+    channels: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class KernelSpec:
+    """source -> epilogue, for one row of the isa table, by one algorithm with its tile."""
+
+    source: Conv | Load
+    epilogue: Epilogue
+    isa: str
+    algorithm: str  # row of tvmsr.kernels.algorithms
+    tile: tuple[int, int]  # pixels, vectors of output channels
+
+    @property
+    def operands(self) -> int:
+        """Number of (pointer, rows) pairs the kernel takes: x, then residuals, then stores."""
+        return 1 + len(self.epilogue.residuals) + len(self.epilogue.stores)
