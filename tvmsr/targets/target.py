@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Level:
-    """One CPU level of an artifact: a row of the isa table, compiled for one LLVM CPU, opened where `needs` are present."""
+    """One CPU level of an artifact: a row of the isa table, for one LLVM CPU, opened where `needs` are present."""
 
     name: str  # also the suffix of its symbols: "avx2", "avx512vnni"
     isa: str  # row of tvmsr.kernels.isa.ISAS
