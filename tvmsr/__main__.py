@@ -1,0 +1,5 @@
+"""`python -m tvmsr`."""
+
+from tvmsr.cli.main import run
+
+run()

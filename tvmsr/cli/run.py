@@ -1,0 +1,137 @@
+"""Commands that run networks and artifacts: each parses, calls the function of its name, and shows the result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import tvmsr
+from tvmsr.cli import options as o
+from tvmsr.cli import show
+
+
+def upscale(
+    artifact: Annotated[Path, typer.Argument(metavar="ART", help="An artifact made by `tvmsr compile`.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A PNG or JPEG, or a folder of them.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The file or folder to write.")],
+    threads: o.Threads = None,
+    level: o.LevelName = None,
+    memory: Annotated[int | None, typer.Option("--memory", min=1, help="Limit of working memory, MiB.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    json: o.Json = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Upscale a picture, or a folder of pictures."""
+    o.log_level(verbose)
+    with show.progress_bar() as progress:
+        done = tvmsr.upscale(
+            artifact, source, out, threads=threads, level=level, memory=memory, overwrite=overwrite, progress=progress
+        )
+    if json:
+        return show.as_json(done.as_json())
+    for path, (width, height) in done.files:
+        show.say(f"{path}  {width}x{height}")
+    show.say(f"{done.seconds:.3f} s in the artifact, level {done.level}")
+    return None
+
+
+def evaluate(
+    data: Annotated[Path, typer.Option("--data", help="Folder of HR pictures.")],
+    what: o.What = "default:x2",
+    lr: Annotated[Path | None, typer.Option("--lr", help="Folder of LR pictures. [default: made from HR]")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Adds the FP32 figures of this network.")] = None,
+    plan: Annotated[Path | None, typer.Option("--plan", help="Run the network by this plan (reference).")] = None,
+    protocol: Annotated[str, typer.Option("--protocol", help="y or rgb.")] = "y",
+    threads: o.Threads = None,
+    level: o.LevelName = None,
+    scale: o.Scale = None,
+    value_range: o.Range = None,
+    colour: o.Colour = None,
+    family: o.FamilyName = None,
+    json: o.Json = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Measure PSNR and SSIM."""
+    o.log_level(verbose)
+    with show.progress_bar() as progress:
+        found = tvmsr.evaluate(
+            what, data=data, lr=lr, model=model, plan=plan, protocol=protocol, threads=threads, level=level,
+            overrides=o.overrides(scale, value_range, colour, family), progress=progress,
+        )  # fmt: skip
+    data_out = found.as_json()
+    if json:
+        return show.as_json(data_out)
+    keys = list(data_out["mean"])
+    lines = [[row["name"], *(_figure(row.get(key)) for key in keys)] for row in data_out["images"]]
+    lines.append(["mean", *(_figure(data_out["mean"][key]) for key in keys)])
+    show.rows(["picture", *keys], lines)
+    return None
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}" if abs(value) <= 1 else f"{value:.2f}"
+
+
+def bench(
+    what: o.What = "default:x2",
+    size: Annotated[str, typer.Option("--size", help="LR size, WIDTHxHEIGHT.")] = "640x360",
+    threads: Annotated[str, typer.Option("--threads", help="Thread counts, comma separated.")] = "1,2",
+    level: o.LevelName = None,
+    layers: Annotated[bool, typer.Option("--layers", help="Time per layer.")] = False,
+    target: o.TargetName = "host",
+    bits: o.Bits = "8",
+    json: o.Json = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Time an artifact, or a network that is compiled first, on this machine."""
+    o.log_level(verbose)
+    width, height = o.size(size)
+    counts = o.counts(threads)
+    with show.progress_bar() as progress:
+        found = tvmsr.bench(
+            what, width=width, height=height, threads=counts, level=level, layers=layers, target=target, bits=bits,
+            progress=progress,
+        )  # fmt: skip
+    if json:
+        return show.as_json(found.as_json())
+    show.say(f"{found.artifact}, level {found.level}, {width}x{height}, opened in {found.open_ms:.1f} ms")
+    show.rows(
+        ("threads", "runs", "minimum ms", "median ms", "GMAC/s"),
+        [
+            (str(t.threads), str(t.runs), f"{t.minimum:.2f}", f"{t.median:.2f}", f"{found.gmac / t.minimum * 1e3:.1f}")
+            for t in found.timings
+        ],
+    )
+    if found.layers:
+        show.rows(
+            ("layer", "kernel", "ms", "GMAC/s"),
+            [(x.name, x.kernel, f"{x.milliseconds:.3f}", f"{x.gmacs:.1f}") for x in found.layers],
+        )
+    return None
+
+
+def verify(
+    artifact: Annotated[Path, typer.Argument(metavar="ART", help="The artifact.")],
+    model: Annotated[str, typer.Option("--model", help="The network it was made from.")] = "default:x2",
+    plan: Annotated[Path | None, typer.Option("--plan", help="Its plan. [default: the one inside]")] = None,
+    scale: o.Scale = None,
+    value_range: o.Range = None,
+    colour: o.Colour = None,
+    family: o.FamilyName = None,
+    seed: o.Seed = 0,
+    json: o.Json = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Compare an artifact with the reference executor, byte for byte."""
+    o.log_level(verbose)
+    with show.progress_bar() as progress:
+        found = tvmsr.verify(
+            artifact, model=model, plan=plan, seed=seed,
+            overrides=o.overrides(scale, value_range, colour, family), progress=progress,
+        )  # fmt: skip
+    if json:
+        return show.as_json(found.as_json())
+    show.say(f"equal: {found.bytes:,} bytes on {found.pictures} pictures, levels {', '.join(found.levels)}")
+    return None

@@ -1,0 +1,71 @@
+"""What the commands print: results to standard output, notes and progress to standard error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tvmsr.commands.progress import Progress as Report
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def as_json(data: dict[str, Any]) -> None:
+    """The machine-readable form of a result."""
+    out.out(json.dumps(data, indent=2, default=str))
+
+
+def say(text: str) -> None:
+    out.print(text, markup=False)
+
+
+def notes(lines: Iterable[str]) -> None:
+    """What was assumed and what the user should know."""
+    for line in lines:
+        err.print(f"note: {line}", style="yellow", markup=False)
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> None:
+    """Label and value in two columns."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for label, value in rows:
+        table.add_row(label, value)
+    out.print(table, markup=False)
+
+
+def rows(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
+    """A table with a header; numbers are set flush right by their look."""
+    lines = [list(line) for line in lines]
+    table = Table(box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        numeric = bool(lines) and all(_is_number(line[i]) for line in lines)
+        table.add_column(column, justify="right" if numeric else "left")
+    for line in lines:
+        table.add_row(*line)
+    out.print(table, markup=False)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "").replace(",", "").replace("-", "").isdigit()
+
+
+@contextmanager
+def progress_bar() -> Iterator[Report]:
+    """A bar a stage on standard error, gone when the work is done; silent where that is not a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield report

@@ -1,0 +1,121 @@
+"""`tvmsr compile`: a network becomes one shared library."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tvmsr.commands.calibrate import Calibration, plan_for
+from tvmsr.commands.progress import Progress, silent
+from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model, short_name
+
+if TYPE_CHECKING:
+    from tvmsr.graph.model import Model
+    from tvmsr.hardware.target import Target
+    from tvmsr.quant.plan import Plan
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """An artifact and what went into it. Sizes in bytes."""
+
+    artifact: Path
+    model: str
+    target: str
+    levels: tuple[str, ...]
+    bits: str
+    size: int
+    weights_size: int
+    seconds: float
+    notes: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {**vars(self), "artifact": str(self.artifact), "levels": list(self.levels), "notes": list(self.notes)}
+
+
+def build_artifact(
+    model: Model,
+    plan: Plan,
+    target: Target,
+    out: Path,
+    *,
+    emit: str = "so",
+    prefix: str = "tvmsr",
+    cc: str | None = None,
+    progress: Progress = silent,
+) -> Any:
+    """Bind, lower for every level of the target, and link. Returns what tvmsr.artifact.build reports."""
+    from tvmsr.artifact.build import build
+    from tvmsr.lower.pipeline import lower
+    from tvmsr.quant.bind import bind
+
+    steps = len(target.levels) + 2
+    progress("compile", 0, steps)
+    graph = bind(model, plan)
+    programs = []
+    for done, level in enumerate(target.levels):
+        programs.append(lower(graph, level))
+        progress("compile", done + 1, steps)
+    built = build(programs, graph, model, plan, target, out, cc=cc, prefix=prefix, emit=emit)
+    progress("compile", steps, steps)
+    return built
+
+
+def compile(
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    out: Path | None = None,
+    target: str = "host",
+    bits: str = "8",
+    method: str = "minmax",
+    calib: Path | None = None,
+    hr: bool = False,
+    layer_bits: Mapping[str, int] | None = None,
+    equalise: bool = True,
+    bias_correction: bool = True,
+    plan: Path | None = None,
+    emit: str = "so",
+    prefix: str = "tvmsr",
+    cc: str | None = None,
+    seed: int = 0,
+    overrides: Overrides | None = None,
+    progress: Progress = silent,
+) -> Compiled:
+    """Compile `model` for `target` and write `out` (default: MODEL-TARGET-BITS.so in the current folder).
+
+    With `plan`, that plan is used as it is and the calibration options are ignored; without, the network is calibrated
+    first, as `calibrate` does. Raises UsageError, InputFileError or WorkError; nothing is half-written.
+    """
+    from tvmsr.hardware import load_target
+    from tvmsr.quant.plan import Plan
+
+    start = time.perf_counter()
+    chosen = load_target(target)
+    network = open_model(model, overrides)
+    if plan is not None:
+        ready, notes = Plan.load(Path(plan)), network.assumed
+    else:
+        how = Calibration(bits, method, calib, hr, layer_bits, equalise, bias_correction, seed)
+        ready, notes = plan_for(network, how, progress)
+    suffix = "so" if emit == "so" else "a"
+    path = Path(out) if out is not None else Path(f"{short_name(model)}-{target_word(target)}-{ready.bits}.{suffix}")
+    built = build_artifact(network, ready, chosen, path, emit=emit, prefix=prefix, cc=cc, progress=progress)
+    return Compiled(
+        artifact=path,
+        model=network.name,
+        target=chosen.name,
+        levels=tuple(level.name for level in chosen.levels),
+        bits=ready.bits,
+        size=path.stat().st_size,
+        weights_size=built.weights_size,
+        seconds=time.perf_counter() - start,
+        notes=tuple(notes),
+    )
+
+
+def target_word(target: str) -> str:
+    """The target's name for a file name: the stem where it is a path."""
+    return Path(target).stem if target.endswith(".toml") else target

@@ -1,0 +1,91 @@
+"""`tvmsr evaluate`: PSNR and SSIM of an artifact, a plan, or a network in FP32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tvmsr.commands.files import is_artifact
+from tvmsr.commands.progress import Progress, silent
+from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tvmsr.evaluation.evaluate import Evaluation
+    from tvmsr.graph.model import Model
+
+    Upscaler = Callable[[NDArray[np.uint8]], NDArray[Any]]
+
+
+def fp32_upscaler(model: Model) -> Upscaler:
+    """The network in FP32 as a function of an LR picture: uint8 RGB, or the Y plane 0..1 of a Y network."""
+    import numpy as np
+
+    from tvmsr.graph.execute import run_fp32
+    from tvmsr.graph.model import Colour
+
+    def run(lr: NDArray[np.uint8]) -> NDArray[Any]:
+        out = run_fp32(model, lr.astype(np.float32) / np.float32(255))
+        if model.colour is Colour.Y:
+            return out[:, :, 0]
+        return np.clip(np.rint(out * 255), 0, 255).astype(np.uint8)
+
+    return run
+
+
+def reference_upscaler(model: Model, plan: Path) -> Upscaler:
+    """The reference executor with a plan: what any artifact made from it gives, to the byte."""
+    from tvmsr.quant.bind import bind
+    from tvmsr.quant.picture import upscale_picture
+    from tvmsr.quant.plan import Plan
+
+    graph = bind(model, Plan.load(plan))
+    return lambda lr: upscale_picture(graph, lr)
+
+
+def evaluate(
+    what: str | Path = DEFAULT_MODEL,
+    *,
+    data: Path,
+    lr: Path | None = None,
+    model: str | Path | None = None,
+    plan: Path | None = None,
+    protocol: str = "y",
+    threads: int | None = None,
+    level: str | None = None,
+    overrides: Overrides | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Measure `what` on the HR pictures of the folder `data` (LR made as MATLAB's imresize does, or taken from `lr`).
+
+    what: an artifact (`model` adds its FP32 figures), or a network: in FP32, or with `plan` through the reference
+    executor. protocol: "y" or "rgb". Raises UsageError, InputFileError or WorkError.
+    """
+    from tvmsr.evaluation.evaluate import evaluate as measure
+
+    def report(done: int, total: int) -> None:
+        progress("evaluate", done, total)
+
+    if is_artifact(what):
+        from tvmsr.runtime import load
+
+        fp32 = fp32_upscaler(open_model(model, overrides)) if model is not None else None
+        with load(Path(what), threads=threads, level=level) as session:
+            pairs = _pairs(data, lr, session.scale)
+            return measure(session.upscale, pairs, session.scale, protocol, fp32, report)
+    network = open_model(what, overrides)
+    pairs = _pairs(data, lr, network.scale)
+    if plan is None:
+        return measure(fp32_upscaler(network), pairs, network.scale, protocol, None, report)
+    return measure(
+        reference_upscaler(network, Path(plan)), pairs, network.scale, protocol, fp32_upscaler(network), report
+    )
+
+
+def _pairs(data: Path, lr: Path | None, scale: int) -> Any:
+    from tvmsr.evaluation.dataset import load_pairs
+
+    return load_pairs(Path(data), scale, lr=Path(lr) if lr is not None else None)

@@ -1,0 +1,26 @@
+"""Which kind of file the user gave, by its first bytes and not by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tvmsr.errors import InputFileError
+
+_LIBRARY_MAGICS = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"MZ")
+
+
+def is_artifact(path: str | Path) -> bool:
+    """True for a shared library. Raises InputFileError where there is no such file."""
+    if str(path).startswith("default:"):
+        return False
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(4)
+    except OSError as error:
+        raise InputFileError(f"cannot read {path}: {error.strerror or error}") from None
+    return any(head.startswith(magic) for magic in _LIBRARY_MAGICS) or Path(path).suffix in (".so", ".dylib", ".dll")
+
+
+def is_plan(path: str | Path) -> bool:
+    """True for a JSON file."""
+    return Path(path).suffix == ".json"
