@@ -81,7 +81,7 @@ class Epilogue:
     residuals: tuple[Residual, ...] = ()
     fraction: int = 0  # of the terms, where there are residuals
     leaky: bool = False  # another multiplier for negative values of the source
-    table: bool = False  # the first store's code is looked up; the table (uint8 or uint16 by its form) ends the block
+    table: bool = False  # the final code is looked up (before any store); the table ends the block
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,108 @@
+"""The isa table: one row a family of CPUs, made of primitives. Generators read rows and never ask which CPU it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from tvmsr.kernels.spec import Form
+
+
+class Rounding(str, Enum):
+    """How float32 becomes int32 by rne; the clamp before it keeps values within +-2**22."""
+
+    LRINT = "lrint"  # llvm.lrint: one instruction where it is listed, a library call on other CPUs
+    MAGIC = "magic"  # add 1.5 * 2**23 and read the mantissa: any CPU
+
+
+@dataclass(frozen=True)
+class Primitive:
+    """One way to add products to a vector of int32: `halves` issues take `halves * depth` neighbouring inputs.
+
+    An input group of a pixel is broadcast to all lanes; half h of it holds the inputs h, h + halves, h + 2 * halves ...
+    `pair_limit`: products of two neighbouring inputs are added in 16 bits and saturate beyond 32767.
+    """
+
+    name: str
+    forms: tuple[Form, ...]  # of x
+    depth: int  # inputs that one lane multiplies at once
+    halves: int
+    weight_bytes: int
+    code_bits: int  # the widest codes it takes
+    cycles: float  # of one issue on one vector: reciprocal throughput where the isa was measured
+    fused: str = ""  # intrinsic (acc, x, w) -> acc
+    pairs: str = ""  # intrinsic (x, w) -> sums of products of neighbours
+    widen: str = ""  # intrinsic (pairs, ones) -> int32, where `pairs` gives int16
+    pair_limit: bool = False
+
+    @property
+    def group(self) -> int:
+        """Inputs that one step takes."""
+        return self.depth * self.halves
+
+
+@dataclass(frozen=True)
+class Isa:
+    """A row: vector width, registers, primitives (best first), rounding, and the CPU that stands for it."""
+
+    name: str
+    lanes: int  # of int32
+    registers: int
+    primitives: tuple[Primitive, ...]
+    rounding: Rounding
+    cpu: str
+    features: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()  # CPU features, by the driver's names
+    epilogue_cycles: float = 4.0  # per vector of outputs, rough
+
+    def primitive(self, name: str) -> Primitive:
+        return next(p for p in self.primitives if p.name == name)
+
+
+def _pmaddwd(intrinsic: str, cycles: float, widths: tuple[Form, ...], halves: int, name: str, bits: int) -> Primitive:
+    return Primitive(name, widths, 2, halves, 2, bits, cycles, pairs=intrinsic)
+
+
+_AVX2_WD = "llvm.x86.avx2.pmadd.wd"
+_PAIR_FORMS = (Form.S16, Form.U16)
+
+_AVX2 = (
+    Primitive(
+        "dot4", (Form.U8,), 4, 1, 1, 8, 1.5, pairs="llvm.x86.avx2.pmadd.ub.sw", widen=_AVX2_WD, pair_limit=True
+    ),
+    # Bytes are widened to 16 bits in registers: inputs 0 and 2 of a group, then 1 and 3.
+    Primitive("wide4", (Form.U8,), 2, 2, 2, 8, 1.0, pairs=_AVX2_WD),
+    Primitive("pair16", _PAIR_FORMS, 2, 1, 2, 16, 1.0, pairs=_AVX2_WD),
+)
+
+_AVXVNNI = (
+    Primitive("dot4", (Form.U8,), 4, 1, 1, 8, 0.5, fused="llvm.x86.avx512.vpdpbusd.256"),
+    Primitive("pair16", _PAIR_FORMS, 2, 1, 2, 16, 0.5, fused="llvm.x86.avx512.vpdpwssd.256"),
+)
+
+_AVX512VNNI = (
+    Primitive("dot4", (Form.U8,), 4, 1, 1, 8, 0.5, fused="llvm.x86.avx512.vpdpbusd.512"),
+    Primitive("pair16", _PAIR_FORMS, 2, 1, 2, 16, 0.5, fused="llvm.x86.avx512.vpdpwssd.512"),
+)
+
+#: Products in plain TIR: LLVM makes smlal, pmullw/pmulhw or what the CPU has of them.
+_PORTABLE = (Primitive("mac", (Form.U8, Form.S8, Form.S16, Form.U16), 1, 1, 2, 16, 4.0),)
+
+ISAS: dict[str, Isa] = {
+    row.name: row
+    for row in (
+        Isa(
+            "avx512vnni",
+            16,
+            32,
+            _AVX512VNNI,
+            Rounding.LRINT,
+            "cascadelake",
+            ("-prefer-256-bit",),
+            ("avx512vnni", "avx512bw", "avx512vl"),
+        ),
+        Isa("avxvnni", 8, 16, _AVXVNNI, Rounding.LRINT, "haswell", ("+avxvnni",), ("avx2", "fma", "avxvnni")),
+        Isa("avx2", 8, 16, _AVX2, Rounding.LRINT, "haswell", (), ("avx2", "fma")),
+        Isa("portable", 8, 16, _PORTABLE, Rounding.MAGIC, "generic"),
+    )
+}

@@ -1,0 +1,176 @@
+"""Layouts of packed weights and parameter blocks, as the ints that pack.c takes, and the plain parameters of a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvmsr.kernels.spec import Conv, Form, KernelSpec, Reads
+
+#: Words of 64 bytes: header and arrays of a parameter block begin at multiples.
+ALIGN_WORDS = 16
+
+
+@dataclass(frozen=True)
+class WeightLayout:
+    """tvmsr_weight_layout of pack.h: same fields, same order."""
+
+    element_bytes: int
+    kernel_h: int
+    kernel_w: int
+    inputs: int
+    outputs: int
+    groups: int
+    tap_pitch: int
+    runs: int
+    steps: int
+    halves: int
+    depth: int
+    blocks: int
+    vectors: int
+    lanes: int
+
+    @property
+    def positions(self) -> int:
+        """Output positions of one group, padding included."""
+        return self.blocks * self.vectors * self.lanes
+
+    @property
+    def row_elements(self) -> int:
+        """Elements that one kernel row of one block takes."""
+        return self.runs * self.steps * self.halves * self.depth * self.vectors * self.lanes
+
+    @property
+    def bytes(self) -> int:
+        return self.groups * self.blocks * self.kernel_h * self.row_elements * self.element_bytes
+
+    def ints(self) -> tuple[int, ...]:
+        return astuple(self)
+
+
+@dataclass(frozen=True)
+class ParamLayout:
+    """tvmsr_param_layout of pack.h: same fields, same order."""
+
+    outputs: int
+    groups: int
+    positions: int
+    scalars: int
+    arrays: int
+    has_start: int
+    has_table: int
+
+    def ints(self) -> tuple[int, ...]:
+        return astuple(self)
+
+
+class FieldKind(str, Enum):
+    """What a plain parameter is."""
+
+    SCALAR = "scalar"  # one int32
+    INT = "int"  # int32 per output channel
+    FLOAT = "float"  # float32 per output channel
+    TABLE = "table"  # uint16 entries, any number
+
+
+@dataclass(frozen=True)
+class ParamField:
+    """One plain parameter; `name` is its key in Step.params."""
+
+    name: str
+    kind: FieldKind
+
+
+def stored_zero(form: Form, bits: int, zero: int) -> int:
+    """The zero point of stored values: every *_zero of the plain parameters is one."""
+    return zero - form.offset(bits)
+
+
+def param_fields(spec: KernelSpec) -> tuple[ParamField, ...]:
+    """The plain parameters of a kernel, in the order of the file.
+
+    x_zero, and where there is a table: table_length, code_zero (plain zero point of the table's codes), table_zero (added
+    to the rounded value to index it); residual{i}_zero, store{i}_zero. Then per channel: bias (convolutions); m, m_neg
+    (leaky), lo, hi of the source (float32: of its term where there are residuals, else of the result minus its zero);
+    residual{i}_m (not where identity); sum_lo, sum_hi (int32, result minus its zero; where there are residuals);
+    store{i}_m, store{i}_lo, store{i}_hi of stores that read the code. Then table.
+    """
+    epilogue = spec.epilogue
+    names = ["x_zero"] + (["table_length", "code_zero", "table_zero"] if epilogue.table else [])
+    names += [f"residual{i}_zero" for i in range(len(epilogue.residuals))]
+    names += [f"store{i}_zero" for i in range(len(epilogue.stores))]
+    fields = [ParamField(name, FieldKind.SCALAR) for name in names]
+    if isinstance(spec.source, Conv):
+        fields.append(ParamField("bias", FieldKind.INT))
+    floats = ["m"] + (["m_neg"] if epilogue.leaky else []) + ["lo", "hi"]
+    floats += [f"residual{i}_m" for i, r in enumerate(epilogue.residuals) if not r.identity]
+    fields += [ParamField(name, FieldKind.FLOAT) for name in floats]
+    if epilogue.residuals:
+        fields += [ParamField("sum_lo", FieldKind.INT), ParamField("sum_hi", FieldKind.INT)]
+    for i, store in enumerate(epilogue.stores):
+        if store.reads is Reads.CODE:
+            fields += [ParamField(f"store{i}_{name}", FieldKind.FLOAT) for name in ("m", "lo", "hi")]
+    if epilogue.table:
+        fields.append(ParamField("table", FieldKind.TABLE))
+    return tuple(fields)
+
+
+_DTYPE = {FieldKind.INT: np.int32, FieldKind.FLOAT: np.float32}
+
+
+def plain_params(spec: KernelSpec, params: Mapping[str, NDArray[Any] | int]) -> bytes:
+    """The plain parameters as they lie in the file: one bit choice of one step. table_length may be left out."""
+    given = dict(params)
+    if spec.epilogue.table:
+        given["table_length"] = len(np.asarray(given["table"]))
+    fields = param_fields(spec)
+    wanted = {f.name for f in fields}
+    if wanted != set(given):
+        raise ValueError(f"parameters missing: {sorted(wanted - set(given))}, unknown: {sorted(set(given) - wanted)}")
+    return b"".join(_plain_field(f, given[f.name], spec.source.outputs) for f in fields)
+
+
+def _plain_field(field: ParamField, value: NDArray[Any] | int, outputs: int) -> bytes:
+    if field.kind is FieldKind.SCALAR:
+        return np.array([value], "<i4").tobytes()
+    array = np.asarray(value)
+    if field.kind is FieldKind.TABLE:
+        raw = array.astype("<u2").tobytes()
+        return raw + b"\0" * (-len(raw) % 4)
+    if array.shape != (outputs,):
+        raise ValueError(f"{field.name} has shape {array.shape}, not ({outputs},)")
+    if array.dtype != _DTYPE[field.kind]:
+        raise TypeError(f"{field.name} is {array.dtype}, not {np.dtype(_DTYPE[field.kind])}")
+    return array.astype(array.dtype.newbyteorder("<")).tobytes()
+
+
+def plain_weights(codes: NDArray[np.int8], weight_bits: int) -> bytes:
+    """Weight codes (KH, KW, IC/groups, OC) as they lie in the file: a byte each, or two in a byte at 4 bits or fewer."""
+    flat = np.ascontiguousarray(codes, np.int8).reshape(-1)
+    if weight_bits > 4:
+        return flat.tobytes()
+    padded = np.zeros(flat.size + flat.size % 2, np.uint8)
+    padded[: flat.size] = flat.view(np.uint8) & 15
+    return (padded[0::2] | (padded[1::2] << 4)).astype(np.uint8).tobytes()
+
+
+def param_layout(spec: KernelSpec) -> ParamLayout:
+    """Layout of the parameter block of a kernel."""
+    from tvmsr.kernels.algorithms import positions
+
+    fields = param_fields(spec)
+    groups, width = positions(spec)
+    return ParamLayout(
+        outputs=spec.source.outputs,
+        groups=groups,
+        positions=width,
+        scalars=sum(f.kind is FieldKind.SCALAR for f in fields),
+        arrays=sum(f.kind in _DTYPE for f in fields),
+        has_start=int(isinstance(spec.source, Conv)),
+        has_table=int(spec.epilogue.table),
+    )
