@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tvmsr.hardware.target import Level
 from tvmsr.kernels.spec import KernelSpec
-from tvmsr.targets.target import Level
 
 
 def exported_name(name: str, level: Level) -> str:

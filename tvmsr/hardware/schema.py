@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tvmsr.errors import InputFileError
-from tvmsr.targets.target import Level, Target
+from tvmsr.hardware.target import Level, Target
 
 # Names end up in C symbols and file names.
 _NAME = r"^[a-z][a-z0-9_]*$"

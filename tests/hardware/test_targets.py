@@ -3,7 +3,7 @@
 import pytest
 
 from tvmsr.errors import InputFileError, UsageError
-from tvmsr.targets import data_dir, host, host_levels, host_target, list_targets, load_target
+from tvmsr.hardware import data_dir, host, host_levels, host_target, list_targets, load_target
 
 GOOD = """
 description = "a board"
@@ -84,7 +84,7 @@ def test_unknown_names():
 def test_levels_of_a_cpu(monkeypatch, flags, best):
     monkeypatch.setattr(host, "cpu_flags", lambda: flags)
     monkeypatch.setattr(host, "machine", lambda: "x86_64")
-    monkeypatch.setattr("tvmsr.targets.registry.machine", lambda: "x86_64")
+    monkeypatch.setattr("tvmsr.hardware.registry.machine", lambda: "x86_64")
     assert [level.name for level in host_levels()] == best
     assert host_target().levels == host_levels()[:1]
     assert host_target().triple == "x86_64-unknown-linux-gnu"
@@ -92,7 +92,7 @@ def test_levels_of_a_cpu(monkeypatch, flags, best):
 
 def test_another_cpu_is_portable(monkeypatch):
     monkeypatch.setattr(host, "machine", lambda: "riscv64")
-    monkeypatch.setattr("tvmsr.targets.registry.machine", lambda: "riscv64")
+    monkeypatch.setattr("tvmsr.hardware.registry.machine", lambda: "riscv64")
     monkeypatch.setattr(host, "_llvm_cpu", lambda: "sifive-u74")
     target = host_target()
     assert target.triple.startswith("riscv64-")

@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 
 from tvmsr.errors import WorkError
-from tvmsr.targets.target import Level, Target
+from tvmsr.hardware.target import Level, Target
 
 #: What the `needs` of levels ask of the CPU, by the names of /proc/cpuinfo. AVX2 brings the rest of x86-64-v3 on
 #: every CPU that has it; they are asked for because virtual machines can hide single ones.

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tvmsr.errors import InputFileError, UsageError
-from tvmsr.targets.data import data_dir
-from tvmsr.targets.host import here, machine
-from tvmsr.targets.schema import parse
-from tvmsr.targets.target import Level, Target
+from tvmsr.hardware.data import data_dir
+from tvmsr.hardware.host import here, machine
+from tvmsr.hardware.schema import parse
+from tvmsr.hardware.target import Level, Target
 
 if sys.version_info >= (3, 11):
     import tomllib
