@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pack.h"
+
 #define SR_PROGRAM_VERSION 1
 
 /* Operands a kernel may take: x, residuals, stores. */
@@ -45,25 +47,16 @@ typedef struct sr_operand {
     uint32_t offset; /* bytes from the pixel's first, for a slice of a concat */
 } sr_operand;
 
-/* The weights of a convolution: plain codes (KH, KW, IC / groups, OC), C order, signed.
- * stored_bits 8: one byte a code. stored_bits 4: two codes a byte, the first in the low half, two's complement, the whole
- * layer one run of codes (an odd last one leaves the high half zero).
- */
+/* The weights of a convolution: plain codes as tvmsr/kernels/pack.h has them (two in a byte where bits <= 4). */
 typedef struct sr_layer {
     const char *name;
-    uint64_t offset; /* of its first byte in sr_model.weights */
-    uint64_t codes;  /* KH * KW * IC / groups * OC */
-    uint8_t bits;    /* 2..8 */
-    uint8_t stored_bits;
+    uint64_t offset; /* in sr_model.data, a multiple of 64 */
+    uint32_t bytes;
+    uint8_t bits; /* 2..8 */
 } sr_layer;
 
 /* A kernel is called as the contract says, through the type that has its number of operands. */
 typedef void (*sr_kernel)(void);
-
-/* Both belong to tvmsr/kernels/pack.h: what an algorithm must know to pack (shape, algorithm, forms), and one set of
- * plain parameter arrays. */
-struct sr_pack_spec;
-struct sr_params;
 
 /* One kernel call over all rows. Operands in the kernel's order: x, residuals, stores. */
 typedef struct sr_step {
@@ -82,8 +75,9 @@ typedef struct sr_step {
     uint32_t scratch;  /* bytes a thread, 64-byte aligned */
     int32_t layer;     /* index into sr_model.layers, -1: none */
     uint32_t macs_per_pixel; /* of its grid */
-    const struct sr_pack_spec *pack;
-    const struct sr_params *const *params; /* [choices] */
+    const tvmsr_weight_layout *weights; /* NULL where layer is -1 */
+    const tvmsr_param_layout *block;
+    const uint64_t *params; /* [choices]: offsets in sr_model.data of the plain parameters, multiples of 4 */
 } sr_step;
 
 /* The program of one CPU level. */
@@ -111,13 +105,15 @@ typedef struct sr_model {
     const char *const *choice_names; /* [choices] */
     const sr_layer *layers;
     const sr_level *levels; /* best first */
-    const unsigned char *weights; /* the blob the layers point into, 64-byte aligned: `sr_weights` */
+    const unsigned char *data; /* plain weights and plain parameters, 64-byte aligned: `sr_data` */
+    uint64_t data_bytes;
 } sr_model;
 
 /* The one definition, in the generated file. */
 extern const sr_model sr_the_model;
 
-/* The weight codes, an object of their own made by tvmsr/artifact/link.py. */
-extern const unsigned char sr_weights[];
+/* Plain weights and parameters, in an object of their own that tvmsr/artifact/link.py makes from the bytes. Equal runs of
+ * bytes (parameters of two levels) need to be there once only. */
+extern const unsigned char sr_data[];
 
 #endif

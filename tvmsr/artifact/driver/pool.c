@@ -1,0 +1,207 @@
+#define _GNU_SOURCE
+#include "pool.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rounding.h"
+
+/* Looks at a counter before a thread goes to sleep: some 20 microseconds, about what waking it would cost. */
+#define SPINS 1000
+
+/* A C library's types differ in size from library to library (musl, bionic), and one build runs on both: each gets room. */
+typedef union {
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+    char room[128];
+    long long align;
+} sync_room;
+
+struct sr_pool {
+    sync_room lock, wake, finished;
+    sr_task task;
+    void *context;
+    atomic_uint generation; /* grows with every task */
+    atomic_int pending;     /* workers that have not finished the task */
+    atomic_int sleepers;
+    atomic_int waiting; /* the caller sleeps on `finished` */
+    atomic_int stop;
+    int workers; /* threads that run, without the caller */
+    int wanted;
+    pid_t pid;
+    pthread_t *threads;
+    sr_pool *next; /* list of open pools */
+};
+
+typedef struct {
+    sr_pool *pool;
+    int worker;
+    unsigned generation;
+} start_info;
+
+static atomic_flag list_lock = ATOMIC_FLAG_INIT;
+static sr_pool *open_pools;
+
+static void pause_cpu(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__) || (defined(__ARM_ARCH) && __ARM_ARCH >= 7)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+static void lock_list(void) {
+    while (atomic_flag_test_and_set_explicit(&list_lock, memory_order_acquire)) pause_cpu();
+}
+
+static void unlock_list(void) { atomic_flag_clear_explicit(&list_lock, memory_order_release); }
+
+/* Wait for a task newer than `seen`; 0: stop. */
+static int next_task(sr_pool *pool, unsigned seen) {
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load(&pool->generation) != seen) return !atomic_load(&pool->stop);
+        pause_cpu();
+    }
+    pthread_mutex_lock(&pool->lock.mutex);
+    atomic_fetch_add(&pool->sleepers, 1);
+    while (atomic_load(&pool->generation) == seen) pthread_cond_wait(&pool->wake.cond, &pool->lock.mutex);
+    atomic_fetch_sub(&pool->sleepers, 1);
+    pthread_mutex_unlock(&pool->lock.mutex);
+    return !atomic_load(&pool->stop);
+}
+
+static void *worker_main(void *argument) {
+    start_info info = *(start_info *)argument;
+    free(argument);
+    sr_pool *pool = info.pool;
+    sr_rounding_set(SR_ROUNDING_DEFAULT);
+    unsigned seen = info.generation;
+    while (next_task(pool, seen)) {
+        seen++;
+        pool->task(pool->context, info.worker);
+        if (atomic_fetch_sub(&pool->pending, 1) == 1 && atomic_load(&pool->waiting)) {
+            pthread_mutex_lock(&pool->lock.mutex);
+            pthread_cond_signal(&pool->finished.cond);
+            pthread_mutex_unlock(&pool->lock.mutex);
+        }
+    }
+    return NULL;
+}
+
+/* Announce a task, or the end: the generation grows under the lock, so that no thread falls asleep past it. */
+static void announce(sr_pool *pool) {
+    pthread_mutex_lock(&pool->lock.mutex);
+    atomic_fetch_add(&pool->generation, 1);
+    if (atomic_load(&pool->sleepers) > 0) pthread_cond_broadcast(&pool->wake.cond);
+    pthread_mutex_unlock(&pool->lock.mutex);
+}
+
+static int start_worker(sr_pool *pool, int index) {
+    start_info *info = malloc(sizeof *info);
+    if (info == NULL) return 0;
+    *info = (start_info){pool, index + 1, atomic_load(&pool->generation)};
+    if (pthread_create(&pool->threads[index], NULL, worker_main, info) == 0) return 1;
+    free(info);
+    return 0;
+}
+
+/* Fresh locks and threads. The host's signals stay with its own threads. */
+static void start(sr_pool *pool) {
+    pthread_mutex_init(&pool->lock.mutex, NULL);
+    pthread_cond_init(&pool->wake.cond, NULL);
+    pthread_cond_init(&pool->finished.cond, NULL);
+    atomic_init(&pool->generation, 0);
+    atomic_init(&pool->pending, 0);
+    atomic_init(&pool->sleepers, 0);
+    atomic_init(&pool->waiting, 0);
+    atomic_init(&pool->stop, 0);
+    pool->pid = getpid();
+    pool->workers = 0;
+    if (pool->wanted == 0) return;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (pool->workers < pool->wanted && start_worker(pool, pool->workers)) pool->workers++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void stop(sr_pool *pool) {
+    if (pool->pid != getpid() || pool->workers == 0) return; /* a fork's child has no threads to stop */
+    atomic_store(&pool->stop, 1);
+    announce(pool);
+    for (int i = 0; i < pool->workers; i++) pthread_join(pool->threads[i], NULL);
+    pool->workers = 0;
+}
+
+sr_pool *sr_pool_open(int threads) {
+    sr_pool *pool = calloc(1, sizeof *pool);
+    if (pool == NULL) return NULL;
+    pool->wanted = threads > 1 ? threads - 1 : 0;
+    pool->threads = calloc((size_t)pool->wanted + 1, sizeof *pool->threads);
+    if (pool->threads == NULL) {
+        free(pool);
+        return NULL;
+    }
+    start(pool);
+    lock_list();
+    pool->next = open_pools;
+    open_pools = pool;
+    unlock_list();
+    return pool;
+}
+
+int sr_pool_threads(const sr_pool *pool) { return pool->workers + 1; }
+
+void sr_pool_run(sr_pool *pool, sr_task task, void *context) {
+    if (pool->workers == 0 || pool->pid != getpid()) {
+        task(context, 0);
+        return;
+    }
+    pool->task = task;
+    pool->context = context;
+    atomic_store(&pool->pending, pool->workers);
+    announce(pool);
+    task(context, 0);
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load(&pool->pending) == 0) return;
+        pause_cpu();
+    }
+    pthread_mutex_lock(&pool->lock.mutex);
+    atomic_store(&pool->waiting, 1);
+    while (atomic_load(&pool->pending) != 0) pthread_cond_wait(&pool->finished.cond, &pool->lock.mutex);
+    atomic_store(&pool->waiting, 0);
+    pthread_mutex_unlock(&pool->lock.mutex);
+}
+
+void sr_pool_revive(sr_pool *pool) {
+    if (pool->pid != getpid()) start(pool);
+}
+
+void sr_pool_close(sr_pool *pool) {
+    if (pool == NULL) return;
+    lock_list();
+    for (sr_pool **at = &open_pools; *at != NULL; at = &(*at)->next) {
+        if (*at == pool) {
+            *at = pool->next;
+            break;
+        }
+    }
+    unlock_list();
+    stop(pool);
+    if (pool->pid == getpid()) {
+        pthread_mutex_destroy(&pool->lock.mutex);
+        pthread_cond_destroy(&pool->wake.cond);
+        pthread_cond_destroy(&pool->finished.cond);
+    }
+    free(pool->threads);
+    free(pool);
+}
+
+/* The library goes away, or the process ends, with sessions open: no thread of ours may run in it any more. */
+__attribute__((destructor)) static void stop_all(void) {
+    for (sr_pool *pool = open_pools; pool != NULL; pool = pool->next) stop(pool);
+}
