@@ -16,8 +16,8 @@ add         operand i is a term, or a code with params m{i} float32 (C,):
                 t_i = rne(clamp(float32(q - z_i) * m{i}, -TERM_LIMIT, TERM_LIMIT))
             out: clamp((t_0 + t_1 + ... + half) >> fraction, lo, hi) + z   (integers; half = 2**fraction / 2, or 0)
 concat      operand i requantized with m{i} float32 (C_i,): rne(clamp(float32(q - z_i) * m{i}, lo_c, hi_c)) + z
-requantize  one operand: rne(clamp(float32(q - z_0) * m0, lo, hi)) + z; with m_neg0 where q < z_0 (LEAKY): the reading of
-            a stream, or a piecewise linear `activate`
+requantize  one operand: rne(clamp(float32(q - z_0) * m0, lo, hi)) + z; with m_neg0 where q < z_0 (LEAKY): the reading
+            of a stream, or a piecewise linear `activate`
 table       one operand: table[q], table uint16 (2**bits,)
 mul         rne(clamp(float32((q_a - z_a) * (q_b - z_b)) * m (C,), lo, hi)) + z, the integer product proven to fit int32
 gather, depth_to_space   move codes (or terms) and keep how they are held; attrs GatherAttrs, ShuffleAttrs

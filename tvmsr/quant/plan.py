@@ -1,0 +1,222 @@
+"""Plan: every choice of a quantization as JSON that can be read and edited: per tensor, per layer, with the reasons.
+
+`bind(model, plan)` computes everything else; ranges, rounding and bits come from here only. What may be left out after
+an edit follows from what stays: `scale` and `zero` from the range and the bits, `weight_scales` from the weights.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tvmsr.errors import InputFileError
+
+FORMAT_VERSION = 1
+MIN_BITS, MAX_BITS = 2, 16
+MIN_WEIGHT_BITS, MAX_WEIGHT_BITS = 2, 8
+
+Positive = Annotated[float, Field(gt=1e-30, lt=1e30, allow_inf_nan=False)]
+Finite = Annotated[float, Field(gt=-1e30, lt=1e30, allow_inf_nan=False)]
+Bits = Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS, strict=True)]
+
+
+class PlanError(InputFileError):
+    """A plan that cannot be used; one line that names the field."""
+
+
+def affine(low: float, high: float, bits: int) -> tuple[float, int]:
+    """Scale and zero point of b-bit codes over [low, high], which is widened to hold 0: that is always a code.
+
+    The scale is a float32 number. A range without width gets the scale 1.
+    """
+    low, high = min(low, 0.0), max(high, 0.0)
+    levels = (1 << bits) - 1
+    if high - low < 1e-20:
+        return 1.0, 0
+    scale = float(np.float32((high - low) / levels))
+    return scale, min(max(round(-low / scale), 0), levels)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CodePlan(_Part):
+    """How codes stand for values: value = (q - zero) * scale, over [low, high] in the units of the network."""
+
+    bits: Bits
+    low: Finite
+    high: Finite
+    scale: Positive
+    zero: Annotated[int, Field(ge=0, strict=True)]
+    reason: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any) -> Any:
+        """Scale and zero point from range and bits, where both were left out."""
+        if isinstance(data, dict) and "scale" not in data and "zero" not in data:
+            low, high, bits = (data.get(key) for key in ("low", "high", "bits"))
+            numbers = isinstance(low, (int, float)) and isinstance(high, (int, float))
+            if numbers and isinstance(bits, int) and MIN_BITS <= bits <= MAX_BITS:
+                scale, zero = affine(float(low), float(high), bits)  # type: ignore[arg-type]
+                return {**data, "scale": scale, "zero": zero}
+        return data
+
+    @model_validator(mode="after")
+    def _ordered(self) -> CodePlan:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}")
+        if self.zero >= 1 << self.bits:
+            raise ValueError(f"zero {self.zero} is no code of {self.bits} bits")
+        return self
+
+
+class TensorPlan(CodePlan):
+    """A stored tensor, or the reading of a stream. equal: factors on the scale, one a channel (equalisation)."""
+
+    equal: list[Positive] | None = None
+
+
+class LayerPlan(_Part):
+    """A convolution.
+
+    weight_scales, bias_correction (added to the bias, in the units of the network): one an output channel.
+    table: the codes that go into the table of an activation such as tanh. weight_codes: int8 codes (KH, KW, IC/groups,
+    OC) in base64, where they were not made by rounding to nearest. reads_stream: the layer reads the wide codes of its
+    input although that has a narrow reading.
+    """
+
+    weight_bits: Annotated[int, Field(ge=MIN_WEIGHT_BITS, le=MAX_WEIGHT_BITS, strict=True)]
+    weight_scales: list[Positive] | None = None
+    bias_correction: list[Finite] | None = None
+    table: CodePlan | None = None
+    weight_codes: str | None = None
+    reads_stream: bool = False
+    reason: str = ""
+
+    def codes(self, shape: tuple[int, ...]) -> NDArray[np.int8] | None:
+        """The explicit weight codes, or None; raises ValueError where they do not fit."""
+        if self.weight_codes is None:
+            return None
+        try:
+            raw = base64.b64decode(self.weight_codes, validate=True)
+        except binascii.Error as error:
+            raise ValueError("weight_codes is not base64") from error
+        if len(raw) != math.prod(shape):
+            raise ValueError(f"weight_codes holds {len(raw)} codes, the layer has {math.prod(shape)}")
+        codes = np.frombuffer(raw, np.int8).reshape(shape)
+        limit = (1 << (self.weight_bits - 1)) - 1
+        if codes.size and int(np.abs(codes.astype(np.int16)).max()) > limit:
+            raise ValueError(f"weight_codes goes beyond +-{limit} of {self.weight_bits} bits")
+        return codes
+
+
+class CalibrationData(_Part):
+    """What the ranges were measured on, in words, and how many crops of which size."""
+
+    description: str = ""
+    crops: Annotated[int, Field(ge=0)] = 0
+    crop_size: str = ""
+
+
+class Plan(_Part):
+    """The quantization of one model.
+
+    tensors: every tensor that has codes of its own (not the picture, which is its own code, nor what only moves codes).
+    reads: narrow readings of wide tensors, by tensor. layers: every convolution. checksum: that of the Model. bits: what
+    was asked for, in words; each tensor and layer has its own.
+    """
+
+    format: Literal["tvmsr-plan"] = "tvmsr-plan"
+    version: int = FORMAT_VERSION
+    model: str
+    checksum: str
+    bits: str = ""
+    method: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+    seed: int = 0
+    calibration: CalibrationData = CalibrationData()
+    notes: list[str] = Field(default_factory=list)
+    tensors: dict[str, TensorPlan]
+    reads: dict[str, TensorPlan] = Field(default_factory=dict)
+    layers: dict[str, LayerPlan]
+
+    @model_validator(mode="after")
+    def _known_version(self) -> Plan:
+        if self.version != FORMAT_VERSION:
+            raise ValueError(f"version {self.version} is not {FORMAT_VERSION}, the one that this release reads")
+        return self
+
+    def to_json(self) -> str:
+        """Text with one line a value; lists of numbers stay on one line."""
+        return _pretty(self.model_dump(mode="json", exclude_none=True), 0) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | Mapping[str, Any], where: str = "plan") -> Plan:
+        """Read and validate JSON text, or what it was parsed to."""
+        try:
+            data = json.loads(text) if isinstance(text, str) else text
+        except (ValueError, RecursionError) as error:
+            raise PlanError(f"{where}: not JSON: {error}") from error
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise PlanError(f"{where}: {_first_error(error)}") from None
+
+    def save(self, path: Path) -> None:
+        """Write as a whole or not at all."""
+        write_text(Path(path), self.to_json())
+
+    @classmethod
+    def load(cls, path: Path) -> Plan:
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PlanError(f"{path}: cannot be read: {error}") from error
+        return cls.from_json(text, str(path))
+
+
+def encode_codes(codes: NDArray[np.int8]) -> str:
+    """Weight codes as LayerPlan.weight_codes holds them."""
+    return base64.b64encode(np.ascontiguousarray(codes, np.int8).tobytes()).decode("ascii")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file atomically: through a temporary one beside it."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", text=False)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _first_error(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "plan"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    message = first["msg"].removeprefix("Value error, ").replace("\n", " ")
+    return f"{field}: {message}{more}"
+
+
+def _pretty(value: Any, depth: int) -> str:
+    if isinstance(value, Mapping) and value:
+        inner = "  " * (depth + 1)
+        rows = (f"{inner}{json.dumps(key)}: {_pretty(item, depth + 1)}" for key, item in value.items())
+        return "{\n" + ",\n".join(rows) + "\n" + "  " * depth + "}"
+    return json.dumps(value, allow_nan=False, ensure_ascii=False)

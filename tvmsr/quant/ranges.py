@@ -1,0 +1,188 @@
+"""Ranges of tensors over calibration crops: observers whose memory does not grow with the crops, and the methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvmsr.errors import UsageError
+from tvmsr.graph.execute import run_fp32
+from tvmsr.graph.model import ActivateAttrs, Activation, ConvAttrs, Graph, Node
+from tvmsr.quant.plan import affine
+
+F64 = NDArray[np.float64]
+U8 = NDArray[np.uint8]
+
+BINS = 2048
+#: What goes into the table of convolution X is observed as X + TABLE_SUFFIX.
+TABLE_SUFFIX = "#table"
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelStats:
+    """Of one tensor over all crops, per channel (C,): least and largest value, mean of the squares."""
+
+    low: F64
+    high: F64
+    square: F64
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """Counts (BINS,) of values in [low, high], in bins of one width."""
+
+    low: float
+    high: float
+    counts: F64
+
+    @property
+    def centres(self) -> F64:
+        width = (self.high - self.low) / len(self.counts)
+        return self.low + width * (np.arange(len(self.counts), dtype=np.float64) + 0.5)
+
+
+def split_tables(graph: Graph) -> Graph:
+    """The same function, with what goes into a convolution's table as a tensor of its own."""
+    nodes: list[Node] = []
+    for node in graph:
+        attrs = node.attrs
+        if not (isinstance(attrs, ConvAttrs) and attrs.activation.is_table):
+            nodes.append(node)
+            continue
+        before = node.name + TABLE_SUFFIX
+        nodes.append(replace(node, name=before, attrs=replace(attrs, activation=Activation.NONE)))
+        nodes.append(Node(node.name, "activate", (before,), ActivateAttrs(attrs.activation), node.weights))
+    return graph.with_nodes(tuple(nodes))
+
+
+def observe_channels(graph: Graph, crops: Sequence[U8], done: Callable[[], None]) -> dict[str, ChannelStats]:
+    """Statistics of every tensor, tables' inputs among them. `done` is called after each crop."""
+    split, found, pixels = split_tables(graph), dict[str, list[F64]](), dict[str, int]()
+
+    def visit(name: str, value: NDArray[Any]) -> None:
+        flat = value.reshape(-1, value.shape[-1])
+        stats = [flat.min(axis=0), flat.max(axis=0), np.einsum("nc,nc->c", flat, flat, dtype=np.float64)]
+        if name not in found:
+            found[name], pixels[name] = [s.astype(np.float64) for s in stats], len(flat)
+            return
+        low, high, square = found[name]
+        found[name] = [np.minimum(low, stats[0]), np.maximum(high, stats[1]), square + stats[2]]
+        pixels[name] += len(flat)
+
+    for crop in crops:
+        run_fp32(split, as_float(crop), visit=visit)
+        done()
+    return {name: ChannelStats(low, high, square / pixels[name]) for name, (low, high, square) in found.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """What a histogram is made of: tensors with the factor of each channel, values divided by it, in [low, high]."""
+
+    tensors: Mapping[str, F64]
+    low: float
+    high: float
+
+
+def observe_histograms(
+    graph: Graph, crops: Sequence[U8], watched: Sequence[Watched], done: Callable[[], None]
+) -> list[Histogram]:
+    """One histogram an entry of `watched`, in a single run over the crops."""
+    split, counts = split_tables(graph), [np.zeros(BINS) for _ in watched]
+    where: dict[str, list[int]] = {}
+    for index, entry in enumerate(watched):
+        for name in entry.tensors:
+            where.setdefault(name, []).append(index)
+
+    def visit(name: str, value: NDArray[Any]) -> None:
+        for index in where.get(name, ()):
+            entry = watched[index]
+            values = value / entry.tensors[name].astype(np.float32)
+            counts[index] += np.histogram(values, BINS, (entry.low, entry.high))[0]
+
+    for crop in crops:
+        run_fp32(split, as_float(crop), visit=visit)
+        done()
+    return [Histogram(entry.low, entry.high, count) for entry, count in zip(watched, counts, strict=True)]
+
+
+def as_float(picture: U8) -> NDArray[np.float32]:
+    """A picture of bytes as the network's input, 0..1."""
+    return picture.astype(np.float32) * np.float32(1 / 255)
+
+
+# Methods ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RangeMethod:
+    """How a range is chosen. choose(histogram, bits, settings) is None where least and largest value are taken."""
+
+    text: str
+    choose: Callable[[Histogram, int, Mapping[str, float]], tuple[float, float]] | None = None
+    settings: Mapping[str, float] | None = None
+
+
+def percentile_range(histogram: Histogram, bits: int, settings: Mapping[str, float]) -> tuple[float, float]:
+    """The range that leaves out half of what exceeds the percentile on either side."""
+    del bits
+    total = histogram.counts.sum()
+    if total == 0:
+        return histogram.low, histogram.high
+    share = np.cumsum(histogram.counts) / total
+    outside = (1 - settings["percentile"] / 100) / 2
+    width = (histogram.high - histogram.low) / len(histogram.counts)
+    first = int(np.searchsorted(share, outside, side="right"))
+    last = int(np.searchsorted(share, 1 - outside, side="left"))
+    low, high = histogram.low + width * first, histogram.low + width * (last + 1)
+    return low, min(high, histogram.high)
+
+
+def mse_range(histogram: Histogram, bits: int, settings: Mapping[str, float]) -> tuple[float, float]:
+    """The range, each end shrunk on its own, whose codes lie nearest to the values in the mean square."""
+    del settings
+    shrink = np.linspace(1.0, 0.4, 25)
+    lows = shrink if histogram.low < 0 else shrink[:1]
+    highs = shrink if histogram.high > 0 else shrink[:1]
+    best, chosen = np.inf, (histogram.low, histogram.high)
+    for low in lows * histogram.low:
+        for high in highs * histogram.high:
+            error = _rounding_error(histogram, float(low), float(high), bits)
+            if error < best:
+                best, chosen = error, (float(low), float(high))
+    return chosen
+
+
+def _rounding_error(histogram: Histogram, low: float, high: float, bits: int) -> float:
+    """Sum of squared differences between values and their codes: 1/12 step squared inside, the distance outside."""
+    scale, zero = affine(low, high, bits)
+    least, most = -zero * scale, ((1 << bits) - 1 - zero) * scale
+    centres = histogram.centres
+    beyond = centres - np.clip(centres, least, most)
+    inside = beyond == 0
+    return float(histogram.counts @ np.where(inside, scale * scale / 12, beyond * beyond))
+
+
+#: Named values: what --method can be. Later methods are further rows.
+METHODS: Mapping[str, RangeMethod] = {
+    "minmax": RangeMethod("least and largest value over the calibration crops"),
+    "percentile": RangeMethod(
+        "percentile of the values over the calibration crops", percentile_range, {"percentile": 99.9}
+    ),
+    "mse": RangeMethod("least mean square error over the calibration crops", mse_range),
+}
+
+
+def widened(low: float, high: float, bits: int) -> tuple[float, float]:
+    """Codes of more than 8 bits cover twice the range that was seen: they can afford it, and new pictures exceed it."""
+    return (2 * low, 2 * high) if bits > 8 else (low, high)
+
+
+def method_of(name: str) -> RangeMethod:
+    if name not in METHODS:
+        raise UsageError(f"--method {name!r}: known are {', '.join(METHODS)}")
+    return METHODS[name]
