@@ -1,0 +1,1 @@
+"""Architecture families: one small file each, registered in registry.py."""

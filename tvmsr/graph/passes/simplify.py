@@ -1,0 +1,140 @@
+"""Neutral nodes go, chains of one kind become one node, gates of a tensor with its own sigmoid become SiLU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+
+from tvmsr.graph.model import F32, INPUT, ActivateAttrs, Activation, GatherAttrs, Node, ShuffleAttrs
+from tvmsr.graph.workspace import Workspace
+
+#: Deviation from scale 1 and shift 0 that the rounding of folded constants leaves: far below a 16-bit code.
+_NEUTRAL = 1e-6
+
+
+def drop_neutral(net: Workspace, node: Node) -> bool:
+    """Drop a node that changes nothing: identity gather or affine, shuffle by one, no activation."""
+    if not _is_neutral(net, node) or (node.name == net.output and node.inputs[0] == INPUT):
+        return False
+    net.redirect(node.name, node.inputs[0])
+    return True
+
+
+def _is_neutral(net: Workspace, node: Node) -> bool:
+    if node.op == "gather":
+        return cast(GatherAttrs, node.attrs).channels == tuple(range(net.channels(node.inputs[0])))
+    if node.op == "depth_to_space":
+        return cast(ShuffleAttrs, node.attrs).block == 1
+    if node.op == "activate":
+        return cast(ActivateAttrs, node.attrs).activation is Activation.NONE
+    if node.op == "affine":
+        scale, shift = node.weights["scale"], node.weights["shift"]
+        return bool(np.all(np.abs(scale - 1) <= _NEUTRAL) and np.all(np.abs(shift) <= _NEUTRAL))
+    return False
+
+
+def merge_gathers(net: Workspace, node: Node) -> bool:
+    """gather(gather(x)) is one gather of x."""
+    inner = net.get(node.inputs[0])
+    if node.op != "gather" or inner is None or inner.op != "gather":
+        return False
+    outer, first = cast(GatherAttrs, node.attrs).channels, cast(GatherAttrs, inner.attrs).channels
+    net.put(replace(node, inputs=inner.inputs, attrs=GatherAttrs(tuple(first[c] for c in outer))))
+    return True
+
+
+def merge_affines(net: Workspace, node: Node) -> bool:
+    """affine(affine(x)) is one affine of x."""
+    inner = net.get(node.inputs[0])
+    if node.op != "affine" or inner is None or inner.op != "affine":
+        return False
+    a, b = inner.weights, node.weights
+    scale = a["scale"].astype(np.float64) * b["scale"]
+    shift = a["shift"].astype(np.float64) * b["scale"] + b["shift"]
+    net.put(replace(node, inputs=inner.inputs, weights=affine_weights(scale, shift)))
+    return True
+
+
+def affine_weights(scale: object, shift: object) -> dict[str, F32]:
+    """The weights of an affine node, rounded to float32."""
+    return {"scale": np.asarray(scale, np.float32), "shift": np.asarray(shift, np.float32)}
+
+
+def clip_bounds(node: Node) -> tuple[float, float] | None:
+    """The bounds of an activate or conv node whose activation is a clip or ReLU."""
+    attrs = cast(ActivateAttrs, node.attrs)
+    if attrs.activation is Activation.RELU:
+        return 0.0, float("inf")
+    return (attrs.low, attrs.high) if attrs.activation is Activation.CLIP else None
+
+
+def merge_clips(net: Workspace, node: Node) -> bool:
+    """A clip of a clip is one clip; it may also be a convolution that ends in the first. [0, inf) is ReLU."""
+    if node.op != "activate" or (outer := clip_bounds(node)) is None:
+        return False
+    attrs = cast(ActivateAttrs, node.attrs)
+    if attrs.activation is Activation.CLIP and outer == (0.0, float("inf")):
+        net.put(replace(node, attrs=replace(attrs, activation=Activation.RELU)))
+        return True
+    inner = net.get(node.inputs[0])
+    if inner is None or inner.op not in ("activate", "conv") or (first := clip_bounds(inner)) is None:
+        return False
+    if inner.op == "conv" and not net.sole(inner.name):
+        return False
+    low, high = (min(max(bound, outer[0]), outer[1]) for bound in first)
+    kind = Activation.RELU if (low, high) == (0.0, float("inf")) else Activation.CLIP
+    merged = replace(cast(ActivateAttrs, inner.attrs), activation=kind, low=low, high=high)
+    if inner.op == "conv":
+        net.put(replace(inner, attrs=merged))
+        net.redirect(node.name, inner.name)
+    else:
+        net.put(replace(node, inputs=inner.inputs, attrs=merged))
+    return True
+
+
+def recognise_silu(net: Workspace, node: Node) -> bool:
+    """X * sigmoid(x) is SiLU."""
+    if node.op != "mul":
+        return False
+    for gate, value in (node.inputs, node.inputs[::-1]):
+        inner = net.get(gate)
+        if (
+            inner is not None
+            and inner.op == "activate"
+            and cast(ActivateAttrs, inner.attrs).activation is Activation.SIGMOID
+            and inner.inputs == (value,)
+        ):
+            net.put(Node(node.name, "activate", (value,), ActivateAttrs(Activation.SILU)))
+            return True
+    return False
+
+
+def merge_concat_of_one(net: Workspace, node: Node) -> bool:
+    """A concat of pieces of one tensor is a gather of it."""
+    if node.op != "concat":
+        return False
+    sources, channels = set(), list[int]()
+    for name in node.inputs:
+        piece = net.get(name)
+        if piece is not None and piece.op == "gather":
+            sources.add(piece.inputs[0])
+            channels.extend(cast(GatherAttrs, piece.attrs).channels)
+        else:
+            sources.add(name)
+            channels.extend(range(net.channels(name)))
+    if len(sources) != 1:
+        return False
+    net.put(Node(node.name, "gather", (sources.pop(),), GatherAttrs(tuple(channels))))
+    return True
+
+
+RULES = (
+    drop_neutral,
+    merge_gathers,
+    merge_affines,
+    merge_clips,
+    recognise_silu,
+    merge_concat_of_one,
+)

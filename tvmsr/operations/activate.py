@@ -1,0 +1,82 @@
+"""`activate`: an activation of its own, and the function that conv shares with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import cast
+
+import numpy as np
+
+from tvmsr.graph.model import F32, ActivateAttrs, Activation, ConvAttrs, Node, TensorType
+from tvmsr.operations.operation import expect, expect_vector
+
+_SQRT_HALF = float(np.sqrt(0.5))
+
+
+def shape(types: tuple[TensorType, ...], node: Node) -> TensorType:
+    expect(len(types) == 1, node, "needs one input")
+    check_activation(node, types[0].channels)
+    return types[0]
+
+
+def check_activation(node: Node, channels: int) -> None:
+    """Check what the node's activation needs: slopes for LEAKY, ordered bounds for CLIP."""
+    attrs = cast("ActivateAttrs | ConvAttrs", node.attrs)
+    if attrs.activation is Activation.LEAKY:
+        expect_vector(node, "slope", channels)
+    if attrs.activation is Activation.CLIP:
+        expect(attrs.low <= attrs.high, node, f"clip bounds [{attrs.low}, {attrs.high}] are not ordered")
+
+
+def reference(inputs: tuple[F32, ...], node: Node) -> F32:
+    return apply_activation(inputs[0].copy(), node)
+
+
+def apply_activation(x: F32, node: Node) -> F32:
+    """Apply the activation of a conv or activate node to x (..., C), which may be overwritten."""
+    attrs = cast("ActivateAttrs | ConvAttrs", node.attrs)
+    kind = attrs.activation
+    if kind is Activation.NONE:
+        return x
+    if kind is Activation.RELU:
+        return np.maximum(x, 0, out=x)
+    if kind is Activation.LEAKY:
+        negative = np.minimum(x, 0) * (node.weights["slope"] - np.float32(1))
+        return np.add(x, negative, out=x)
+    if kind is Activation.CLIP:
+        return np.clip(x, np.float32(attrs.low), np.float32(attrs.high), out=x)
+    return _UNARY[kind](x)
+
+
+def _sigmoid(x: F32) -> F32:
+    # tanh does not overflow where exp(-x) would.
+    return np.float32(0.5) * np.tanh(np.float32(0.5) * x) + np.float32(0.5)
+
+
+def _erf(x: F32) -> F32:
+    """The error function to float32 precision by the series and continued fraction-free rational form below.
+
+    Abramowitz and Stegun 7.1.26 is good to 1.5e-7, evaluated in float64.
+    """
+    wide = np.abs(x.astype(np.float64))
+    t = 1.0 / (1.0 + 0.3275911 * wide)
+    poly = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+    return (np.sign(x) * (1.0 - poly * np.exp(-wide * wide))).astype(np.float32)
+
+
+def _gelu(x: F32) -> F32:
+    return np.float32(0.5) * x * (np.float32(1) + _erf(x * np.float32(_SQRT_HALF)))
+
+
+#: Functions that the integer form takes from a table.
+_UNARY: Mapping[Activation, Callable[[F32], F32]] = {
+    Activation.TANH: np.tanh,
+    Activation.SIGMOID: _sigmoid,
+    Activation.GELU: _gelu,
+    Activation.SILU: lambda x: x * _sigmoid(x),
+}
+
+
+def unary(kind: Activation, x: F32) -> F32:
+    """The function of an activation that `is_table`."""
+    return _UNARY[kind](x)
