@@ -14,7 +14,7 @@ from tvmsr.kernels.spec import Form, KernelSpec
 
 @dataclass(frozen=True, eq=False)
 class Buffer:
-    """A stored tensor. pitch: bytes a pixel; border: rows and columns of pad codes on each side (the widest consumer's)."""
+    """A stored tensor. pitch: bytes a pixel; border: pad codes on each side (the widest reader's)."""
 
     name: str
     channels: int

@@ -1,0 +1,35 @@
+"""Lowering: an IntegerGraph becomes the Program of one CPU level. The phases are one list; each logs what it leaves."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from tvmsr.hardware.target import Level
+from tvmsr.lower import agree, assemble, check, choose, group, layout, places
+from tvmsr.lower.draft import Draft
+from tvmsr.lower.program import Program
+from tvmsr.quant.integer import IntegerGraph
+
+_LOG = logging.getLogger(__name__)
+
+Phase = Callable[[Draft], None]
+
+#: In order. Each changes the draft in place; after each, its text goes to the debug log.
+PHASES: tuple[tuple[str, Phase], ...] = (
+    ("group", group.run),  # nodes -> groups: what becomes one step
+    ("places", places.run),  # tensors -> places: what is stored, slices and concats as views
+    ("agree", agree.run),  # one form, one set of pad codes and one border a place
+    ("layout", layout.run),  # bytes from pixel to pixel
+    ("choose", choose.run),  # groups -> steps: kernel specs and parameters
+    ("check", check.run),  # the kernel contract
+)
+
+
+def lower(graph: IntegerGraph, level: Level) -> Program:
+    """The program of one level. Raises WorkError, naming the node, where the network needs what is not there yet."""
+    draft = Draft(graph, level)
+    for number, (name, phase) in enumerate(PHASES, 1):
+        phase(draft)
+        _LOG.debug("phase %d, %s: %s", number, name, draft)
+    return assemble.program(draft)

@@ -1,0 +1,56 @@
+"""Small facts of groups and places that several passes ask for."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import cast
+
+from tvmsr.graph.model import ConvAttrs
+from tvmsr.lower.draft import Draft, Group
+
+
+def attrs_of(group: Group) -> ConvAttrs:
+    """Of the group's convolution; those of a 1x1 convolution for a pointwise group."""
+    return cast(ConvAttrs, group.conv.attrs) if group.conv else ConvAttrs()
+
+
+def kernel_of(group: Group) -> tuple[int, int]:
+    """Height and width of the kernel, in taps."""
+    if group.conv is None:
+        return (1, 1)
+    height, width = group.conv.params["weight"].shape[:2]
+    return int(height), int(width)
+
+
+def padding_of(group: Group) -> tuple[int, int, int, int]:
+    """Top, left, bottom, right."""
+    return attrs_of(group).padding
+
+
+def extent_of(group: Group) -> tuple[int, int]:
+    """Input rows and columns that one output pixel reads."""
+    dilation = attrs_of(group).dilation
+    height, width = kernel_of(group)
+    return (height - 1) * dilation + 1, (width - 1) * dilation + 1
+
+
+def reach_of(group: Group) -> int:
+    """How far from its own pixel a group reads, in pixels of its input."""
+    top, left, bottom, right = padding_of(group)
+    rows, columns = extent_of(group)
+    return max(top, left, bottom, right, rows - 1 - top, columns - 1 - left)
+
+
+def radius_of(draft: Draft) -> int:
+    """Receptive radius of the output, in pixels of the picture, rounded up."""
+    radius: dict[str, Fraction] = {}
+    for group in draft.groups:
+        x = draft.places[group.x.of]
+        reads = [group.x.of] + ([term.read.of for term in group.sum.terms] if group.sum else [])
+        own = radius.get(x.name, Fraction(0)) + reach_of(group) / x.ratio
+        own = max(own, *(radius.get(name, Fraction(0)) for name in reads))
+        for write in group.writes:
+            # Inside a block, pixels of the finer grid come from one pixel of the grid: nothing is added.
+            radius[write.place] = max(radius.get(write.place, Fraction(0)), own)
+    exact = radius[draft.graph.output]
+    return -(-exact.numerator // exact.denominator)
