@@ -1,4 +1,4 @@
-"""Phase 3, agree: one stored form and one set of pad codes for each place.
+"""Phase 4, agree: one stored form and one set of pad codes for each place.
 
 Convolutions say in which form they want to read, and with which codes they pad. Where the readers of one place do not
 agree, those that differ get a place of their own, stored beside the first (the picture is copied).

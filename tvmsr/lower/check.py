@@ -1,4 +1,4 @@
-"""Phase 6, check: what the kernel contract asks of a program, and what this part cannot do yet."""
+"""Phase 7, check: what the kernel contract asks of a program, and what this part cannot do yet."""
 
 from __future__ import annotations
 

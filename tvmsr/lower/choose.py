@@ -1,4 +1,4 @@
-"""Phase 5, choose: a kernel for every group: its source and epilogue, then algorithm and tile by tvmsr.kernels."""
+"""Phase 6, choose: a kernel for every group: its source and epilogue, then algorithm and tile by tvmsr.kernels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Phase 4, layout: bytes from pixel to pixel of each place."""
+"""Phase 5, layout: bytes from pixel to pixel of each place."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from tvmsr.hardware.target import Level
-from tvmsr.lower import agree, assemble, check, choose, group, layout, places
+from tvmsr.lower import agree, assemble, check, choose, group, layout, places, trim
 from tvmsr.lower.draft import Draft
 from tvmsr.lower.program import Program
 from tvmsr.quant.integer import IntegerGraph
@@ -19,6 +19,7 @@ Phase = Callable[[Draft], None]
 PHASES: tuple[tuple[str, Phase], ...] = (
     ("group", group.run),  # nodes -> groups: what becomes one step
     ("places", places.run),  # tensors -> places: what is stored, slices and concats as views
+    ("trim", trim.run),  # channels of a place that nobody reads there
     ("agree", agree.run),  # one form, one set of pad codes and one border a place
     ("layout", layout.run),  # bytes from pixel to pixel
     ("choose", choose.run),  # groups -> steps: kernel specs and parameters

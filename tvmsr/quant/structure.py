@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -55,12 +55,14 @@ def analyse(graph: Graph) -> Structure:
         source[node.name] = source[node.inputs[0]] if node.op in MOVES else node.name
         for name in dict.fromkeys(node.inputs):
             readers[name].append(node)
-    terms = frozenset(node.name for node in graph if _is_term(node, tuple(readers[node.name]), graph.output))
+    # The last of an add's: a kernel has one accumulator, so a second convolution is stored and read.
+    last = {readers[node.name][0].name: node.name for node in graph if _is_term(node, readers[node.name], graph.output)}
+    terms = frozenset(last.values())
     coded = tuple(n.name for n in graph if n.op not in MOVES and n.name not in terms)
     return Structure(graph, channels, terms, source, coded, {k: tuple(v) for k, v in readers.items()})
 
 
-def _is_term(node: Node, readers: tuple[Node, ...], output: str) -> bool:
+def _is_term(node: Node, readers: Sequence[Node], output: str) -> bool:
     if node.op != "conv" or node.name == output or len(readers) != 1:
         return False
     only = readers[0]
