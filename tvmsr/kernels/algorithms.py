@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from itertools import product
 
-import numpy as np
-from numpy.typing import NDArray
-
+from tvmsr.kernels.cost import direct_cycles, lanewise_cycles, pointwise_cycles
 from tvmsr.kernels.isa import ISAS, Isa, Primitive
-from tvmsr.kernels.layout import WeightLayout
+from tvmsr.kernels.layout import WeightLayout, depthwise_layout, direct_layout
+from tvmsr.kernels.legality import Weight, direct_legal
+from tvmsr.kernels.naming import symbol
 from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Load
 
-Weight = NDArray[np.int8]
+Tile = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -22,22 +22,23 @@ class Choice:
 
     spec: KernelSpec
     reason: str
-    cycles_per_pixel: float  # of one core
+    cycles_per_pixel: float  # of one core, of the isa's reference CPU
 
 
 @dataclass(frozen=True)
 class Algorithm:
     """One exact way to compute a source.
 
-    `legal` says why not, or "" where it is. `tiles` are those offered; `generator` names "module:function", a TIR
-    generator; granule and read_ahead as the kernel contract has them.
+    `legal` says why not, "" where it is. `tiles`: those offered, pixels by vectors. `layout`: of packed weights; None:
+    it has none. `generator` names a TIR generator as "module:function". Granule and read_ahead: the kernel contract.
     """
 
     name: str
-    legal: Callable[[Conv | Load, Weight | None, Isa], str]
-    tiles: Callable[[Conv | Load, Isa], tuple[tuple[int, int], ...]]
-    cycles: Callable[[Conv | Load, Epilogue, Isa, tuple[int, int]], float]
-    weights: Callable[[Conv, Isa, tuple[int, int]], WeightLayout] | None
+    primitive: Callable[[Conv | Load, Isa], Primitive | None]
+    legal: Callable[[Conv | Load, Primitive | None, Weight | None], str]
+    tiles: Callable[[Isa], tuple[Tile, ...]]
+    cycles: Callable[[Conv | Load, Epilogue, Isa, Primitive | None, Tile], float]
+    layout: Callable[[Conv, Isa, Primitive, Tile], WeightLayout] | None
     generator: str
     granule: tuple[int, int] = (1, 1)
     read_ahead: tuple[int, int] = (0, 0)
@@ -45,35 +46,150 @@ class Algorithm:
 
 def accepted_forms(isa: str, bits: int) -> tuple[Form, ...]:
     """Forms in which convolutions of this isa can read codes of up to `bits` bits, the best first."""
-    wanted = (Form.U8, Form.S16, Form.U16) if bits <= 8 else (Form.S16, Form.U16)
-    if bits == 16 and isa != "portable":
-        wanted = (Form.S16,)
-    return wanted
+    if bits <= 8:
+        return (Form.U8, Form.S16, Form.U16)
+    if bits <= 15 or isa == "portable":
+        return (Form.S16, Form.U16)
+    return (Form.S16,)
 
 
-def wanted_form(isa: str, bits: int, conv: Conv | None = None, weight: Weight | None = None) -> Form:
+def wanted_form(isa: str, bits: int) -> Form:
     """The form in which a convolution wants its input stored; `bits`: the widest of its choices."""
     return accepted_forms(isa, bits)[0]
 
 
 def choose(source: Conv | Load, epilogue: Epilogue, isa: str, weight: Weight | None = None) -> Choice:
     """The cheapest legal algorithm and tile for one step on one isa; `weight`: its codes, where there are any."""
-    raise NotImplementedError
+    row, best, why_not = ISAS[isa], None, []
+    for algorithm in ALGORITHMS.values():
+        primitive = algorithm.primitive(source, row)
+        problem = algorithm.legal(source, primitive, weight)
+        if problem:
+            why_not.append(f"{algorithm.name}: {problem}")
+            continue
+        for tile in algorithm.tiles(row):
+            cycles = algorithm.cycles(source, epilogue, row, primitive, tile)
+            if best is None or cycles < best.cycles_per_pixel:
+                spec = KernelSpec(source, epilogue, isa, algorithm.name, tile)
+                best = Choice(spec, _reason(algorithm, primitive, tile, cycles), cycles)
+    if best is None:
+        raise ValueError(f"no algorithm of {isa} computes {source}: {'; '.join(why_not)}")
+    refused = [w for w in why_not if w.split(":")[0].startswith("direct")] if isinstance(source, Conv) else []
+    return replace(best, reason="; ".join([best.reason, *refused]))
+
+
+def _reason(algorithm: Algorithm, primitive: Primitive | None, tile: Tile, cycles: float) -> str:
+    with_what = f" with {primitive.name}" if primitive else ""
+    return f"{algorithm.name}{with_what}, tile {tile[0]}x{tile[1]}: {cycles:.0f} cycles a pixel predicted"
+
+
+def primitive_of(spec: KernelSpec) -> Primitive:
+    """The primitive that a convolution's spec stands for."""
+    primitive = ALGORITHMS[spec.algorithm].primitive(spec.source, ISAS[spec.isa])
+    if primitive is None:
+        raise ValueError(f"{spec.algorithm} has no primitive of {spec.isa} for {spec.source.x.form.value}")
+    return primitive
 
 
 def weight_layout(spec: KernelSpec) -> WeightLayout | None:
     """Layout of the packed weights of a convolution; None for a pointwise pass."""
-    raise NotImplementedError
+    layout = ALGORITHMS[spec.algorithm].layout
+    if layout is None or not isinstance(spec.source, Conv):
+        return None
+    return layout(spec.source, ISAS[spec.isa], primitive_of(spec), spec.tile)
+
+
+def _named(*names: str) -> Callable[[Conv | Load, Isa], Primitive | None]:
+    """The first primitive of these names that reads the form in which x is stored."""
+
+    def find(source: Conv | Load, isa: Isa) -> Primitive | None:
+        return next((p for p in isa.primitives if p.name in names and source.x.form in p.forms), None)
+
+    return find
+
+
+def _direct_tiles(isa: Isa) -> tuple[Tile, ...]:
+    return isa.tiles
+
+
+def _depthwise_legal(source: Conv | Load, primitive: Primitive | None, weight: Weight | None) -> str:
+    del weight
+    if not isinstance(source, Conv) or not source.groups == source.inputs == source.outputs:
+        return "not depthwise"
+    return "" if primitive else "its input form has no primitive"
+
+
+def _pointwise_legal(source: Conv | Load, primitive: Primitive | None, weight: Weight | None) -> str:
+    del primitive, weight
+    return "" if isinstance(source, Load) else "a convolution"
+
+
+def _lanewise_tiles(isa: Isa) -> tuple[Tile, ...]:
+    return tuple(product((4,), (1, 2, 4)))
+
+
+ALGORITHMS: dict[str, Algorithm] = {
+    row.name: row
+    for row in (
+        Algorithm(
+            "direct",
+            _named("dot4", "pair16", "mac"),
+            direct_legal,
+            _direct_tiles,
+            direct_cycles,
+            direct_layout,
+            "tvmsr.kernels.conv:direct",
+        ),
+        # Bytes multiplied as 16-bit numbers, where their 8-bit products would saturate.
+        Algorithm(
+            "direct_wide",
+            _named("wide4"),
+            direct_legal,
+            _direct_tiles,
+            direct_cycles,
+            direct_layout,
+            "tvmsr.kernels.conv:direct",
+        ),
+        Algorithm(
+            "depthwise",
+            _named("lanewise"),
+            _depthwise_legal,
+            _lanewise_tiles,
+            lanewise_cycles,
+            depthwise_layout,
+            "tvmsr.kernels.depthwise:depthwise",
+        ),
+        Algorithm(
+            "pointwise",
+            lambda source, isa: None,
+            _pointwise_legal,
+            _lanewise_tiles,
+            pointwise_cycles,
+            None,
+            "tvmsr.kernels.pointwise:pointwise",
+        ),
+    )
+}
 
 
 def positions(spec: KernelSpec) -> tuple[int, int]:
     """Groups of output positions, and positions of one group, padding included: the shape of parameter arrays."""
-    raise NotImplementedError
+    layout = weight_layout(spec)
+    if layout is not None:
+        return layout.groups, layout.positions
+    width = spec.tile[1] * ISAS[spec.isa].lanes
+    return 1, -(-spec.source.outputs // width) * width
 
 
-def symbol(spec: KernelSpec) -> str:
-    """Readable name of a kernel: what it computes, its tile, and a hash of the whole spec. Levels append theirs."""
-    raise NotImplementedError
-
-
-ALGORITHMS: dict[str, Algorithm] = {}
+__all__ = [
+    "ALGORITHMS",
+    "Algorithm",
+    "Choice",
+    "accepted_forms",
+    "choose",
+    "positions",
+    "primitive_of",
+    "symbol",
+    "wanted_form",
+    "weight_layout",
+]

@@ -53,14 +53,11 @@ class Isa:
     cpu: str
     features: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()  # CPU features, by the driver's names
+    tiles: tuple[tuple[int, int], ...] = ()  # offered to convolutions: pixels, vectors
     epilogue_cycles: float = 4.0  # per vector of outputs, rough
 
     def primitive(self, name: str) -> Primitive:
         return next(p for p in self.primitives if p.name == name)
-
-
-def _pmaddwd(intrinsic: str, cycles: float, widths: tuple[Form, ...], halves: int, name: str, bits: int) -> Primitive:
-    return Primitive(name, widths, 2, halves, 2, bits, cycles, pairs=intrinsic)
 
 
 _AVX2_WD = "llvm.x86.avx2.pmadd.wd"
@@ -85,24 +82,52 @@ _AVX512VNNI = (
     Primitive("pair16", _PAIR_FORMS, 2, 1, 2, 16, 0.5, fused="llvm.x86.avx512.vpdpwssd.512"),
 )
 
+_FORMS = (Form.U8, Form.S8, Form.S16, Form.U16)
+
 #: Products in plain TIR: LLVM makes smlal, pmullw/pmulhw or what the CPU has of them.
-_PORTABLE = (Primitive("mac", (Form.U8, Form.S8, Form.S16, Form.U16), 1, 1, 2, 16, 4.0),)
+_MAC = Primitive("mac", _FORMS, 1, 1, 2, 16, 4.0)
+#: The same with another input in every lane: depthwise convolutions.
+_LANEWISE = Primitive("lanewise", _FORMS, 1, 1, 2, 16, 1.0)
+
+_WIDE_TILES = ((6, 4), (8, 3), (12, 2), (14, 1))
+_NARROW_TILES = ((6, 2), (12, 1))
 
 ISAS: dict[str, Isa] = {
     row.name: row
     for row in (
         Isa(
-            "avx512vnni",
-            16,
-            32,
-            _AVX512VNNI,
-            Rounding.LRINT,
-            "cascadelake",
-            ("-prefer-256-bit",),
-            ("avx512vnni", "avx512bw", "avx512vl"),
+            name="avx512vnni",
+            lanes=16,
+            registers=32,
+            primitives=(*_AVX512VNNI, _LANEWISE),
+            rounding=Rounding.LRINT,
+            cpu="cascadelake",
+            features=("-prefer-256-bit",),
+            needs=("avx512vnni", "avx512bw", "avx512vl"),
+            tiles=_WIDE_TILES,
         ),
-        Isa("avxvnni", 8, 16, _AVXVNNI, Rounding.LRINT, "haswell", ("+avxvnni",), ("avx2", "fma", "avxvnni")),
-        Isa("avx2", 8, 16, _AVX2, Rounding.LRINT, "haswell", (), ("avx2", "fma")),
-        Isa("portable", 8, 16, _PORTABLE, Rounding.MAGIC, "generic"),
+        Isa(
+            name="avxvnni",
+            lanes=8,
+            registers=16,
+            primitives=(*_AVXVNNI, _LANEWISE),
+            rounding=Rounding.LRINT,
+            cpu="haswell",
+            features=("+avxvnni",),
+            needs=("avx2", "fma", "avxvnni"),
+            tiles=_NARROW_TILES,
+        ),
+        Isa(
+            name="avx2",
+            lanes=8,
+            registers=16,
+            primitives=(*_AVX2, _LANEWISE),
+            rounding=Rounding.LRINT,
+            cpu="haswell",
+            needs=("avx2", "fma"),
+            tiles=_NARROW_TILES,
+        ),
+        # 8 lanes: two registers of 128 bits. Four accumulators fit the 16 registers of SSE2 and NEON.
+        Isa("portable", 8, 16, (_MAC, _LANEWISE), Rounding.MAGIC, "generic", tiles=((4, 1),)),
     )
 }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from enum import Enum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.kernels.isa import Isa, Primitive
 from tvmsr.kernels.spec import Conv, Form, KernelSpec, Reads
 
 #: Words of 64 bytes: header and arrays of a parameter block begin at multiples.
@@ -67,6 +68,56 @@ class ParamLayout:
 
     def ints(self) -> tuple[int, ...]:
         return astuple(self)
+
+
+def _run(conv: Conv, group: int) -> tuple[int, int, int]:
+    """(tap_pitch, runs, steps) of a kernel row; `group`: inputs of a step.
+
+    A row is one run where its taps are not dilated and that takes no more steps than tap by tap.
+    """
+    ins, (_, width) = conv.inputs // conv.groups, conv.kernel
+    pitch = conv.x.pitch // conv.x.form.bytes
+    by_tap, in_one = -(-ins // group), -(-((width - 1) * pitch + ins) // group)
+    if width > 1 and conv.dilation == 1 and in_one <= width * by_tap:
+        return pitch, 1, in_one
+    return 0, width, by_tap
+
+
+def direct_layout(conv: Conv, isa: Isa, primitive: Primitive, tile: tuple[int, int]) -> WeightLayout:
+    """Weights of a direct convolution, in the order in which its loops read them."""
+    vectors, lanes = tile[1], isa.lanes
+    tap_pitch, runs, steps = _run(conv, primitive.group)
+    return WeightLayout(
+        element_bytes=primitive.weight_bytes,
+        kernel_h=conv.kernel[0],
+        kernel_w=conv.kernel[1],
+        inputs=conv.inputs // conv.groups,
+        outputs=conv.outputs,
+        groups=conv.groups,
+        tap_pitch=tap_pitch,
+        runs=runs,
+        steps=steps,
+        halves=primitive.halves,
+        depth=primitive.depth,
+        blocks=-(-conv.outputs // conv.groups // (vectors * lanes)),
+        vectors=vectors,
+        lanes=lanes,
+    )
+
+
+def depthwise_layout(conv: Conv, isa: Isa, primitive: Primitive, tile: tuple[int, int]) -> WeightLayout:
+    """Weights of a depthwise convolution: every lane is a channel of its own, so they lie as one group's outputs."""
+    single = replace(conv, inputs=1, groups=1, dilation=2)  # dilated: tap by tap
+    return direct_layout(single, isa, primitive, tile)
+
+
+def row_inputs(conv: Conv, primitive: Primitive) -> NDArray[np.int64]:
+    """Index into (KW, IC/groups) of every element of a kernel row as it is packed, -1 where there is no weight."""
+    ins, width = conv.inputs // conv.groups, conv.kernel[1]
+    tap_pitch, runs, steps = _run(conv, primitive.group)
+    run, element = np.indices((runs, steps * primitive.group))
+    tap, channel = np.divmod(element, tap_pitch) if tap_pitch else (run, element)
+    return np.where((tap < width) & (channel < ins), tap * ins + channel, -1).reshape(-1)
 
 
 class FieldKind(str, Enum):

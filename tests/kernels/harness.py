@@ -1,0 +1,186 @@
+"""Random operands for a spec, a run of its kernel over bands and column ranges, and the comparison of every byte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tests.kernels.reference import place, results
+from tvmsr.kernels.algorithms import choose, weight_layout
+from tvmsr.kernels.host import HostKernels, call
+from tvmsr.kernels.layout import FieldKind, param_fields
+from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Load, Operand, Reads, Store
+
+DTYPES = {Form.U8: np.uint8, Form.S8: np.int8, Form.U16: np.uint16, Form.S16: np.int16}
+GUARD = 160
+
+
+@dataclass
+class Case:
+    """A spec, and the numbers that tests vary beside it."""
+
+    name: str
+    source: Conv | Load
+    epilogue: Epilogue
+    bits: int = 8  # of x
+    zero: str = "middle"  # of x: "low", "middle", "high"
+    out_bits: tuple[int, ...] = ()  # of each store; all of the form by default
+    saturate: bool = False  # extreme weights and codes
+    size: tuple[int, int] = (5, 29)  # rows, columns of the grid
+    tile: tuple[int, int] | None = None
+    algorithm: str | None = None
+    spec: dict[str, KernelSpec] = field(default_factory=dict)
+
+    def seed(self) -> int:
+        return sum(map(ord, self.name))
+
+    def weights(self):
+        if not isinstance(self.source, Conv):
+            return None
+        rng, limit = np.random.default_rng(self.seed()), 2 ** (self.source.weight_bits - 1) - 1
+        shape = (*self.source.kernel, self.source.inputs // self.source.groups, self.source.outputs)
+        if self.saturate:
+            return np.where(np.arange(shape[3]) % 2, limit, -limit) * np.ones(shape, np.int8)
+        return rng.integers(-limit, limit + 1, shape).astype(np.int8)
+
+    def spec_for(self, isa: str) -> KernelSpec:
+        if isa not in self.spec:
+            weight = self.weights()
+            spec = choose(self.source, self.epilogue, isa, None if weight is None else weight.astype(np.int8)).spec
+            if self.tile:
+                spec = KernelSpec(spec.source, spec.epilogue, isa, self.algorithm or spec.algorithm, self.tile)
+            self.spec[isa] = spec
+        return self.spec[isa]
+
+
+def store(channels: int, form: Form = Form.U8, pitch: int | None = None, **more) -> Store:
+    return Store(form, (pitch or channels) * form.bytes, channels, **more)
+
+
+def operand(channels: int, form: Form = Form.U8, pitch: int | None = None) -> Operand:
+    return Operand(form, (pitch or channels) * form.bytes)
+
+
+def stored_range(form: Form, bits: int) -> tuple[int, int]:
+    offset = form.offset(bits)
+    return -offset, 2**bits - 1 - offset
+
+
+def random_params(case: Case, spec: KernelSpec, rng: np.random.Generator) -> dict:
+    """Plain parameters that send values over the whole range and past both bounds."""
+    epilogue, outputs, params = spec.epilogue, spec.source.outputs, {}
+    low, high = stored_range(spec.source.x.form, case.bits)
+    params["x_zero"] = {"low": low, "middle": (low + high) // 2 + 1, "high": high}[case.zero]
+    span = high - low
+    if isinstance(spec.source, Conv):
+        taps = spec.source.kernel[0] * spec.source.kernel[1] * spec.source.inputs / spec.source.groups
+        span = span * 2 ** (spec.source.weight_bits - 1) * np.sqrt(taps) / 2
+        params["bias"] = rng.integers(-int(span) // 4 - 1, int(span) // 4 + 2, outputs).astype(np.int32)
+    code_bits = [case.out_bits[i] if case.out_bits else min(12, 8 * s.form.bytes) for i, s in enumerate(epilogue.stores)]
+    bits = 6 if epilogue.table else code_bits[0]
+    zero = int(rng.integers(0, 2**bits)) if case.zero == "middle" else (0 if case.zero == "low" else 2**bits - 1)
+    bounds = np.sort(rng.integers(0, 2**bits, (2, outputs)), 0) - zero
+    bounds[:, ::2] = np.array([[-zero], [2**bits - 1 - zero]])  # every other channel has the full range
+    gain = 2.0**bits / span * 2
+    params["m"] = (gain * rng.uniform(0.2, 1.2, outputs)).astype(np.float32)
+    if epilogue.leaky:
+        params["m_neg"] = (params["m"] * rng.uniform(-0.3, 0.5, outputs)).astype(np.float32)
+    if epilogue.residuals:
+        one = 1 << epilogue.fraction
+        params["m"] = params["m"] * np.float32(one)
+        params["lo"], params["hi"] = np.full(outputs, -(2.0**22), np.float32), np.full(outputs, 2.0**22, np.float32)
+        params["sum_lo"], params["sum_hi"] = bounds.astype(np.int32)
+        for i, residual in enumerate(epilogue.residuals):
+            params[f"residual{i}_zero"] = int(rng.integers(0, 200))
+            if not residual.identity:
+                params[f"residual{i}_m"] = (one * rng.uniform(0.1, 1.5, outputs)).astype(np.float32)
+    else:
+        params["lo"], params["hi"] = bounds.astype(np.float32)
+    if epilogue.table:
+        params["code_zero"], params["table_zero"] = int(rng.integers(0, 2 ** code_bits[0])), zero
+        params["table"] = rng.integers(0, 2 ** code_bits[0], 2**bits).astype(np.uint16)
+        zero = params["code_zero"]
+    for i, s in enumerate(epilogue.stores):
+        own = zero
+        if s.reads is Reads.CODE:
+            own = int(rng.integers(0, 2 ** code_bits[i]))
+            ratio = 2.0 ** (code_bits[i] - code_bits[0]) * 1.3
+            params[f"store{i}_m"] = (ratio * rng.uniform(0.3, 1.0, outputs)).astype(np.float32)
+            params[f"store{i}_lo"] = np.full(outputs, -own, np.float32)
+            params[f"store{i}_hi"] = np.full(outputs, 2 ** code_bits[i] - 1 - own, np.float32)
+        params[f"store{i}_zero"] = own - s.form.offset(code_bits[i])
+    known = {f.name for f in param_fields(spec) if f.kind is not FieldKind.TABLE} | {"table"}
+    assert set(params) <= known
+    return params
+
+
+def scattered(rows: int, pixels: int, pitch: int, dtype, rng, fill=None):
+    """A buffer of random bytes and a row table that walks it backwards, rows at odd places: (bytes, table, view)."""
+    item = np.dtype(dtype).itemsize
+    stride = pixels * pitch + 3 * item
+    buffer = rng.integers(0, 256, GUARD + rows * stride + GUARD, dtype=np.uint8)
+    buffer = np.concatenate([buffer[:0], buffer])
+    table = (GUARD // 2 + np.arange(rows)[::-1] * stride).astype(np.int32)
+    if item == 2:
+        table = table // 2 * 2
+    return buffer, table, lambda data, r: data[table[r] : table[r] + pixels * pitch].view(dtype).reshape(pixels, -1)
+
+
+def check(kernels: HostKernels, name: str, case: Case, spec: KernelSpec, areas=None) -> None:
+    """Run the kernel over `areas` and compare every byte of every store with the reference."""
+    rng = np.random.default_rng(case.seed() + 1)
+    height, width = case.size
+    weight, params = case.weights(), random_params(case, spec, rng)
+    x_rows, x_pixels = height, width
+    if isinstance(spec.source, Conv):
+        s, d, (kh, kw) = spec.source.stride, spec.source.dilation, spec.source.kernel
+        x_rows, x_pixels = (height - 1) * s + (kh - 1) * d + 1, (width - 1) * s + (kw - 1) * d + 1
+    tensors, tables = [], []
+    x = _operand(spec.source.x, spec.source.inputs, case.bits, x_rows, x_pixels, rng, tensors, tables, case.saturate)
+    residuals = [
+        _operand(r.operand, r.modulo or spec.source.outputs, 8 * r.operand.form.bytes, height, width, rng, tensors, tables)
+        for r in spec.epilogue.residuals
+    ]
+    wanted = results(spec, params, weight, x, residuals)
+    expected = []
+    for s, grid in zip(spec.epilogue.stores, wanted, strict=True):
+        buffer, table, view = scattered(height * s.block, width * s.block, s.pitch, DTYPES[s.form], rng)
+        tensors.append(buffer)
+        tables.append(table)
+        want, pixels = buffer.copy(), np.zeros((height * s.block, width * s.block, s.pitch // s.form.bytes), DTYPES[s.form])
+        pixels[:] = [view(want, r) for r in range(height * s.block)]
+        place(s, grid, pixels)
+        for r in range(height * s.block):
+            view(want, r)[:] = pixels[r]
+        expected.append(want)
+    packed, bits = None, 8
+    if weight is not None:
+        weight, bits = weight.astype(np.int8), spec.source.weight_bits
+        packed = kernels.pack_weights(weight_layout(spec), weight, bits)
+    block = kernels.pack_params(spec, params, weight, bits)
+    for area in areas or cuts(height, width):
+        call(kernels.function(name), tensors, tables, packed, block, area)
+    for index, want in enumerate(expected):
+        got = tensors[1 + len(residuals) + index]
+        assert np.array_equal(got, want), f"{name}: store {index}: {np.count_nonzero(got != want)} bytes differ"
+
+
+def cuts(height: int, width: int):
+    """Bands of odd heights, cut again at an odd column."""
+    middle, column = min(3, height), min(7, width)
+    bands = [(0, middle), (middle, height)]
+    return [(*rows, *columns) for rows in bands for columns in ((0, column), (column, width)) if columns[0] < columns[1]]
+
+
+def _operand(op: Operand, channels, bits, rows, pixels, rng, tensors, tables, extreme=False):
+    buffer, table, view = scattered(rows, pixels, op.pitch, DTYPES[op.form], rng)
+    low, high = stored_range(op.form, bits)
+    values = rng.integers(low, high + 1, (rows, pixels, channels))
+    if extreme:
+        values = np.where(rng.random(values.shape) < 0.5, low, high)
+    for r in range(rows):
+        view(buffer, r)[:, :channels] = values[r]
+    tensors.append(buffer)
+    tables.append(table)
+    return values

@@ -1,0 +1,67 @@
+"""Cost models: predicted cycles of one core for one pixel of the grid. Simple, and measured where a number is given."""
+
+from __future__ import annotations
+
+from tvmsr.kernels.isa import Isa, Primitive
+from tvmsr.kernels.layout import direct_layout
+from tvmsr.kernels.spec import Conv, Epilogue, Load
+
+#: Loads a cycle; cycles until a sum can be added to again; cycles that a tile costs beside its steps.
+_LOADS = 2.0
+_LATENCY = 5.0
+_TILE = 12.0
+
+
+def direct_cycles(
+    source: Conv | Load, epilogue: Epilogue, isa: Isa, primitive: Primitive | None, tile: tuple[int, int]
+) -> float:
+    """Direct convolution: the slower of issues and loads, the epilogue, what starting a tile costs."""
+    if not isinstance(source, Conv) or primitive is None:
+        raise TypeError("a direct convolution needs a convolution and its primitive")
+    pixels, _ = tile
+    layout = direct_layout(source, isa, primitive, tile)
+    outputs = source.outputs // source.groups
+    vectors = -(-outputs // isa.lanes)  # vectors of padding are not computed
+    widest = min(layout.vectors, vectors)
+    steps = layout.kernel_h * layout.runs * layout.steps * layout.halves
+    busy = max(1.0, _LATENCY / primitive.cycles / (pixels * widest))
+    issue = steps * vectors * primitive.cycles * busy
+    loads = steps * (layout.blocks / layout.halves + vectors / pixels) / _LOADS
+    tiles = layout.blocks * (_TILE + layout.kernel_h * layout.runs * 2) / pixels
+    finish = vectors * epilogue_cycles(epilogue, isa)
+    return source.groups * (max(issue, loads) + tiles + finish)
+
+
+def lanewise_cycles(
+    source: Conv | Load, epilogue: Epilogue, isa: Isa, primitive: Primitive | None, tile: tuple[int, int]
+) -> float:
+    """Depthwise convolution."""
+    if not isinstance(source, Conv) or primitive is None:
+        raise TypeError("a depthwise convolution needs a convolution and its primitive")
+    taps = source.kernel[0] * source.kernel[1]
+    return taps * 2 * primitive.cycles * -(-source.outputs // isa.lanes) + pointwise_cycles(
+        source, epilogue, isa, primitive, tile
+    )
+
+
+def pointwise_cycles(
+    source: Conv | Load, epilogue: Epilogue, isa: Isa, primitive: Primitive | None, tile: tuple[int, int]
+) -> float:
+    """A pass over stored codes. Padding and many short blocks cost; a wide tile of few channels is not cheaper."""
+    del primitive
+    pixels, vectors = tile
+    blocks = -(-source.outputs // (vectors * isa.lanes))
+    computed = -(-source.outputs // isa.lanes)
+    return computed * (2 + epilogue_cycles(epilogue, isa)) + blocks * (_TILE + vectors / 4) / pixels
+
+
+def epilogue_cycles(epilogue: Epilogue, isa: Isa) -> float:
+    """Cycles for one vector of outputs."""
+    cycles = isa.epilogue_cycles * (1 + 0.5 * (len(epilogue.stores) - 1)) + 3 * len(epilogue.residuals)
+    if epilogue.leaky:
+        cycles += 1
+    if epilogue.table:
+        cycles += 3 * isa.lanes
+    if any(s.block > 1 and s.channels < isa.lanes for s in epilogue.stores):
+        cycles += 8
+    return cycles

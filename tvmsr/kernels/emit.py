@@ -1,0 +1,242 @@
+"""What the generators share: the kernel's signature, vector helpers, parameter addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script import builder as T
+
+from tvmsr.kernels.isa import ISAS, Isa, Primitive, Rounding
+from tvmsr.kernels.layout import ALIGN_WORDS, FieldKind, ParamLayout, param_fields, param_layout
+from tvmsr.kernels.spec import Form, KernelSpec
+
+#: A TIR expression, or a Python int where it is known now.
+Expr = Any
+
+_DTYPES = {Form.U8: "uint8", Form.S8: "int8", Form.U16: "uint16", Form.S16: "int16"}
+
+#: 1.5 * 2**23: added to |v| <= 2**22 it leaves rne(v) in the low bits of the mantissa.
+_MAGIC = 12582912.0
+_MAGIC_BITS = 0x4B400000
+
+
+def dtype_of(form: Form) -> str:
+    """TIR type of a stored value."""
+    return _DTYPES[form]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A pointer operand and its row table, read or written as elements of `dtype`."""
+
+    data: Expr
+    rows: Expr
+    dtype: str
+    pitch: int  # elements from pixel to pixel
+
+    @property
+    def bytes(self) -> int:
+        return 1 if self.dtype in ("uint8", "int8") else 2
+
+    def row(self, index: Expr) -> Expr:
+        """Element index at which a row starts; the table holds bytes."""
+        offset = self.rows[index]
+        return offset if self.bytes == 1 else T.shift_right(offset, T.int32(1))
+
+    def load(self, index: Expr, lanes: int) -> Expr:
+        return self.data[ramp(index, lanes)]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The arguments of a kernel under construction."""
+
+    spec: KernelSpec
+    isa: Isa
+    x: Tensor
+    residuals: tuple[Tensor, ...]
+    stores: tuple[Tensor, ...]
+    weights: Expr
+    params: Params
+    rows: tuple[Expr, Expr]
+    columns: tuple[Expr, Expr]
+
+    @property
+    def lanes(self) -> int:
+        return self.isa.lanes
+
+
+@dataclass(frozen=True)
+class Params:
+    """The parameter block: scalars by name, vectors by name and position."""
+
+    words: Expr
+    layout: ParamLayout
+    scalars: dict[str, int]
+    arrays: dict[str, int]
+    lanes: int
+
+    @property
+    def _array_words(self) -> int:
+        return _lines(self.layout.groups * self.layout.positions)
+
+    @property
+    def table(self) -> int:
+        """Word at which the table starts."""
+        return _lines(self.layout.scalars) + len(self.arrays) * self._array_words
+
+    def scalar(self, name: str) -> Expr:
+        return self.words[self.scalars[name]]
+
+    def scalar_vector(self, name: str) -> Expr:
+        return T.broadcast(self.scalar(name), self.lanes)
+
+    def ints(self, name: str, position: Expr) -> Expr:
+        start = _lines(self.layout.scalars) + self.arrays[name] * self._array_words
+        return self.words[ramp(start + position, self.lanes)]
+
+    def floats(self, name: str, position: Expr) -> Expr:
+        return T.reinterpret(f"float32x{self.lanes}", self.ints(name, position))
+
+
+def _lines(words: int) -> int:
+    return -(-words // ALIGN_WORDS) * ALIGN_WORDS
+
+
+def ramp(start: Expr, lanes: int) -> Expr:
+    """Index of `lanes` neighbouring elements."""
+    return start if lanes == 1 else T.ramp(start, 1, lanes)
+
+
+def concat(vectors: Sequence[Expr], lanes: int, count: int, start: int = 0) -> Expr:
+    """`count` lanes from `start` on of the given vectors of `lanes`, one after the other."""
+    if len(vectors) == 1 and count == lanes:
+        return vectors[0]
+    return tirx.Shuffle(list(vectors), list(range(start, start + count)))
+
+
+def clamp(value: Expr, low: Expr, high: Expr) -> Expr:
+    return T.max(T.min(value, high), low)
+
+
+def round_to_int(isa: Isa, value: Expr) -> Expr:
+    """rne of a clamped float32 vector."""
+    lanes = isa.lanes
+    if isa.rounding is Rounding.LRINT:
+        return T.call_llvm_pure_intrin(f"int32x{lanes}", f"llvm.lrint.v{lanes}i32.v{lanes}f32", value)
+    # The operand comes out of a clamp, never out of a product: there is nothing that could be contracted.
+    shifted = value + T.broadcast(T.float32(_MAGIC), lanes)
+    return T.reinterpret(f"int32x{lanes}", shifted) - T.broadcast(T.int32(_MAGIC_BITS), lanes)
+
+
+def add_products(primitive: Primitive, lanes: int, acc: Expr, x: Expr, weights: Expr) -> Expr:
+    """acc + products of one issue of the primitive."""
+    i32 = f"int32x{lanes}"
+    if primitive.fused:
+        return T.call_llvm_pure_intrin(i32, primitive.fused, acc, x, weights)
+    if not primitive.pairs:
+        return acc + T.cast(x, i32) * T.cast(weights, i32)
+    if not primitive.widen:
+        return acc + T.call_llvm_pure_intrin(i32, primitive.pairs, x, weights)
+    sums = T.call_llvm_pure_intrin(f"int16x{2 * lanes}", primitive.pairs, x, weights)
+    ones = T.broadcast(T.int16(1), 2 * lanes)
+    return acc + T.call_llvm_pure_intrin(i32, primitive.widen, sums, ones)
+
+
+def broadcast_inputs(primitive: Primitive, lanes: int, x: Tensor, index: Expr) -> list[Expr]:
+    """The inputs of one step at element `index`, broadcast to all lanes: one vector for each half."""
+    if primitive.depth == 1:
+        # 8-bit and signed 16-bit codes multiply as 16-bit numbers (smlal); 16-bit unsigned ones need 32.
+        narrow = "int32" if x.dtype == "uint16" else "int16"
+        return [T.bind(T.broadcast(T.cast(x.data[index], narrow), lanes))]
+    word = T.broadcast(T.reinterpret("int32", x.load(index, 4 // x.bytes)), lanes)
+    if primitive.weight_bytes == 1:
+        return [T.bind(T.reinterpret(f"uint8x{4 * lanes}", word))]
+    if primitive.halves == 1:
+        return [T.bind(T.reinterpret(f"int16x{2 * lanes}", word))]
+    wide = T.bind(T.reinterpret(f"uint16x{2 * lanes}", word))
+    even = T.bitwise_and(wide, T.broadcast(T.uint16(255), 2 * lanes))
+    odd = T.shift_right(wide, T.broadcast(T.uint16(8), 2 * lanes))
+    return [T.bind(T.reinterpret(f"int16x{2 * lanes}", half)) for half in (even, odd)]
+
+
+def gather(tensor: Tensor, index: Expr, channels: Sequence[int], lanes: int) -> Expr:
+    """A vector of the given channels of the pixel at element `index`, padded with whatever is near to `lanes`."""
+    starts: list[int] = []
+    for channel in sorted(set(channels)):
+        if not starts or channel >= starts[-1] + lanes:
+            starts.append(channel)
+    loads = [tensor.load(index + start, lanes) for start in starts]
+    where = [max(k for k, s in enumerate(starts) if s <= c) for c in channels]
+    picks = [k * lanes + c - starts[k] for k, c in zip(where, channels, strict=True)]
+    picks += [0] * (lanes - len(picks))
+    if picks[: len(channels)] == list(range(len(channels))):
+        return loads[0]
+    return tirx.Shuffle(loads, picks)
+
+
+def build_function(spec: KernelSpec, name: str, body: Callable[[Frame], None]) -> tirx.PrimFunc:
+    """A PrimFunc with the signature of the kernel contract."""
+    with IRBuilder() as ib:
+        with T.prim_func(s_tir=True):
+            T.func_name(name)
+            T.func_attr({"global_symbol": name, "tir.noalias": True})
+            body(_arguments(spec))
+    return ib.get()
+
+
+def _arguments(spec: KernelSpec) -> Frame:
+    """Declare the arguments, in the contract's order, then their buffers: TVM wants all arguments first."""
+    from tvmsr.kernels.algorithms import weight_layout
+
+    isa, epilogue = ISAS[spec.isa], spec.epilogue
+    operands = [("x", spec.source.x.form, spec.source.x.pitch)]
+    operands += [(f"r{i}", r.operand.form, r.operand.pitch) for i, r in enumerate(epilogue.residuals)]
+    operands += [(f"y{i}", s.form, s.pitch) for i, s in enumerate(epilogue.stores)]
+    pointers = [
+        (T.arg(name, T.handle(dtype_of(form))), T.arg(f"{name}_rows", T.handle("int32"))) for name, form, _ in operands
+    ]
+    layout = weight_layout(spec)
+    weight_dtype = "int8" if layout is None or layout.element_bytes == 1 else "int16"
+    weights, words = T.arg("w", T.handle(weight_dtype)), T.arg("p", T.handle("int32"))
+    T.arg("scratch", T.handle("uint8"))
+    row0, row1, col0, col1 = (T.arg(n, T.int32()) for n in ("row0", "row1", "col0", "col1"))
+    tensors = tuple(_tensor(*operand, *pair) for operand, pair in zip(operands, pointers, strict=True))
+    last = 1 + len(epilogue.residuals)
+    return Frame(
+        spec=spec,
+        isa=isa,
+        x=tensors[0],
+        residuals=tensors[1:last],
+        stores=tensors[last:],
+        weights=T.decl_buffer((1,), weight_dtype, data=weights),
+        params=_params(spec, T.decl_buffer((1,), "int32", data=words)),
+        rows=(row0, row1),
+        columns=(col0, col1),
+    )
+
+
+def _params(spec: KernelSpec, words: Expr) -> Params:
+    fields = param_fields(spec)
+    scalars = [f.name for f in fields if f.kind is FieldKind.SCALAR]
+    arrays = [f.name for f in fields if f.kind in (FieldKind.INT, FieldKind.FLOAT)]
+    return Params(
+        words,
+        param_layout(spec),
+        {n: i for i, n in enumerate(scalars)},
+        {n: i for i, n in enumerate(arrays)},
+        ISAS[spec.isa].lanes,
+    )
+
+
+def _tensor(name: str, form: Form, pitch: int, data: Expr, rows: Expr) -> Tensor:
+    if pitch % form.bytes:
+        raise ValueError(f"{name}: a pitch of {pitch} bytes cuts 16-bit values")
+    dtype = dtype_of(form)
+    return Tensor(
+        T.decl_buffer((1,), dtype, data=data), T.decl_buffer((1,), "int32", data=rows), dtype, pitch // form.bytes
+    )

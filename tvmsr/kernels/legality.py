@@ -1,0 +1,45 @@
+"""When an algorithm computes a convolution exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvmsr.kernels.isa import Primitive
+from tvmsr.kernels.layout import row_inputs
+from tvmsr.kernels.spec import Conv, Form, Load
+
+Weight = NDArray[np.int8]
+
+_SATURATION = 32767
+
+
+def direct_legal(source: Conv | Load, primitive: Primitive | None, weight: Weight | None) -> str:
+    """Why a direct convolution with this primitive is not exact, "" where it is."""
+    if not isinstance(source, Conv):
+        return "not a convolution"
+    if primitive is None:
+        return f"no primitive reads {source.x.form.value}"
+    if source.max_bits > primitive.code_bits:
+        return f"{primitive.name} takes codes of {primitive.code_bits} bits"
+    if source.x.form is Form.U16 and source.max_bits > 15 and primitive.depth > 1:
+        return f"{primitive.name} takes signed codes: 16 bits need the form s16"
+    if primitive.pair_limit:
+        largest = largest_pair(source, primitive, weight)
+        if largest * (2**source.max_bits - 1) > _SATURATION:
+            return f"pairs of a{source.max_bits} with weights up to {largest} saturate 16 bits"
+    return ""
+
+
+def largest_pair(conv: Conv, primitive: Primitive, weight: Weight | None) -> int:
+    """Largest sum of weights of one sign that one pair of neighbouring inputs meets.
+
+    Codes are not negative: the sum of a pair of products lies between its negative and its positive products.
+    """
+    if weight is None:
+        return 2 * (2 ** (conv.weight_bits - 1) - 1)
+    inputs = row_inputs(conv, primitive)
+    flat = np.concatenate([weight.reshape(conv.kernel[0], -1, conv.outputs), np.zeros((conv.kernel[0], 1, conv.outputs))], 1)
+    pairs = flat[:, inputs.reshape(-1, 2)]  # (KH, pairs, 2, OC); -1 is the row of zeros
+    positive, negative = np.maximum(pairs, 0).sum(2), np.minimum(pairs, 0).sum(2)
+    return int(max(positive.max(), -negative.min()))

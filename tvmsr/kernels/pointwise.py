@@ -1,0 +1,63 @@
+"""Pointwise passes: requantize, piecewise linear activation, table, add, gather, depth to space, alone or together.
+
+The value is the stored code minus its zero point; the epilogue does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from tvmsr.kernels.conv import for_columns
+from tvmsr.kernels.emit import Expr, Frame, build_function, gather
+from tvmsr.kernels.epilogue import Block, Pixels, finish, uniform
+from tvmsr.kernels.spec import KernelSpec, Load
+
+
+def pointwise(spec: KernelSpec, name: str) -> tirx.PrimFunc:
+    """The kernel of a pointwise pass."""
+    return build_function(spec, name, lambda frame: _body(frame, cast(Load, spec.source)))
+
+
+def _body(frame: Frame, load: Load) -> None:
+    with T.serial(*frame.rows) as row:
+        for block, _ in blocks_of(frame, can_loop=not load.channels):
+            for_columns(frame, frame.spec.tile[0], lambda c, n, b=block: _tile(frame, load, b, Pixels(row, c, n)))
+
+
+def blocks_of(frame: Frame, can_loop: bool = True) -> Iterator[tuple[Block, Expr]]:
+    """The blocks of output channels with their numbers: one in a loop where they can share code, else all."""
+    lanes, outputs = frame.lanes, frame.spec.source.outputs
+    width = frame.spec.tile[1] * lanes
+    count = -(-outputs // width)
+    if can_loop and count > 1 and uniform(frame, width):
+        with T.serial(0, count) as b:
+            yield Block(b * width, b * width, (lanes,) * frame.spec.tile[1]), b
+        return
+    for number in range(count):
+        first = number * width
+        valid = [min(lanes, outputs - c) for c in range(first, min(outputs, first + width), lanes)]
+        yield Block(first, first, tuple(valid)), number
+
+
+def _tile(frame: Frame, load: Load, block: Block, pixels: Pixels) -> None:
+    line = T.bind(frame.x.row(pixels.row) + pixels.column * frame.x.pitch)
+    zero = frame.params.scalar_vector("x_zero")
+    values = [
+        [
+            T.cast(_codes(frame, load, block, n, line + p * frame.x.pitch), f"int32x{frame.lanes}") - zero
+            for n in range(len(block.valid))
+        ]
+        for p in range(pixels.count)
+    ]
+    finish(frame, block, pixels, values)
+
+
+def _codes(frame: Frame, load: Load, block: Block, n: int, pixel: Expr) -> Expr:
+    first = block.channel + n * frame.lanes
+    if not load.channels:
+        return frame.x.load(pixel + first, frame.lanes)
+    return gather(frame.x, pixel, load.channels[first : first + block.valid[n]], frame.lanes)
