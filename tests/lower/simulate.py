@@ -1,6 +1,7 @@
-"""Runs a Program as the driver and the kernels would, on bytes, from nothing but the Program: proves lowering without C.
+"""Runs a Program as the driver and the kernels would, on bytes: proves lowering without C.
 
-Buffers begin as garbage. Every kernel is the formula that its spec and its plain parameters say, over the whole picture.
+It knows nothing but the Program. Buffers begin as garbage; every kernel is the formula that its spec and its plain
+parameters say, over the whole picture.
 """
 
 from __future__ import annotations

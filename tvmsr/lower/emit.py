@@ -129,8 +129,8 @@ class _Writer:
         self.specs[level.name][name] = spec
         algorithm = ALGORITHMS[spec.algorithm]
         layout = weight_layout(spec) if step.layer else None
-        weights = "0" if layout is None else "&" + self.arrays.share("tvmsr_weight_layout", "weights", [_ints(layout)])
-        block = "&" + self.arrays.share("tvmsr_param_layout", "block", [_ints(param_layout(spec))])
+        weights = "0" if layout is None else self.arrays.share("tvmsr_weight_layout", "weights", [_ints(layout)])
+        block = self.arrays.share("tvmsr_param_layout", "block", [_ints(param_layout(spec))])
         offsets = [self.blob.add(plain_params(spec, choice), _PARAM_ALIGN) for choice in step.params]
         params = self.arrays.share("uint64_t", "params", [f"{offset}u" for offset in offsets])
         kernel = getattr(source, "kernel", (1, 1))

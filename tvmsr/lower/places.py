@@ -28,8 +28,12 @@ def run(draft: Draft) -> None:
             total = replace(total, terms=tuple(replace(t, read=placing.stored(t.read)) for t in total.terms))
         draft.update(name, x=x, sum=total)
     placing.output()
-    # What nobody reads is not computed.
-    draft.groups = [group for group in draft.groups if group.writes]
+    # What nobody reads is not computed. Values come before what is requantized from them.
+    draft.groups = [
+        replace(group, writes=tuple(sorted(group.writes, key=lambda write: write.requant is not None)))
+        for group in draft.groups
+        if group.writes
+    ]
 
 
 class _Placing:

@@ -1,0 +1,121 @@
+"""What became one step, and what is stored: the memory plan of networks of the known kinds."""
+
+from fractions import Fraction
+
+import pytest
+
+from tests.lower.networks import ALL, Builder, dense, imdn, moves, pads
+from tests.lower.test_programs import LEVELS, integer_graph
+from tests.quant.networks import split_concat
+from tvmsr.errors import WorkError
+from tvmsr.kernels.spec import Conv, Form, Load, Reads
+from tvmsr.lower.pipeline import lower
+
+VNNI = next(level for level in LEVELS if level.name == "avx512vnni")
+
+
+def program(model, bits="8"):
+    return lower(integer_graph(model, bits), VNNI)
+
+
+def stores(program):
+    """Step -> [(buffer, channels, block, reads)]."""
+    found = {}
+    for step in program.steps:
+        views = step.operands[1 + len(step.spec.epilogue.residuals) :]
+        found[step.name] = [
+            (view.buffer, store.channels, store.block, store.reads)
+            for view, store in zip(views, step.spec.epilogue.stores, strict=True)
+        ]
+    return found
+
+
+@pytest.mark.parametrize("name", ["plain", "residual", "imdn", "srvgg", "odd_channels"])
+def test_every_step_is_a_convolution(name):
+    """No pass over memory of its own, and no int32 map: adds, splits, concats, shuffles, anchors are epilogues."""
+    model = ALL[name]()
+    done = program(model)
+    convs = [node.name for node in model.graph if node.op == "conv"]
+    assert [step.name for step in done.steps] == convs
+    assert all(isinstance(step.spec.source, Conv) for step in done.steps)
+    assert {buffer.form for buffer in done.buffers} <= {Form.U8, Form.U16}
+    assert sorted(n for step in done.steps for n in step.nodes if n in convs) == sorted(convs)
+
+
+def test_plain():
+    done = program(ALL["plain"]())
+    last = done.steps[-1]
+    assert last.nodes == ("c2", "sum", "out")
+    (anchor,) = last.spec.epilogue.residuals
+    assert anchor.modulo == 3
+    assert [view.buffer for view in last.operands] == ["c1", "input", "out"]
+    assert [(b.name, b.pitch, b.border, b.ratio) for b in done.buffers] == [
+        ("input", 4, 1, 1),
+        ("c0", 8, 1, 1),
+        ("c1", 8, 1, 1),
+        ("out", 3, 0, Fraction(2)),
+    ]
+    assert last.macs_per_pixel == 9 * 8 * 12
+    assert done.radius == 3
+
+
+def test_stream_is_stored_twice():
+    done = program(ALL["residual"]())
+    assert stores(done)["b0b"] == [("b0", 8, 1, Reads.VALUE), ("b0.read", 8, 1, Reads.CODE)]
+    # The last reading of the stream needs no stream.
+    assert stores(done)["close"] == [("long.read", 8, 1, Reads.CODE)]
+    forms = {buffer.name: buffer.form for buffer in done.buffers}
+    assert (forms["b0"], forms["b0.read"]) == (Form.U16, Form.U8)
+    residuals = [step.spec.epilogue.residuals for step in done.steps if step.spec.epilogue.residuals]
+    assert all(r.identity for (r,) in residuals)
+    assert stores(done)["up"] == [("up_shuffle", 8, 2, Reads.VALUE)]
+
+
+def test_splits_and_concats_are_views():
+    done = program(imdn())
+    buffers = {buffer.name: buffer for buffer in done.buffers}
+    assert not {"b0k0", "b0r0", "b0c3"} & set(buffers)
+    # Kept channels go into the concat, the rest alone into the tensor's own place.
+    assert stores(done)["b0c0"] == [("b0c0", 9, 1, Reads.VALUE), ("b0joined", 3, 1, Reads.VALUE)]
+    assert buffers["b0c0"].pitch == 12
+    assert stores(done)["b0c3"] == [("b0joined", 3, 1, Reads.VALUE)]
+    offsets = [
+        v.offset for step in done.steps for v in step.operands if v.buffer == "b0joined" and "fuse" not in step.name
+    ]
+    assert sorted(offsets) == [0, 3, 6, 9]
+
+
+def test_dense():
+    done = program(dense())
+    copies = [step for step in done.steps if isinstance(step.spec.source, Load)]
+    assert [step.name for step in copies] == ["two.input"]
+    # "one" lives in "two" when both have its codes; x and y are there twice only where they cannot.
+    assert {buffer.name for buffer in done.buffers} <= {"input", "one", "two", "c0", "c1", "c2", "c3", "last", "out"}
+
+
+def test_pads_that_differ_get_places():
+    done = program(pads())
+    buffers = {buffer.name: buffer for buffer in done.buffers}
+    assert buffers["input"].pad.tolist() != buffers["input.2"].pad.tolist()
+    assert buffers["c0"].pad.tolist() != buffers["c0.2"].pad.tolist()
+    assert (buffers["c0"].border, buffers["c0.2"].border) == (1, 2)
+    assert len(stores(done)["c0"]) == 2
+
+
+def test_moves_that_need_a_pass():
+    done = program(moves())
+    loads = {step.name for step in done.steps if isinstance(step.spec.source, Load)}
+    assert loads == {"turned", "s1", "total", "table"}
+    assert next(step for step in done.steps if step.name == "turned").spec.source.channels == tuple(range(31, -1, -1))
+
+
+def test_gates_are_named():
+    with pytest.raises(WorkError, match=r"mul 'gated' cannot be compiled yet"):
+        program(split_concat())
+
+
+def test_a_convolution_that_crops_is_named():
+    b = Builder()
+    x = b.conv("valid", "input", 12, padding=(0, 0, 0, 0))
+    with pytest.raises(WorkError, match=r"'valid'.*changes the size"):
+        program(b.model(b.shuffle("out", x, 2)))
