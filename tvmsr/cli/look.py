@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,24 +11,23 @@ import typer
 import tvmsr
 from tvmsr.cli import options as o
 from tvmsr.cli import show
+from tvmsr.commands.source import Overrides
 
 #: Exit code of `doctor` where something is wrong.
 UNHEALTHY = 1
 
 
+@o.of_the_network
 def inspect(
+    overrides: Overrides,
     what: Annotated[str, typer.Argument(metavar="ART|PLAN|MODEL", help="What to describe.")] = "default:x2",
     plan: Annotated[Path | None, typer.Option("--plan", help="Write the artifact's plan to this file.")] = None,
-    scale: o.Scale = None,
-    value_range: o.Range = None,
-    colour: o.Colour = None,
-    family: o.FamilyName = None,
     json: o.Json = False,
     verbose: o.Verbose = False,
 ) -> None:
     """Describe a network, a plan or an artifact (also one for another CPU)."""
     o.log_level(verbose)
-    found = tvmsr.inspect(what, plan=plan, overrides=o.overrides(scale, value_range, colour, family))
+    found = tvmsr.inspect(what, plan=plan, overrides=overrides)
     if json:
         return show.as_json(found.as_json())
     show.facts(found.facts)
@@ -42,7 +42,7 @@ def targets(
     """List what can be compiled for."""
     found = tvmsr.targets(name)
     if json:
-        return show.as_json({"targets": [target.as_json() for target in found]})
+        return show.as_json({"targets": [asdict(target) for target in found]})
     show.rows(
         ("target", "levels", "description"),
         [(t.name, ", ".join(level.name for level in t.levels), t.description) for t in found],
@@ -54,8 +54,8 @@ def models(json: o.Json = False) -> None:
     """List the architectures that a bare state dict is recognised as."""
     found = tvmsr.models()
     if json:
-        return show.as_json({"models": [{"name": f.name, "description": f.description} for f in found]})
-    show.rows(("family", "description"), [(f.name, f.description) for f in found])
+        return show.as_json({"models": [{"name": f.name, "description": f.title} for f in found]})
+    show.rows(("family", "description"), [(f.name, f.title) for f in found])
     return None
 
 

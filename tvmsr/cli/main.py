@@ -31,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         result = app(args=arguments, standalone_mode=False, prog_name="tvmsr")
+        if result == INTERRUPTED:  # typer turns Ctrl-C into this code
+            raise KeyboardInterrupt
         return result if isinstance(result, int) else 0
     except TvmsrError as error:
         _complain(str(error))

@@ -9,9 +9,12 @@ import typer
 import tvmsr
 from tvmsr.cli import options as o
 from tvmsr.cli import show
+from tvmsr.commands.source import Overrides
 
 
+@o.of_the_network
 def compile(
+    overrides: Overrides,
     model: o.Model = "default:x2",
     out: o.Out = None,
     target: o.TargetName = "host",
@@ -26,10 +29,6 @@ def compile(
     emit: Annotated[str, typer.Option("--emit", help="so, or static for a .a.")] = "so",
     prefix: Annotated[str, typer.Option("--prefix", help="Prefix of the exported symbols.")] = "tvmsr",
     cc: Annotated[str | None, typer.Option("--cc", help="Another compiler to link with than ziglang.")] = None,
-    scale: o.Scale = None,
-    value_range: o.Range = None,
-    colour: o.Colour = None,
-    family: o.FamilyName = None,
     seed: o.Seed = 0,
     json: o.Json = False,
     verbose: o.Verbose = False,
@@ -43,7 +42,7 @@ def compile(
             model, out=out, target=target, bits=bits, method=method, calib=calib, hr=hr,
             layer_bits=o.layer_bits(layer_bits), equalise=equalise, bias_correction=bias_correction, plan=plan,
             emit=emit, prefix=prefix, cc=cc, seed=seed,
-            overrides=o.overrides(scale, value_range, colour, family), progress=progress,
+            overrides=overrides, progress=progress,
         )  # fmt: skip
     if json:
         return show.as_json(made.as_json())
@@ -61,7 +60,9 @@ def compile(
     return None
 
 
+@o.of_the_network
 def calibrate(
+    overrides: Overrides,
     model: o.Model = "default:x2",
     out: o.Out = None,
     bits: o.Bits = "8",
@@ -71,10 +72,6 @@ def calibrate(
     layer_bits: o.LayerBits = None,
     equalise: o.Equalise = True,
     bias_correction: o.Correct = True,
-    scale: o.Scale = None,
-    value_range: o.Range = None,
-    colour: o.Colour = None,
-    family: o.FamilyName = None,
     seed: o.Seed = 0,
     json: o.Json = False,
     verbose: o.Verbose = False,
@@ -85,7 +82,7 @@ def calibrate(
         made = tvmsr.calibrate(
             model, out=out, bits=bits, method=method, calib=calib, hr=hr, layer_bits=o.layer_bits(layer_bits),
             equalise=equalise, bias_correction=bias_correction, seed=seed,
-            overrides=o.overrides(scale, value_range, colour, family), progress=progress,
+            overrides=overrides, progress=progress,
         )  # fmt: skip
     if json:
         return show.as_json(made.as_json())

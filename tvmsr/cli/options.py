@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,10 +30,6 @@ LayerBits = Annotated[
 PlanFile = Annotated[Path | None, typer.Option("--plan", help="Use this plan.json instead of calibrating.")]
 Equalise = Annotated[bool, typer.Option("--equalise/--no-equalise", help="Scales per channel folded into neighbours.")]
 Correct = Annotated[bool, typer.Option("--bias-correction/--no-bias-correction", help="Take back the mean error.")]
-Scale = Annotated[int | None, typer.Option("--scale", help="Scale of the network, where its file cannot tell.")]
-Range = Annotated[float | None, typer.Option("--range", help="Value range of the network: 1 or 255.")]
-Colour = Annotated[str | None, typer.Option("--colour", help="What the network computes: rgb or y.")]
-FamilyName = Annotated[str | None, typer.Option("--family", help="Architecture family; `tvmsr models` lists them.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of everything that is drawn at random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done; full traces of failures.")]
@@ -38,20 +37,42 @@ Threads = Annotated[int | None, typer.Option("--threads", min=1, max=256, help="
 LevelName = Annotated[str | None, typer.Option("--level", help="Force a CPU level of the artifact.")]
 
 
-def overrides(scale: int | None, value_range: float | None, colour: str | None, family: str | None) -> Overrides:
-    """What the user said of the network."""
-    return Overrides(scale=scale, range=value_range, colour=colour, family=family)
+#: What a network's file cannot tell: one option for each field of Overrides.
+_NETWORK = {
+    "family": Annotated[str | None, typer.Option("--family", help="Architecture; `tvmsr models` lists them.")],
+    "scale": Annotated[int | None, typer.Option("--scale", help="Scale of the network.")],
+    "value_range": Annotated[float | None, typer.Option("--range", help="Value of white: 1 or 255.")],
+    "colour": Annotated[str | None, typer.Option("--colour", help="What the network computes: rgb or y.")],
+    "slope": Annotated[float | None, typer.Option("--slope", help="Slope of LeakyReLU.")],
+    "activation": Annotated[str | None, typer.Option("--activation", help="relu, leaky, tanh or none.")],
+    "residual_scale": Annotated[float | None, typer.Option("--residual-scale", help="Factor of residual branches.")],
+}
+
+
+def of_the_network(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of `_NETWORK`; it receives them as one argument, `overrides`."""
+    named = inspect.signature(command, eval_str=True).parameters.values()
+    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in named if p.name != "overrides"]
+    more = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in _NETWORK.items()
+    ]
+
+    @functools.wraps(command)
+    def parsed(**given: Any) -> Any:
+        said = {name: given.pop(name) for name in _NETWORK}
+        return command(**given, overrides=Overrides(**said))
+
+    parsed.__signature__ = inspect.Signature([*own, *more])  # type: ignore[attr-defined]
+    parsed.__annotations__ = {p.name: p.annotation for p in [*own, *more]}
+    return parsed
 
 
 def layer_bits(pairs: list[str] | None) -> dict[str, int]:
-    """["body.3=16"] as {"body.3": 16}. Raises UsageError."""
-    parsed: dict[str, int] = {}
-    for pair in pairs or []:
-        name, _, bits = pair.rpartition("=")
-        if not name or not bits.isdigit():
-            raise UsageError(f"--layer-bits {pair}: expected NAME=BITS, for example body.3=16")
-        parsed[name] = int(bits)
-    return parsed
+    """Read ["body.3=16"] as {"body.3": 16}. Raises UsageError."""
+    from tvmsr.quant.bits import parse_layer_bits
+
+    return parse_layer_bits(pairs or [])
 
 
 def size(text: str) -> tuple[int, int]:

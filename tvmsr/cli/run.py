@@ -10,6 +10,7 @@ import typer
 import tvmsr
 from tvmsr.cli import options as o
 from tvmsr.cli import show
+from tvmsr.commands.source import Overrides
 
 
 def upscale(
@@ -37,7 +38,9 @@ def upscale(
     return None
 
 
+@o.of_the_network
 def evaluate(
+    overrides: Overrides,
     data: Annotated[Path, typer.Option("--data", help="Folder of HR pictures.")],
     what: o.What = "default:x2",
     lr: Annotated[Path | None, typer.Option("--lr", help="Folder of LR pictures. [default: made from HR]")] = None,
@@ -46,10 +49,6 @@ def evaluate(
     protocol: Annotated[str, typer.Option("--protocol", help="y or rgb.")] = "y",
     threads: o.Threads = None,
     level: o.LevelName = None,
-    scale: o.Scale = None,
-    value_range: o.Range = None,
-    colour: o.Colour = None,
-    family: o.FamilyName = None,
     json: o.Json = False,
     verbose: o.Verbose = False,
 ) -> None:
@@ -58,7 +57,7 @@ def evaluate(
     with show.progress_bar() as progress:
         found = tvmsr.evaluate(
             what, data=data, lr=lr, model=model, plan=plan, protocol=protocol, threads=threads, level=level,
-            overrides=o.overrides(scale, value_range, colour, family), progress=progress,
+            overrides=overrides, progress=progress,
         )  # fmt: skip
     data_out = found.as_json()
     if json:
@@ -74,7 +73,9 @@ def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}" if abs(value) <= 1 else f"{value:.2f}"
 
 
+@o.of_the_network
 def bench(
+    overrides: Overrides,
     what: o.What = "default:x2",
     size: Annotated[str, typer.Option("--size", help="LR size, WIDTHxHEIGHT.")] = "640x360",
     threads: Annotated[str, typer.Option("--threads", help="Thread counts, comma separated.")] = "1,2",
@@ -92,6 +93,7 @@ def bench(
     with show.progress_bar() as progress:
         found = tvmsr.bench(
             what, width=width, height=height, threads=counts, level=level, layers=layers, target=target, bits=bits,
+            overrides=overrides,
             progress=progress,
         )  # fmt: skip
     if json:
@@ -112,14 +114,12 @@ def bench(
     return None
 
 
+@o.of_the_network
 def verify(
+    overrides: Overrides,
     artifact: Annotated[Path, typer.Argument(metavar="ART", help="The artifact.")],
     model: Annotated[str, typer.Option("--model", help="The network it was made from.")] = "default:x2",
     plan: Annotated[Path | None, typer.Option("--plan", help="Its plan. [default: the one inside]")] = None,
-    scale: o.Scale = None,
-    value_range: o.Range = None,
-    colour: o.Colour = None,
-    family: o.FamilyName = None,
     seed: o.Seed = 0,
     json: o.Json = False,
     verbose: o.Verbose = False,
@@ -129,7 +129,7 @@ def verify(
     with show.progress_bar() as progress:
         found = tvmsr.verify(
             artifact, model=model, plan=plan, seed=seed,
-            overrides=o.overrides(scale, value_range, colour, family), progress=progress,
+            overrides=overrides, progress=progress,
         )  # fmt: skip
     if json:
         return show.as_json(found.as_json())

@@ -83,7 +83,8 @@ def plan_for(model: Model, how: Calibration, progress: Progress = silent) -> tup
         bias_correction=how.bias_correction,
         layer_bits=dict(how.layer_bits or {}),
         seed=how.seed,
-        progress=lambda done, total: progress("calibrate", done, total),
+        description="the bundled picture" if how.calib is None else f"pictures of {Path(how.calib).name}",
+        progress=progress,
     )
     return plan, (*model.assumed, *notes)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tvmsr.frontend.families.registry import Family
+    from tvmsr.frontend.families.family import Family
 
 
 def models() -> tuple[Family, ...]:
     """All families in the order in which they are tried."""
-    from tvmsr.frontend.families import FAMILIES
+    from tvmsr.frontend.families.registry import REGISTRY
 
-    return tuple(FAMILIES)
+    return tuple(REGISTRY)

@@ -16,21 +16,25 @@ DEFAULT_MODEL = "default:x2"
 
 @dataclass(frozen=True)
 class Overrides:
-    """What a checkpoint cannot tell, as the user said it; None where nothing was said."""
+    """What a checkpoint cannot tell, as the user said it; None where nothing was said. See tvmsr.load_model."""
 
-    scale: int | None = None
-    range: float | None = None
-    colour: str | None = None
     family: str | None = None
+    scale: int | None = None
+    value_range: float | None = None
+    colour: str | None = None
+    slope: float | None = None
+    activation: str | None = None
+    residual_scale: float | None = None
 
 
 def open_model(model: str | Path, overrides: Overrides | None = None) -> Model:
     """Import `model` (a file, `default:x2` or `default:x4`). Raises UsageError or InputFileError."""
     from tvmsr.frontend import load_model
 
-    said = overrides or Overrides()
-    path = default_weights(str(model)) if str(model).startswith("default:") else Path(model)
-    return load_model(path, scale=said.scale, value_range=said.range, colour=said.colour, family=said.family)
+    said = vars(overrides or Overrides())
+    if str(model).startswith("default:"):
+        return load_model(default_weights(str(model)), name=short_name(model), **said)
+    return load_model(Path(model), **said)
 
 
 def short_name(model: str | Path) -> str:

@@ -12,4 +12,4 @@ def targets(name: str | None = None) -> tuple[Target, ...]:
     """All known targets, or the one that `name` (or a path of a .toml) names. Raises UsageError, InputFileError."""
     from tvmsr.hardware import list_targets, load_target
 
-    return (load_target(name),) if name is not None else tuple(list_targets())
+    return (load_target(name),) if name is not None else tuple(load_target(known) for known in list_targets())

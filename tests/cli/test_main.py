@@ -1,0 +1,84 @@
+"""The command line: exit codes, one-line errors, and nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tvmsr.cli.main import INTERRUPTED, main
+from tvmsr.errors import DeviceError, InputFileError, UsageError, WorkError
+
+HEAVY = ("tvm", "torch", "onnx", "numpy")
+
+
+def _modules_after(arguments: list[str]) -> set[str]:
+    code = (
+        "import sys, json\nfrom tvmsr.cli.main import main\n"
+        f"main({arguments!r})\nsys.stderr.write(json.dumps(sorted(m.split('.')[0] for m in sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stderr))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["compile", "--help"], ["--version"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    assert not _modules_after(arguments) & set(HEAVY)
+
+
+def test_targets_and_models_load_no_torch() -> None:
+    assert "torch" not in _modules_after(["targets"]) | _modules_after(["models"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nonsense"], 2, "nonsense"),
+        (["compile", "--no-such-option"], 2, "--no-such-option"),
+        (["compile", "missing.safetensors"], 3, "missing.safetensors"),
+        (["compile", "default:x9"], 2, "default:x2"),
+        (["compile", "--target", "no-such-target"], 2, "no-such-target"),
+        (["compile", "--bits", "99"], 2, "99"),
+        (["compile", "--layer-bits", "nonsense"], 2, "NAME=BITS"),
+        (["bench", "--size", "wide"], 2, "WIDTHxHEIGHT"),
+        (["bench", "--threads", "0"], 2, "thread"),
+        (["upscale", "missing.so", "in.png", "out.png"], 3, "missing.so"),
+        (["inspect", "missing.so"], 3, "missing.so"),
+    ],
+)
+def test_user_mistakes_end_in_one_line_and_their_code(
+    arguments: list[str], code: int, words: str, tmp_path, monkeypatch, capfd
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == code
+    error = capfd.readouterr().err
+    assert words in error
+    assert "Traceback" not in error
+    assert not list(tmp_path.iterdir()), "nothing may be left behind"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UsageError("u"), 2),
+        (InputFileError("i"), 3),
+        (WorkError("w"), 1),
+        (DeviceError("d"), 4),
+        (KeyboardInterrupt(), INTERRUPTED),
+        (ValueError("surprise"), 1),
+    ],
+)
+def test_errors_carry_their_exit_codes(error: BaseException, code: int, monkeypatch, capfd) -> None:
+    def fail(*_args: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("tvmsr.commands.models.models", fail)
+    assert main(["models"]) == code
+    assert len(capfd.readouterr().err.strip().splitlines()) == 1
+
+
+def test_json_is_json(capfd) -> None:
+    assert main(["targets", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["targets"]

@@ -1,0 +1,112 @@
+"""Every command on the embedded network, as a new user would call them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands.conftest import Made
+from PIL import Image
+from tvmsr.imaging.picture import demo_picture
+
+import tvmsr
+from tvmsr.cli.main import main
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "in.png"
+    Image.fromarray(demo_picture()[:37, :53]).save(path)
+    return path
+
+
+def test_upscale_writes_the_artifacts_bytes(made: Made, picture: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    assert main(["upscale", str(made.artifact), str(picture), str(out)]) == 0
+    with tvmsr.load(made.artifact) as session:
+        want = session.upscale(np.asarray(Image.open(picture)))
+    assert np.array_equal(np.asarray(Image.open(out)), want)
+
+
+def test_upscale_refuses_to_overwrite(made: Made, picture: Path, tmp_path: Path, capfd) -> None:
+    out = tmp_path / "out.png"
+    out.write_bytes(b"precious")
+    assert main(["upscale", str(made.artifact), str(picture), str(out)]) == 2
+    assert "--overwrite" in capfd.readouterr().err
+    assert out.read_bytes() == b"precious"
+    assert main(["upscale", str(made.artifact), str(picture), str(out), "--overwrite"]) == 0
+
+
+def test_upscale_a_folder(made: Made, picture: Path, tmp_path: Path) -> None:
+    Image.open(picture).convert("RGB").save(tmp_path / "second.jpg")
+    done = tvmsr.upscale(made.artifact, tmp_path, tmp_path / "big")
+    assert sorted(path.name for path, _ in done.files) == ["in.png", "second.png"]
+    assert all(size == (106, 74) for _, size in done.files)
+
+
+def test_evaluate_artifact_equals_reference(made: Made, tmp_path: Path) -> None:
+    hr = tmp_path / "hr"
+    hr.mkdir()
+    Image.fromarray(demo_picture()[:96, :120]).save(hr / "a.png")
+    through_so = tvmsr.evaluate(made.artifact, data=hr, model="default:x2").as_json()
+    reference = tvmsr.evaluate("default:x2", data=hr, plan=made.plan).as_json()
+    assert through_so["mean"] == reference["mean"]
+    assert through_so["mean"]["psnr_y"] > through_so["mean"]["bicubic_psnr_y"]
+    assert {"psnr_y", "ssim_y", "fp32_psnr_y", "fp32_ssim_y"} <= set(through_so["mean"])
+
+
+def test_bench_reports_layers(made: Made, capfd) -> None:
+    assert main(["bench", str(made.artifact), "--size", "64x48", "--threads", "1,2", "--layers", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert [t["threads"] for t in found["timings"]] == [1, 2]
+    assert found["layers"]
+    assert found["gmac"] == pytest.approx(59_600 * 64 * 48 / 1e9, rel=0.02)
+
+
+@pytest.mark.parametrize("what", ["artifact", "plan", "model"])
+def test_inspect_describes(what: str, made: Made, capfd) -> None:
+    path = {"artifact": str(made.artifact), "plan": str(made.plan), "model": "default:x2"}[what]
+    assert main(["inspect", path, "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["kind"] == what
+    assert main(["inspect", path]) == 0
+    assert capfd.readouterr().out
+
+
+def test_inspect_extracts_the_plan(made: Made, tmp_path: Path) -> None:
+    tvmsr.inspect(made.artifact, plan=tmp_path / "plan.json")
+    assert json.loads((tmp_path / "plan.json").read_text()) == json.loads(made.plan.read_text())
+
+
+def test_verify_finds_all_bytes_equal(made: Made) -> None:
+    assert tvmsr.verify(made.artifact, model="default:x2").bytes > 0
+
+
+def test_verify_refuses_another_network(made: Made, capfd) -> None:
+    assert main(["verify", str(made.artifact), "--model", "default:x4"]) == 2
+    assert "checksum" in capfd.readouterr().err
+
+
+def test_compiling_twice_gives_the_same_bytes(made: Made, tmp_path: Path) -> None:
+    again = tvmsr.compile(out=tmp_path / "other-name.so", plan=made.plan).artifact
+    assert again.read_bytes() == made.artifact.read_bytes()
+
+
+def test_demo(tmp_path: Path, capfd) -> None:
+    assert main(["demo", "--folder", str(tmp_path / "demo"), "--json"]) == 0
+    done = json.loads(capfd.readouterr().out)
+    assert done["psnr"] > done["bicubic_psnr"] + 0.5
+    assert Image.open(done["picture"]).size[0] > 0
+
+
+def test_doctor_is_content(capfd) -> None:
+    assert main(["doctor", "--quick"]) == 0
+    assert "linker" in capfd.readouterr().out
+
+
+def test_models_and_targets(capfd) -> None:
+    assert main(["models"]) == 0
+    assert "srvgg" in capfd.readouterr().out
+    assert main(["targets"]) == 0
+    assert "host" in capfd.readouterr().out
