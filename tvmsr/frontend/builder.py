@@ -52,12 +52,12 @@ class NetBuilder:
         return self.shift(y, f"{key}{sep}{bias}") if f"{key}{sep}{bias}" in self.state else y
 
     def shift(self, x: Any, key: str) -> Any:
-        """x plus a value per channel."""
+        """X plus a value per channel."""
         flat = self.emit(self._relax.op.reshape(self.weight(key), (1, -1, 1, 1)))
         return self.emit(self._relax.op.add(x, flat))
 
     def affine(self, x: Any, scale: float | F32, shift: float | F32) -> Any:
-        """x * scale + shift, each a number or a vector per channel."""
+        """X * scale + shift, each a number or a vector per channel."""
         op = self._relax.op
         return self.emit(op.add(self.emit(op.multiply(x, self._constant(scale))), self._constant(shift)))
 

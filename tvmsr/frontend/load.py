@@ -47,6 +47,7 @@ def load_model(
         Where the file is damaged or holds what is not supported.
     UsageError
         Where two conventions fit and none was given, or an option contradicts the file.
+
     """
     options = Options(
         family, scale, value_range, None if colour is None else Colour(colour).value, slope, activation, residual_scale

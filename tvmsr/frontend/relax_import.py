@@ -67,6 +67,7 @@ class Importer:
     sizes: dict[str, tuple[int, int, int]]  # tensor name -> channels, stand-in height, stand-in width
     nodes: dict[str, Node] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    made: dict[View, str] = field(default_factory=dict)  # views that became nodes already
     hint: str = ""
 
     def emit(
@@ -105,6 +106,12 @@ class Importer:
         channels, height, width = self.sizes[value.source]
         if value == views.whole(value.source, channels, height, width):
             return value.source
+        if value not in self.made:
+            self.made[value] = self._materialise(value)
+        return self.made[value]
+
+    def _materialise(self, value: View) -> str:
+        channels, height, width = self.sizes[value.source]
         try:
             order, block = views.resolve(value)
         except ViewError as error:
@@ -202,6 +209,9 @@ def _visit(walk: _Walk, binding: Any, handlers: Mapping[str, Any]) -> Value:
     name = getattr(getattr(expression, "op", None), "name", None)
     if name is None:
         return _value(walk, expression)
+    if name == "relax.call_tir":  # a frontend made a kernel of what has no Relax operator
+        walk.problems.append(_problem(expression.args[0].name_hint, binding.var, UnsupportedError("is not supported")))
+        return Unknown()
     args = [_argument(walk, arg) for arg in expression.args]
     if any(_is_unknown(arg) for arg in args):
         return Unknown()
