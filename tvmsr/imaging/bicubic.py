@@ -1,4 +1,4 @@
-"""MATLAB-compatible bicubic resizing: how the field makes low-resolution (LR) test images, and the baseline of its tables."""
+"""MATLAB-compatible bicubic resizing: how the field makes low-resolution (LR) test images, and its baseline."""
 
 from __future__ import annotations
 
