@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +30,7 @@ class NetBuilder:
         self.input = relax.Var("input", relax.TensorType((1, channels, self._height, self._width), "float32"))
         self._params: dict[str, Any] = {}
         self.constants: dict[str, F32] = {}
+        self.names: dict[str, str] = {}  # Relax variable -> wanted name: Relax allows no dots
 
     def weight(self, key: str, value: F32 | None = None) -> Any:
         """The parameter of a checkpoint key; `value` where its layout had to change."""
@@ -40,7 +41,10 @@ class NetBuilder:
         return self._params[key]
 
     def emit(self, expression: Any, name: str = "") -> Any:
-        return self._builder.emit(expression, name_hint=name)
+        variable = self._builder.emit(expression, name_hint=name.replace(".", "_"))
+        if name:
+            self.names[variable.name] = name
+        return variable
 
     def conv(self, x: Any, key: str, *, weight: str = "weight", bias: str = "bias", sep: str = ".") -> Any:
         """Convolution with zero padding that keeps the size; the bias is optional in the checkpoint."""
@@ -132,6 +136,3 @@ class NetBuilder:
                 output = builder.emit_output(write(self.input))
             builder.emit_func_output(output, params=[self.input, *self._params.values()])
         return builder.get()
-
-
-Constants = Mapping[str, F32]

@@ -22,7 +22,7 @@ def import_state(state: State, choices: Choices, name: str, licence: str) -> Mod
     recipe = family.recipe(state, choices)
     net = NetBuilder(state, recipe.channels)
     module = net.module(lambda x: recipe.write(net, x))
-    raw = import_relax(module, net.constants, choices.source)
+    raw = import_relax(module, net.constants, choices.source, net.names)
     return build_model(raw, choices, name, family.name, recipe.value_range, recipe.colour, licence)
 
 

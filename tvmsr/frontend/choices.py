@@ -41,12 +41,14 @@ class Choices:
         """The user's answer, or the default with a record of it."""
         answer = self.given(question)
         if answer is None:
-            self.assumed.append(f"{question.replace('_', ' ')} {_text(default)} ({because}; {flag(question)} changes it)")
+            self.assumed.append(
+                f"{question.replace('_', ' ')} {_text(default)} ({because}; {flag(question)} changes it)"
+            )
             return default
         return answer
 
     def ask(self, question: str, possible: str, because: str) -> Any:
-        """The user's answer; without one the work stops: two conventions fit, and guessing would be wrong half of the time."""
+        """The user's answer; without one the work stops: two conventions fit, and a guess may be wrong."""
         answer = self.given(question)
         if answer is None:
             raise UsageError(f"{self.source}: {because}; say which with {flag(question)} ({possible})")

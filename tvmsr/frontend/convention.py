@@ -21,7 +21,8 @@ def to_canonical_ends(raw: RawGraph, value_range: float, colour: Colour, source:
     wanted = 1 if colour is Colour.Y else 3
     if raw.input_channels != wanted or channels != wanted:
         raise InputFileError(
-            f"{source}: has {raw.input_channels} channels in and {channels} out; {colour.value} networks have {wanted} and {wanted}"
+            f"{source}: has {raw.input_channels} channels in and {channels} out; a network on {colour.value} has "
+            f"{wanted} and {wanted}"
         )
     net = Workspace(raw.graph, raw.input_channels)
     first = INPUT

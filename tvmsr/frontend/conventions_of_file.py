@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from tvmsr.frontend.choices import Choices
 from tvmsr.frontend.relax_import import RawGraph
 from tvmsr.graph.model import ActivateAttrs, Activation, Colour
@@ -28,7 +26,7 @@ def _clips_to_byte(raw: RawGraph) -> bool:
     name = raw.graph.output
     while (node := net.get(name)) is not None and node.op in ("depth_to_space", "gather", "activate"):
         attrs = node.attrs
-        if isinstance(attrs, ActivateAttrs) and attrs.activation is Activation.CLIP and cast(float, attrs.high) == 255:
+        if isinstance(attrs, ActivateAttrs) and attrs.activation is Activation.CLIP and attrs.high == 255:
             return True
         name = node.inputs[0]
     return False

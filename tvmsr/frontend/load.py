@@ -35,7 +35,8 @@ def load_model(
     source
         A .safetensors, .pth, .pt, .onnx or .pt2 file, a state dict, or a torch.nn.Module.
     family, scale, value_range, colour, slope, activation, residual_scale
-        What the file cannot tell, or to contradict what the family assumes. `value_range` is 1 or 255, `colour` rgb or y.
+        What the file cannot tell, or to contradict what the family assumes. `value_range` is 1 or 255, `colour` rgb
+        or y.
     example_size
         Height and width of the picture with which an nn.Module is exported.
     name

@@ -89,7 +89,7 @@ def _import(model: onnx.ModelProto, source: str) -> RawGraph:
     _check_operators(fixed, source)
     module = _to_relax(fixed, source)
     params = module["main"].params
-    values = module["main"].attrs["params"] if "params" in module["main"].attrs else []
+    values = module["main"].attrs.get("params", [])
     names = params[len(params) - len(values) :]
     constants: dict[str, Any] = {var.name: np.asarray(v.numpy()) for var, v in zip(names, values, strict=True)}
     return import_relax(module, constants, source)
@@ -107,7 +107,8 @@ def _check_ends(model: onnx.ModelProto, source: str) -> None:
     if kind.elem_type != onnx.TensorProto.FLOAT or len(kind.shape.dim) != 4:
         name = onnx.TensorProto.DataType.Name(kind.elem_type)
         raise InputFileError(
-            f"{source}: its input is {name} with {len(kind.shape.dim)} dimensions; expected FLOAT (1, channels, height, width)"
+            f"{source}: its input is {name} with {len(kind.shape.dim)} dimensions; "
+            "expected FLOAT (1, channels, height, width)"
         )
 
 

@@ -1,8 +1,8 @@
-"""What is done to an ONNX graph before TVM's frontend sees it: sizes become numbers, and some nodes get simpler spellings.
+"""What is done to an ONNX graph before TVM's frontend sees it: sizes become numbers, some nodes simpler ones.
 
-TVM's frontend (0.27) fails on shapes that are computed from the picture's size, and turns Clip, Tile and Pad into kernels
-that nobody can recognise any more. The canonical graph does not depend on the picture's size, so a dynamic one is fixed
-here, and everything that does not depend on pixel values is computed.
+TVM's frontend (0.27) fails on shapes that are computed from the picture's size, and turns Clip, Tile and Pad into
+kernels that nobody can recognise any more. The canonical graph does not depend on the picture's size, so a dynamic one
+is fixed here, and everything that does not depend on pixel values is computed.
 """
 
 from __future__ import annotations
@@ -97,12 +97,17 @@ def _evaluate(
     if node.op_type in ("Shape", "Size") and names and names[0] in shapes:
         shape = np.asarray(shapes[names[0]], np.int64)
         attrs = {a.name: a.i for a in node.attribute}
-        return [shape[attrs.get("start", 0) : attrs.get("end", len(shape))] if node.op_type == "Shape" else shape.prod()]
+        return [
+            shape[attrs.get("start", 0) : attrs.get("end", len(shape))] if node.op_type == "Shape" else shape.prod()
+        ]
     if not all(name in constants for name in names) or node.op_type.startswith("Random"):
         return None
     if not names and node.op_type != "Constant":
         return None
-    inputs = [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(constants[name].dtype), None) for name in set(names)]
+    inputs = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(constants[name].dtype), None)
+        for name in set(names)
+    ]
     outputs = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
     single = helper.make_model(helper.make_graph([node], "one", inputs, outputs), opset_imports=model.opset_import)
     return [np.asarray(v) for v in ReferenceEvaluator(single).run(None, {name: constants[name] for name in names})]
@@ -123,7 +128,11 @@ def _rewrite(model: onnx.ModelProto) -> None:
     pads: dict[str, tuple[str, list[int]]] = {}
     out: list[Any] = []
     for node in graph.node:
-        if node.op_type == "Pad" and readers[node.output[0]] == 1 and (amount := _zero_pad(node, constants)) is not None:
+        if (
+            node.op_type == "Pad"
+            and readers[node.output[0]] == 1
+            and (amount := _zero_pad(node, constants)) is not None
+        ):
             pads[node.output[0]] = (node.input[0], amount)
             out.append(node)  # goes below, where a convolution took it in
         elif node.op_type == "Clip":
@@ -139,7 +148,7 @@ def _rewrite(model: onnx.ModelProto) -> None:
 
 
 def _integers_as_constants(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """Sizes, axes and bounds become Constant nodes: as parameters, some of the frontend's converters do not see their values."""
+    """Sizes, axes and bounds become Constant nodes: some of the frontend's converters do not see parameters' values."""
     from onnx import helper, numpy_helper
 
     weights, made = [], []
@@ -158,7 +167,7 @@ def _clip(node: onnx.NodeProto) -> list[onnx.NodeProto]:
     from onnx import helper
 
     source, made = node.input[0], []
-    bounds = [name for name in node.input[1:3]]
+    bounds = list(node.input[1:3])
     last = max((i for i, name in enumerate(bounds) if name), default=None)
     if last is None:
         return [helper.make_node("Identity", [source], list(node.output), name=node.name)]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tvmsr.frontend.relax_arithmetic import as_array
-from tvmsr.frontend.relax_import import Importer, Mask, UnsupportedError, Value
+from tvmsr.frontend.relax_import import Importer, Mask, Part, UnsupportedError, Value
 from tvmsr.frontend.views import View
-from tvmsr.graph.model import F32, Activation, ActivateAttrs
+from tvmsr.graph.model import F32, ActivateAttrs, Activation
 
 Handler = Callable[[Importer, list[Any], Any], Value]
 
@@ -33,7 +33,7 @@ def clip(net: Importer, args: list[Any], attrs: Any) -> Value:
 
 
 @dataclass(frozen=True)
-class Stack:
+class Stack(Part):
     """Tensors stacked along a new first dimension: how ONNX Max and Min arrive. Only their reduction may read it."""
 
     parts: tuple[Any, ...]
@@ -86,9 +86,10 @@ def _leaky_slope(net: Importer, args: list[Any]) -> tuple[View, F32] | None:
     for value, scaled in (args, args[::-1]):
         if isinstance(value, View) and isinstance(scaled, View):
             node = net.nodes.get(scaled.source)
-            if node is not None and node.op == "affine" and node.inputs == (net.tensor(value),):
-                if not np.any(node.weights["shift"]) and np.all(node.weights["scale"] <= 1):
-                    return value, node.weights["scale"]
+            if node is None or node.op != "affine" or node.inputs != (net.tensor(value),):
+                continue
+            if not np.any(node.weights["shift"]) and np.all(node.weights["scale"] <= 1):
+                return value, node.weights["scale"]
     return None
 
 

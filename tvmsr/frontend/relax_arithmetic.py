@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvmsr.frontend import views
-from tvmsr.frontend.relax_import import Importer, UnsupportedError, Value
+from tvmsr.frontend.relax_import import Importer, Part, UnsupportedError, Value
 from tvmsr.frontend.views import View
-from tvmsr.graph.model import F32, Activation, ActivateAttrs, ConvAttrs
+from tvmsr.graph.model import F32, ActivateAttrs, Activation, ConvAttrs
 
 Array = NDArray[Any]
 
@@ -119,7 +119,7 @@ def _pair(net: Importer, op: str, left: View, right: View) -> View:
 
 
 @dataclass(frozen=True)
-class ErfGate:
+class ErfGate(Part):
     """factor * (erf(tensor / sqrt(2)) + offset): the half of a GELU that older exporters spell out."""
 
     tensor: View
@@ -137,10 +137,16 @@ def erf(net: Importer, args: list[Any], attrs: Any) -> Value:
 
 
 def _gelu(net: Importer, gate: ErfGate, value: Any) -> Value:
-    """value * gate where value is a multiple of the gate's tensor."""
+    """Value * gate where value is a multiple of the gate's tensor."""
     if isinstance(value, View) and gate.offset == 1.0:
-        source, scale, node = net.tensor(value), 1.0, net.nodes.get(value.source)
-        if source != gate.tensor.source and node is not None and node.op == "affine" and not np.any(node.weights["shift"]):
+        source, node = net.tensor(value), net.nodes.get(value.source)
+        scale: F32 | float = 1.0
+        if (
+            source != gate.tensor.source
+            and node is not None
+            and node.op == "affine"
+            and not np.any(node.weights["shift"])
+        ):
             source, scale = node.inputs[0], node.weights["scale"]
         if source == gate.tensor.source:
             gelu = net.emit("activate", (source,), ActivateAttrs(Activation.GELU))
@@ -178,6 +184,10 @@ def divide(net: Importer, args: list[Any], attrs: Any) -> Value:
 
 def negative(net: Importer, args: list[Any], attrs: Any) -> Value:
     return multiply(net, [args[0], -1.0], attrs)
+
+
+def zeros_like(net: Importer, args: list[Any], attrs: Any) -> Value:
+    return np.zeros(1, np.float32)
 
 
 def batch_norm(net: Importer, args: list[Any], attrs: Any) -> Value:

@@ -37,8 +37,12 @@ class UnsupportedError(Exception):
         self.reason, self.instead = reason, instead
 
 
+class Part:
+    """An intermediate of a spelling that only the operator which ends it may read."""
+
+
 @dataclass(frozen=True)
-class Mask:
+class Mask(Part):
     """The condition `tensor > 0` (or >= 0): only a `where` may read it."""
 
     tensor: View
@@ -49,7 +53,7 @@ class Unknown:
 
 
 #: What a Relax variable stands for while the walk goes on.
-Value = View | NDArray[Any] | Mask | Unknown | tuple[Any, ...]
+Value = View | NDArray[Any] | Part | Unknown | tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,9 @@ class Importer:
             name = self.emit("gather", (name,), GatherAttrs(tuple(order)), channels=len(order)).source
         if block > 1:
             size = (height * block, width * block)
-            shuffled = self.emit("depth_to_space", (name,), ShuffleAttrs(block), channels=len(order) // block**2, size=size)
+            shuffled = self.emit(
+                "depth_to_space", (name,), ShuffleAttrs(block), channels=len(order) // block**2, size=size
+            )
             name = shuffled.source
         self.hint = hint
         return name
@@ -137,12 +143,20 @@ class _Walk:
     importer: Importer
     values: dict[Any, Value]
     dims: dict[str, int]
-    names: dict[int, str]  # id of a constant array -> checkpoint key
+    layers: dict[int, str]  # id of a constant array -> name of its layer
+    names: Mapping[str, str]  # variable -> how it is really called, where a frontend had to mangle that
     problems: list[str] = field(default_factory=list)
 
 
-def import_relax(module: tvm.IRModule, constants: Mapping[str, NDArray[Any]], source: str = "the model") -> RawGraph:
+def import_relax(
+    module: tvm.IRModule,
+    constants: Mapping[str, NDArray[Any]],
+    source: str = "the model",
+    names: Mapping[str, str] | None = None,
+) -> RawGraph:
     """Import `main` of a Relax module: its first parameter is the picture (1, C, H, W), the others are in `constants`.
+
+    `names` says how variables are really called, where their names had to be mangled.
 
     Raises InputFileError that lists everything unsupported, each with its place in the model.
     """
@@ -152,14 +166,16 @@ def import_relax(module: tvm.IRModule, constants: Mapping[str, NDArray[Any]], so
     picture, *rest = function.params
     missing = [var.name for var in rest if var.name not in constants]
     if missing:
-        raise InputFileError(f"{source}: has inputs besides the picture: {', '.join(missing)}; export it with one input")
+        raise InputFileError(
+            f"{source}: has inputs besides the picture: {', '.join(missing)}; export it with one input"
+        )
     dims: dict[str, int] = {}
     shape = _picture_shape(picture, dims, source)
-    walk = _Walk(Importer({INPUT: shape}), {}, dims, {})
+    walk = _Walk(Importer({INPUT: shape}), {}, dims, {}, names or {})
     _bind(walk, picture, views.whole(INPUT, *shape))
     for var in rest:
         array = np.asarray(constants[var.name])
-        walk.names[id(array)] = _layer_name(var.name)
+        walk.layers[id(array)] = _layer_name(walk.names.get(var.name, var.name))
         _bind(walk, var, array)
     for block in function.body.blocks:
         for binding in block.bindings:
@@ -196,7 +212,9 @@ def _picture_shape(picture: Any, dims: dict[str, int], source: str) -> tuple[int
             dims.setdefault(dim.name, stand_in)
     batch, channels, height, width = (evaluate(dim, dims) for dim in shape)
     if batch != 1 or channels not in (1, 3):
-        raise InputFileError(f"{source}: its input is {picture.ty}; expected 1 picture of 1 or 3 channels, channels first")
+        raise InputFileError(
+            f"{source}: its input is {picture.ty}; expected 1 picture of 1 or 3 channels, channels first"
+        )
     return channels, height, width
 
 
@@ -213,7 +231,7 @@ def _visit(walk: _Walk, binding: Any, handlers: Mapping[str, Any]) -> Value:
         walk.problems.append(_problem(expression.args[0].name_hint, binding.var, UnsupportedError("is not supported")))
         return Unknown()
     args = [_argument(walk, arg) for arg in expression.args]
-    if any(_is_unknown(arg) for arg in args):
+    if name in handlers and any(_is_unknown(arg) for arg in args):
         return Unknown()
     importer = walk.importer
     importer.hint = _hint(walk, binding.var.name, name, args)
@@ -239,9 +257,9 @@ def _problem(name: str, var: Any, error: Exception) -> str:
 def _hint(walk: _Walk, var: str, op: str, args: list[Any]) -> str:
     """The checkpoint's own name for a layer with weights, else the variable's, else none."""
     for arg in args[1:2]:
-        if isinstance(arg, np.ndarray) and id(arg) in walk.names and op in ("relax.nn.conv2d", "relax.nn.prelu"):
-            return walk.names[id(arg)]
-    return "" if _ANONYMOUS.fullmatch(var) else var
+        if isinstance(arg, np.ndarray) and id(arg) in walk.layers and op in ("relax.nn.conv2d", "relax.nn.prelu"):
+            return walk.layers[id(arg)]
+    return walk.names.get(var, "" if _ANONYMOUS.fullmatch(var) else var)
 
 
 def _layer_name(key: str) -> str:
@@ -277,7 +295,9 @@ def _argument(walk: _Walk, arg: Any) -> Any:
         return tuple(evaluate(dim, walk.dims) for dim in arg.values)
     if kind in ("IntImm", "FloatImm"):
         return arg.value
-    if kind == "Tuple" and all(type(field).__name__ not in ("Var", "DataflowVar", "GenericConst") for field in arg.fields):
+    if kind == "Tuple" and all(
+        type(field).__name__ not in ("Var", "DataflowVar", "GenericConst") for field in arg.fields
+    ):
         return tuple(evaluate(dim, walk.dims) for dim in arg.fields)
     return _value(walk, arg)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -39,7 +41,7 @@ def split(net: Importer, args: list[Any], attrs: Any) -> Value:
     else:
         edges = [0, *(int(v) for v in sections), count]
     net.hint = ""
-    return tuple(_gather(net, args[0], list(range(a, b))) for a, b in zip(edges[:-1], edges[1:], strict=True))
+    return tuple(_gather(net, args[0], list(range(a, b))) for a, b in pairwise(edges))
 
 
 def strided_slice(net: Importer, args: list[Any], attrs: Any) -> Value:
@@ -105,7 +107,9 @@ def expand_dims(net: Importer, args: list[Any], attrs: Any) -> Value:
 
 def squeeze(net: Importer, args: list[Any], attrs: Any) -> Value:
     shape = args[0].shape
-    axes = [i for i, n in enumerate(shape) if n == 1] if attrs.axis is None else [int(v) % len(shape) for v in attrs.axis]
+    axes = (
+        [i for i, n in enumerate(shape) if n == 1] if attrs.axis is None else [int(v) % len(shape) for v in attrs.axis]
+    )
     return reshape(net, [args[0], tuple(n for i, n in enumerate(shape) if i not in axes)], attrs)
 
 
@@ -136,11 +140,12 @@ def resize2d(net: Importer, args: list[Any], attrs: Any) -> Value:
     plain = attrs.method == "nearest_neighbor" and attrs.layout == "NCHW"
     if not plain or not whole or not _repeats(attrs.coordinate_transformation_mode, attrs.rounding_method, block):
         raise UnsupportedError(
-            f"{attrs.method} resize by {tall / height:g} x {wide / width:g}", "nearest by a whole number, or pixel shuffle"
+            f"{attrs.method} resize by {tall / height:g} x {wide / width:g}",
+            "nearest by a whole number, or pixel shuffle",
         )
     view = args[0]
     if block > 1:
-        axes = (*view.axes[:2], *(axis + (views.Atom(views.CHANNEL, block),) for axis in view.axes[2:]))
+        axes = (*view.axes[:2], *((*axis, views.Atom(views.CHANNEL, block)) for axis in view.axes[2:]))
         view = View(view.source, axes)
     return _named(net, view)
 
@@ -154,7 +159,7 @@ def _repeats(mode: str, rounding: str, block: int) -> bool:
         "tf_half_pixel_for_nn": (fine + 0.5) / block,
         "asymmetric": fine / block,
     }
-    rules = {
+    rules: dict[str, Callable[[Any], Any]] = {
         "": np.round,
         "round": np.round,
         "round_prefer_floor": lambda x: np.ceil(x - 0.5),

@@ -18,6 +18,7 @@ HANDLERS: Mapping[str, Handler] = {
     "relax.multiply": arithmetic.multiply,
     "relax.divide": arithmetic.divide,
     "relax.negative": arithmetic.negative,
+    "relax.zeros_like": arithmetic.zeros_like,
     "relax.maximum": activations.maximum,
     "relax.minimum": activations.minimum,
     "relax.clip": activations.clip,

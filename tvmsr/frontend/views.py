@@ -129,4 +129,7 @@ def resolve(view: View) -> tuple[list[int], int]:
 
 
 def _offsets(axis: Axis) -> list[int]:
-    return [sum(index) for index in product(*(range(0, a.size * a.stride, a.stride) if a.stride else (0,) * a.size for a in axis))]
+    return [
+        sum(index)
+        for index in product(*(range(0, a.size * a.stride, a.stride) if a.stride else (0,) * a.size for a in axis))
+    ]

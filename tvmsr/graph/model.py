@@ -41,7 +41,7 @@ class Attrs:
 
 @dataclass(frozen=True)
 class ConvAttrs(Attrs):
-    """`conv`: weights "weight" (KH, KW, IC/groups, OC), "bias" (OC,), "pad" (IC,) the padding value per input channel."""
+    """`conv`: weights "weight" (KH, KW, IC/groups, OC), "bias" (OC,), "pad" (IC,): what is read outside the picture."""
 
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, bottom, right, in pixels
     stride: int = 1

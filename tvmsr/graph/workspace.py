@@ -41,7 +41,7 @@ class Workspace:
 
     def sole(self, name: str) -> bool:
         """True where a tensor is read exactly once and is not the network's output."""
-        return name != self.output and name != INPUT and len(self.readers(name)) == 1
+        return name not in (self.output, INPUT) and len(self.readers(name)) == 1
 
     def put(self, node: Node) -> None:
         """Add a node, or replace the one of its name."""
@@ -60,8 +60,8 @@ class Workspace:
     def exchange(self, first: Node, second: Node) -> None:
         """Put two unary nodes in place of the pair that ran the other way round.
 
-        Before, `second` fed `first` (nodes of the same names); afterwards `first` reads what `second` read, `second` reads `first`,
-        and whoever read `first` reads `second`.
+        Before, `second` fed `first` (nodes of the same names); afterwards `first` reads what `second` read, `second`
+        reads `first`, and whoever read `first` reads `second`.
         """
         source = self.nodes[second.name].inputs[0]
         self.redirect(first.name, second.name)
@@ -124,7 +124,7 @@ class Workspace:
 
 
 def apply_rules(graph: Graph, rules: Sequence[Rule], input_channels: int = INPUT_CHANNELS) -> Graph:
-    """Apply the rules to every node until none of them changes anything. Returns `graph` itself where nothing changed."""
+    """Apply the rules to every node until none of them changes anything; `graph` itself where none did."""
     net = Workspace(graph, input_channels)
     net.prune()
     changed_ever, changed = len(net.nodes) != len(graph.nodes), True

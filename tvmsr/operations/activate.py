@@ -54,10 +54,7 @@ def _sigmoid(x: F32) -> F32:
 
 
 def _erf(x: F32) -> F32:
-    """The error function to float32 precision by the series and continued fraction-free rational form below.
-
-    Abramowitz and Stegun 7.1.26 is good to 1.5e-7, evaluated in float64.
-    """
+    """The error function to 1.5e-7, about float32 precision: Abramowitz and Stegun 7.1.26, in float64."""
     wide = np.abs(x.astype(np.float64))
     t = 1.0 / (1.0 + 0.3275911 * wide)
     poly = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))

@@ -15,7 +15,9 @@ def shape(types: tuple[TensorType, ...], node: Node) -> TensorType:
     channels = cast(GatherAttrs, node.attrs).channels
     expect(len(channels) > 0, node, "selects no channel")
     expect(
-        all(0 <= c < types[0].channels for c in channels), node, f"selects a channel beyond the {types[0].channels} there"
+        all(0 <= c < types[0].channels for c in channels),
+        node,
+        f"selects a channel beyond the {types[0].channels} there",
     )
     return TensorType(len(channels), types[0].ratio)
 

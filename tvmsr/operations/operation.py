@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from tvmsr.graph.model import F32, Node, TensorType
@@ -23,30 +22,27 @@ class ShapeError(ValueError):
 class Operation:
     """One operation: everything that walkers of the graph need to know about it.
 
-    `integer` and `lower` name a function as "module:function"; they are imported when first asked for, so that this
-    package needs numpy only.
+    `integer` names the integer operations that quantization makes of it (docs/numerics.md defines them); their
+    reference and their lowering are found through the row, and imported when first asked for: this package needs numpy
+    only.
     """
 
     name: str
     shape: ShapeRule
     reference: Reference
-    integer: str | None = None
-    lower: str | None = None
+    integer: tuple[str, ...] = ()
 
-    def integer_reference(self) -> Callable[..., Any]:
-        """The bit-exact integer reference."""
-        return _load(self.name, "integer reference", self.integer)
+    def integer_references(self) -> Mapping[str, Callable[..., Any]]:
+        """The bit-exact reference of each of its integer operations."""
+        from tvmsr.quant.reference import INTEGER_REFERENCE
 
-    def lowering(self) -> Callable[..., Any]:
-        """The lowering of the integer operation to steps of a Program."""
-        return _load(self.name, "lowering", self.lower)
+        return {name: INTEGER_REFERENCE[name] for name in self.integer}
 
+    def lowerings(self) -> Mapping[str, Callable[..., Any]]:
+        """The lowering of each of its integer operations to steps of a Program."""
+        from tvmsr.lower.group import LOWERING
 
-def _load(name: str, what: str, where: str | None) -> Callable[..., Any]:
-    if where is None:
-        raise NotImplementedError(f"operation {name!r} has no {what}")
-    module, _, function = where.partition(":")
-    return getattr(import_module(module), function)
+        return {name: LOWERING[name] for name in self.integer}
 
 
 def expect(condition: bool, node: Node, message: str) -> None:

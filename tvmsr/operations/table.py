@@ -9,15 +9,15 @@ from tvmsr.graph.model import Node
 from tvmsr.operations import activate, add, affine, concat, conv, depth_to_space, gather, mul
 from tvmsr.operations.operation import Operation, ShapeError
 
-# integer= and lower= are "module:function" of the quant and lower stages, imported when asked for.
 _ROWS = (
-    Operation("conv", conv.shape, conv.reference),
-    Operation("add", add.shape, add.reference),
-    Operation("mul", mul.shape, mul.reference),
-    Operation("concat", concat.shape, concat.reference),
-    Operation("gather", gather.shape, gather.reference),
-    Operation("depth_to_space", depth_to_space.shape, depth_to_space.reference),
-    Operation("activate", activate.shape, activate.reference),
+    Operation("conv", conv.shape, conv.reference, ("conv",)),
+    Operation("add", add.shape, add.reference, ("add",)),
+    Operation("mul", mul.shape, mul.reference, ("mul",)),
+    Operation("concat", concat.shape, concat.reference, ("concat",)),
+    Operation("gather", gather.shape, gather.reference, ("gather",)),
+    Operation("depth_to_space", depth_to_space.shape, depth_to_space.reference, ("depth_to_space",)),
+    # A piecewise linear activation is another multiplier per sign, any other one is a table.
+    Operation("activate", activate.shape, activate.reference, ("requantize", "table")),
     # Between the frontends and the end of canonicalisation only: it never reaches quantization.
     Operation("affine", affine.shape, affine.reference),
 )

@@ -1,7 +1,8 @@
-"""ABPN (anchor-based plain net): 3x3 convolutions with ReLU, the input repeated beside them, depth to space. TensorFlow keys."""
+"""ABPN (anchor-based plain net): 3x3 convolutions, the input repeated beside them, depth to space. TensorFlow keys."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from tvmsr.frontend.builder import NetBuilder
@@ -16,7 +17,7 @@ def _recognise(state: State) -> bool:
     layers = numbered(state, _KERNEL)
     shapes = [state[_KERNEL.format(n)].shape for n in layers]
     plain = len(layers) >= 2 and all(len(s) == 4 and s[:2] == (3, 3) for s in shapes)
-    chained = all(a[3] == b[2] for a, b in zip(shapes[:-1], shapes[1:], strict=True))
+    chained = all(a[3] == b[2] for a, b in pairwise(shapes))
     return plain and chained and shapes[0][2] == 3 and whole_root(shapes[-1][3], 3) is not None
 
 

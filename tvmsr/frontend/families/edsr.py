@@ -33,7 +33,9 @@ def _residual_scale(state: State, choose: Choices) -> float:
         return choose.take("residual_scale", 0.1, "EDSR of 32 blocks and 256 channels, as published")
     if width <= 64:
         return choose.take("residual_scale", 1.0, "EDSR baseline, as published")
-    return choose.ask("residual_scale", "0.1 or 1", f"EDSR of {blocks} blocks and {width} channels scales residuals or not")
+    return choose.ask(
+        "residual_scale", "0.1 or 1", f"EDSR of {blocks} blocks and {width} channels scales residuals or not"
+    )
 
 
 def _value_range(state: State, choose: Choices) -> float:

@@ -1,4 +1,4 @@
-"""Our own default network: 3x3 convolutions with ReLU, the input repeated beside the last one, pixel shuffle, no clip."""
+"""Our own default network: 3x3 convolutions with ReLU, the input repeated and added, pixel shuffle, no clip."""
 
 from __future__ import annotations
 

@@ -27,10 +27,12 @@ def _recipe(state: State, choose: Choices) -> Recipe:
     blocks = _blocks(state)
     closing, end = f"block{len(blocks) + 2}", f"block{len(blocks) + 3}"
     steps = numbered(state, end + ".{}.conv.weight")
-    activation = choose.take("activation", "tanh", "the output is (tanh(y) + 1) / 2, as in the SRGAN that uses these keys")
+    activation = choose.take(
+        "activation", "tanh", "the output is (tanh(y) + 1) / 2, as in the SRGAN that uses these keys"
+    )
 
     def norm(net: NetBuilder, x: Any, key: str) -> Any:
-        return net.batch_norm(x, *(f"{key}.{part}" for part in ("weight", "bias", "running_mean", "running_var")))
+        return net.batch_norm(x, f"{key}.weight", f"{key}.bias", f"{key}.running_mean", f"{key}.running_var")
 
     def prelu(net: NetBuilder, x: Any, key: str, channels: int) -> Any:
         slope = state[key]

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from tvmsr.errors import InputFileError
 
 _TYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?",
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+    "U8": "u1", "BOOL": "?",
 }  # fmt: skip
 _HEADER_LIMIT = 100 << 20
 

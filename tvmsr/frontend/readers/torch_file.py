@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +126,8 @@ def _read_zip(path: Path) -> tuple[Any, Callable[[_Storage], bytes]]:
         pickles = [name for name in names if name.endswith("/data.pkl") or name == "data.pkl"]
         if len(pickles) != 1 or any("/code/" in name for name in names):
             raise InputFileError(
-                f"{path}: is an archive, but no plain checkpoint (TorchScript?); save the state dict, or use torch.export (.pt2)"
+                f"{path}: is an archive, but no plain checkpoint (TorchScript?); save the state dict, "
+                "or use torch.export (.pt2)"
             )
         root = pickles[0].removesuffix("data.pkl")
         order = archive.read(root + "byteorder") if root + "byteorder" in names else b"little"
@@ -184,7 +184,8 @@ def _build(pending: _Pending, raw: bytes) -> NDArray[Any]:
     if min((*pending.size, *pending.stride, pending.offset), default=0) < 0 or len(pending.size) != len(pending.stride):
         raise pickle.UnpicklingError("a tensor of impossible shape")
     last = pending.offset + sum((n - 1) * step for n, step in zip(pending.size, pending.stride, strict=True))
-    if prod(pending.size) > flat.size or (prod(pending.size) and last >= flat.size):
+    count = int(np.prod(pending.size, dtype=object))
+    if count > flat.size or (count and last >= flat.size):
         raise pickle.UnpicklingError("a tensor larger than its data; the file is cut off")
     steps = tuple(step * flat.itemsize for step in pending.stride)
     return np.lib.stride_tricks.as_strided(flat[pending.offset :], pending.size, steps, writeable=False).copy()

@@ -9,10 +9,13 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tvmsr.graph.model import F32, INPUT, ActivateAttrs, Activation, ConvAttrs, GatherAttrs, Node, ShuffleAttrs
+from tvmsr.graph.model import INPUT, ActivateAttrs, Activation, ConvAttrs, GatherAttrs, Node, ShuffleAttrs
 from tvmsr.graph.passes.simplify import affine_weights
 from tvmsr.graph.workspace import Workspace
+
+F64 = NDArray[np.float64]
 
 
 def conv_then_affine(net: Workspace, node: Node) -> bool:
@@ -47,7 +50,7 @@ def affine_then_conv(net: Workspace, node: Node) -> bool:
     return True
 
 
-def _fold_input_affine(node: Node, scale: F32, shift: F32, source: str) -> Node:
+def _fold_input_affine(node: Node, scale: F64, shift: F64, source: str) -> Node:
     attrs, weight = cast(ConvAttrs, node.attrs), node.weights["weight"].astype(np.float64)
     # Input channel of row i of the weight, for every output channel: groups are neighbours.
     per_group = weight.shape[3] // attrs.groups
@@ -116,7 +119,7 @@ def shuffle_then_affine(net: Workspace, node: Node) -> bool:
 
 
 def add_then_affine(net: Workspace, node: Node) -> bool:
-    """affine(add(a, b)) is add(affine(a), affine(b)), the shift in one of them, where all operands can take theirs in."""
+    """affine(add(a, b)) is add(affine(a), affine(b)), the shift in one of them, where all operands take theirs in."""
     inner = net.get(node.inputs[0])
     if node.op != "affine" or inner is None or inner.op != "add" or not net.sole(inner.name):
         return False
@@ -129,7 +132,9 @@ def add_then_affine(net: Workspace, node: Node) -> bool:
     operands = []
     for i, name in enumerate(inner.inputs):
         part = shift if i == taker else np.zeros_like(shift)
-        scaled = Node(net.fresh(f"{name}.scaled"), "affine", (name,), node.attrs, affine_weights(node.weights["scale"], part))
+        scaled = Node(
+            net.fresh(f"{name}.scaled"), "affine", (name,), node.attrs, affine_weights(node.weights["scale"], part)
+        )
         net.put(scaled)
         operands.append(scaled.name)
     net.put(replace(inner, inputs=tuple(operands)))
@@ -164,8 +169,8 @@ def input_affine_then_gather(net: Workspace, node: Node) -> bool:
     return True
 
 
-def absorbs(net: Workspace, name: str, affine: Node, *, shift: bool) -> bool:
-    """True where an affine (its scale, and its shift where asked) that reads `name` can be folded away upstream."""
+def absorbs(net: Workspace, name: str, affine: Node, *, shift: bool) -> bool:  # noqa: PLR0911 - one a kind of node
+    """True where an affine (its scale, its shift where asked) that reads `name` can be folded away upstream."""
     node = net.get(name)
     if node is None:
         return False
@@ -176,9 +181,7 @@ def absorbs(net: Workspace, name: str, affine: Node, *, shift: bool) -> bool:
     positive, shifted = bool(np.all(affine.weights["scale"] > 0)), shift and bool(np.any(affine.weights["shift"]))
     if node.op in ("conv", "activate"):
         kind = cast(ActivateAttrs, node.attrs).activation
-        commutes = kind is Activation.NONE or (
-            kind in (Activation.RELU, Activation.LEAKY) and positive and not shifted
-        )
+        commutes = kind is Activation.NONE or (kind in (Activation.RELU, Activation.LEAKY) and positive and not shifted)
         return commutes and (node.op == "conv" or absorbs(net, node.inputs[0], affine, shift=shift))
     if node.op == "gather":
         channels = cast(GatherAttrs, node.attrs).channels

@@ -6,9 +6,12 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tvmsr.graph.model import F32, Activation, ConvAttrs, Node
 from tvmsr.graph.workspace import Workspace
+
+F64 = NDArray[np.float64]
 
 
 def merge_parallel_branches(net: Workspace, node: Node) -> bool:
@@ -98,7 +101,7 @@ def _merge(net: Workspace, source: str, branches: list[str], identities: int) ->
     return replace(base, inputs=(source,), attrs=attrs, weights=weights)
 
 
-def _place(total: F32, weight: F32, outer: tuple[int, ...], inner: tuple[int, ...]) -> None:
+def _place(total: F64, weight: F32, outer: tuple[int, ...], inner: tuple[int, ...]) -> None:
     """Add a smaller kernel to a larger one, origins aligned."""
     top, left = outer[0] - inner[0], outer[1] - inner[1]
     total[top : top + weight.shape[0], left : left + weight.shape[1]] += weight

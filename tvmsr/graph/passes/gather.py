@@ -47,7 +47,8 @@ def gather_then_conv(net: Workspace, node: Node) -> bool:
     if any(attrs.padding) and np.any(pad[channels] != node.weights["pad"]):
         return False
     weight = np.zeros((*node.weights["weight"].shape[:2], count, node.weights["weight"].shape[3]))
-    np.add.at(weight, (slice(None), slice(None), channels), node.weights["weight"])
+    for i, channel in enumerate(channels):
+        weight[:, :, channel] += node.weights["weight"][:, :, i]
     net.put(
         replace(node, inputs=gather.inputs, weights={**node.weights, "weight": weight.astype(np.float32), "pad": pad})
     )
@@ -57,7 +58,12 @@ def gather_then_conv(net: Workspace, node: Node) -> bool:
 def unary_then_gather(net: Workspace, node: Node) -> bool:
     """gather(activate(x)) is activate(gather(x)), the same for affine, where x can take the gather in."""
     inner = net.get(node.inputs[0])
-    if node.op != "gather" or inner is None or inner.op not in ("activate", "affine") or not takes(net, inner.name, node):
+    if (
+        node.op != "gather"
+        or inner is None
+        or inner.op not in ("activate", "affine")
+        or not takes(net, inner.name, node)
+    ):
         return False
     channels = _channels(node)
     net.exchange(node, replace(inner, weights={key: value[channels] for key, value in inner.weights.items()}))
@@ -109,7 +115,7 @@ def concat_then_gather(net: Workspace, node: Node) -> bool:
     return False
 
 
-def takes(net: Workspace, name: str, gather: Node) -> bool:
+def takes(net: Workspace, name: str, gather: Node) -> bool:  # noqa: PLR0911 - one a kind of node
     """True where a gather that reads `name` disappears when moved upstream, and no value is computed twice."""
     node, channels = net.get(name), _channels(gather)
     if node is None:

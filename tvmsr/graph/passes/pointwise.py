@@ -6,10 +6,13 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tvmsr.graph.model import F32, INPUT, Activation, ConvAttrs, Node
+from tvmsr.graph.model import INPUT, Activation, ConvAttrs, Node
 from tvmsr.graph.passes.simplify import affine_weights
 from tvmsr.graph.workspace import Workspace
+
+F64 = NDArray[np.float64]
 
 
 def diagonal_to_affine(net: Workspace, node: Node) -> bool:
@@ -51,7 +54,7 @@ def colour_then_conv(net: Workspace, node: Node) -> bool:
     return True
 
 
-def _solve_pad(matrix: F32, wanted: F32) -> F32 | None:
+def _solve_pad(matrix: F64, wanted: F64) -> F64 | None:
     """The x with x @ matrix = wanted, all values of x equal where that is possible; None where there is none."""
     total = matrix.sum(axis=0)
     if np.all(np.abs(total) > 1e-9):

@@ -130,7 +130,20 @@ def merge_concat_of_one(net: Workspace, node: Node) -> bool:
     return True
 
 
+def merge_twins(net: Workspace, node: Node) -> bool:
+    """Two gathers of the same channels of one tensor are one."""
+    if node.op != "gather":
+        return False
+    for name in net.readers(node.inputs[0]):
+        twin = net.nodes[name]
+        if twin.name != node.name and twin.op == "gather" and twin.attrs == node.attrs:
+            net.redirect(node.name, twin.name)
+            return True
+    return False
+
+
 RULES = (
+    merge_twins,
     drop_neutral,
     merge_gathers,
     merge_affines,

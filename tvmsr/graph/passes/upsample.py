@@ -17,7 +17,12 @@ def shuffles_then_add(net: Workspace, node: Node) -> bool:
     if first is None or first.op != "depth_to_space":
         return False
     for shuffle in shuffles:
-        if shuffle is None or shuffle.op != "depth_to_space" or shuffle.attrs != first.attrs or not net.sole(shuffle.name):
+        if (
+            shuffle is None
+            or shuffle.op != "depth_to_space"
+            or shuffle.attrs != first.attrs
+            or not net.sole(shuffle.name)
+        ):
             return False
     sources = tuple(shuffle.inputs[0] for shuffle in shuffles if shuffle is not None)
     net.redirect(node.name, first.name)
