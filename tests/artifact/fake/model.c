@@ -1,0 +1,142 @@
+/* A hand-written program for the driver: small kernels in C, with everything a driver must get right.
+ *
+ * Pad codes that are not zero, a slice of a buffer that is read while another is written, a residual from far above, a
+ * kernel of five rows with two stores, signed and 16-bit forms, depth to space, two bit choices, scratch of each thread.
+ * tests/artifact/fake_reference.py computes the same in numpy.
+ */
+#include "program.h"
+
+#define K2 void *x, const int32_t *xr, void *y, const int32_t *yr, const void *w, const void *p, void *s, \
+           int32_t row0, int32_t row1, int32_t col0, int32_t col1
+#define K3 void *x, const int32_t *xr, void *y, const int32_t *yr, void *z, const int32_t *zr, const void *w, \
+           const void *p, void *s, int32_t row0, int32_t row1, int32_t col0, int32_t col1
+#define K4 void *x, const int32_t *xr, void *a, const int32_t *ar, void *b, const int32_t *br, void *y, \
+           const int32_t *yr, const void *w, const void *p, void *s, int32_t row0, int32_t row1, int32_t col0, int32_t col1
+
+/* y[c] = bias + sum (1 + 3 i + j) x[i][j][c], 3 x 3; the first operand's stored values are q - minus. */
+static void blur(uint8_t *x, const int32_t *xr, int xp, uint8_t *y, const int32_t *yr, int yp, int minus, int bias,
+                 uint8_t *s, int32_t row0, int32_t row1, int32_t col0, int32_t col1) {
+    for (int32_t r = row0; r < row1; r++) {
+        for (int32_t c = col0; c < col1; c++) {
+            for (int k = 0; k < 3; k++) {
+                int sum = bias;
+                for (int i = 0; i < 3; i++) {
+                    for (int j = 0; j < 3; j++) {
+                        uint8_t q = (uint8_t)(x[xr[r + i] + (c + j) * xp + k] + minus);
+                        sum += (1 + 3 * i + j) * q;
+                    }
+                }
+                s[k] = (uint8_t)sum; /* by way of the scratch, which no other thread may use */
+                y[yr[r] + c * yp + k] = s[k];
+            }
+        }
+    }
+}
+
+static int bias_of(const void *p) { return *(const int32_t *)p; }
+
+static void blur_input(K2) {
+    (void)w;
+    blur(x, xr, 4, y, yr, 8, 128, bias_of(p), s, row0, row1, col0, col1);
+}
+
+static void blur_slice(K2) {
+    (void)w;
+    blur(x, xr, 8, y, yr, 3, 0, bias_of(p), s, row0, row1, col0, col1);
+}
+
+/* y = sum of five rows, i + 1 times each; z = 257 times the second row's code, 16 bits. */
+static void tall(K3) {
+    (void)w, (void)s;
+    for (int32_t r = row0; r < row1; r++) {
+        for (int32_t c = col0; c < col1; c++) {
+            for (int k = 0; k < 3; k++) {
+                int sum = bias_of(p);
+                for (int i = 0; i < 5; i++) sum += (i + 1) * ((uint8_t *)x)[xr[r + i] + c * 8 + k];
+                ((uint8_t *)y)[yr[r] + c * 8 + k] = (uint8_t)sum;
+                *(uint16_t *)(void *)((uint8_t *)z + zr[r] + c * 6 + 2 * k) =
+                    (uint16_t)(257 * ((uint8_t *)x)[xr[r + 1] + c * 8 + k]);
+            }
+        }
+    }
+}
+
+/* y = x + high byte of a + b, b the input's codes less 128 */
+static void add(K4) {
+    (void)w, (void)s;
+    for (int32_t r = row0; r < row1; r++) {
+        for (int32_t c = col0; c < col1; c++) {
+            for (int k = 0; k < 3; k++) {
+                uint16_t wide = *(uint16_t *)(void *)((uint8_t *)a + ar[r] + c * 6 + 2 * k);
+                int sum = ((uint8_t *)x)[xr[r] + c * 3 + k] + (wide >> 8) + ((uint8_t *)b)[br[r] + c * 4 + k] + 128;
+                ((uint8_t *)y)[yr[r] + c * 4 + k] = (uint8_t)(sum + bias_of(p));
+            }
+        }
+    }
+}
+
+/* depth to space, block 2: y[2r + dy][2c + dx] = x (1 + 2 dy + dx) */
+static void expand(const uint8_t *x, const int32_t *xr, uint8_t *y, const int32_t *yr, int yp, int bias, int32_t row0,
+                   int32_t row1, int32_t col0, int32_t col1) {
+    for (int32_t r = row0; r < row1; r++) {
+        for (int32_t c = col0; c < col1; c++) {
+            for (int n = 0; n < 12; n++) {
+                const int dy = n / 6, dx = n / 3 % 2, k = n % 3;
+                y[yr[2 * r + dy] + (2 * c + dx) * yp + k] = (uint8_t)(x[xr[r] + c * 4 + k] * (1 + 2 * dy + dx) + bias);
+            }
+        }
+    }
+}
+
+static void expand3(K2) {
+    (void)w, (void)s;
+    expand(x, xr, y, yr, 3, bias_of(p), row0, row1, col0, col1);
+}
+
+static void expand4(K2) {
+    (void)w, (void)s;
+    expand(x, xr, y, yr, 4, bias_of(p), row0, row1, col0, col1);
+}
+
+static const uint16_t PAD_INPUT[] = {7, 0, 255, 9, 1, 254};
+static const uint16_t PAD_SLICES[] = {1, 2, 3, 0, 4, 5, 6, 0, 11, 12, 13, 0, 14, 15, 16, 0};
+
+#define BUFFERS(out_pitch) \
+    {"input", 3, 4, 1, 1, 1, SR_FORM_S8, 8, 128, PAD_INPUT}, {"slices", 8, 8, 1, 1, 1, SR_FORM_U8, 8, 0, PAD_SLICES}, \
+    {"wide", 3, 6, 1, 1, 0, SR_FORM_U16, 16, 0, 0}, {"blurred", 3, 3, 1, 1, 0, SR_FORM_U8, 8, 0, 0}, \
+    {"sum", 3, 4, 1, 1, 0, SR_FORM_U8, 8, 0, 0}, {"output", 3, out_pitch, 2, 1, 0, SR_FORM_U8, 8, 0, 0}
+
+static const sr_buffer DIRECT[] = {BUFFERS(3)};
+static const sr_buffer COPIED[] = {BUFFERS(4)};
+
+static const sr_operand OP0[] = {{0, 1, 0}, {1, 1, 0}};
+static const sr_operand OP1[] = {{1, 1, 0}, {1, 1, 4}, {2, 1, 0}};
+static const sr_operand OP2[] = {{1, 1, 4}, {3, 1, 0}};
+static const sr_operand OP3[] = {{3, 1, 0}, {2, 1, 0}, {0, 1, 0}, {4, 1, 0}};
+static const sr_operand OP4[] = {{4, 1, 0}, {5, 2, 0}};
+
+static const tvmsr_param_layout BLOCK = {3, 1, 16, 1, 0, 0, 0};
+static const uint64_t PARAMS[] = {0, 4};
+
+#define STEP(name, kernel, ops, residuals, stores, extent, top, left, ahead) \
+    {name, (sr_kernel)kernel, ops, residuals, stores, 1, extent, top, left, 1, ahead, ahead, 100, -1, 10, 0, &BLOCK, PARAMS}
+#define STEPS(last) \
+    STEP("blur0", blur_input, OP0, 0, 1, 3, 1, 1, 2), STEP("tall", tall, OP1, 0, 2, 5, 2, 0, 0), \
+    STEP("blur1", blur_slice, OP2, 0, 1, 3, 1, 1, 0), STEP("add", add, OP3, 2, 1, 1, 0, 0, 1), \
+    STEP("expand", last, OP4, 0, 1, 1, 0, 0, 0)
+
+static const sr_step STEPS_DIRECT[] = {STEPS(expand3)};
+static const sr_step STEPS_COPIED[] = {STEPS(expand4)};
+
+static const char *const NOTHING[] = {0};
+static const char *const IMPOSSIBLE[] = {"no-such-feature", 0};
+
+static const sr_level LEVELS[] = {
+    {"future", IMPOSSIBLE, DIRECT, STEPS_DIRECT, 6, 5, 0, 5},
+    {"direct", NOTHING, DIRECT, STEPS_DIRECT, 6, 5, 0, 5},
+    {"copied", NOTHING, COPIED, STEPS_COPIED, 6, 5, 0, 5},
+};
+
+static const char *const CHOICES[] = {"a8", "a6"};
+
+const sr_model sr_the_model = {SR_PROGRAM_VERSION, 2, SR_COLOUR_RGB, 4, 1, 1, 2, 0, 3, CHOICES, 0, LEVELS, sr_data, 8};

@@ -1,0 +1,87 @@
+/* What a session holds, and the calls between the driver's files. */
+#ifndef SR_SESSION_H
+#define SR_SESSION_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "flow.h"
+#include "pool.h"
+#include "program.h"
+#include "tvmsr.h"
+
+#if defined(_WIN32)
+#define SR_API __declspec(dllexport)
+#else
+#define SR_API __attribute__((visibility("default")))
+#endif
+
+/* Weights as the level's kernels want them, parameter blocks for every bit choice; one allocation. */
+typedef struct sr_packed {
+    unsigned char *memory;
+    const void **weights; /* [steps], NULL where a step has none */
+    const void **blocks;  /* [choices][steps] */
+} sr_packed;
+
+struct tvmsr_session {
+    atomic_int busy;
+    int32_t pid;
+    const sr_level *level;
+    int threads; /* asked for */
+    int32_t adaptive;
+    int32_t forced; /* bit choice, -1: none */
+    uint64_t memory_limit;
+    sr_pool *pool;
+    sr_packed packed;
+    sr_flow flow;
+    unsigned char *workspace;
+    uint64_t workspace_bytes;
+    int32_t profiling;
+    tvmsr_step_time *times; /* "input", the steps, "output" */
+    tvmsr_last_run last;
+    int32_t has_last;
+    char error[256];
+};
+
+/* Store the error's text and return its status. */
+tvmsr_status sr_fail(tvmsr_session *session, tvmsr_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* packing.c: for one level. 0: out of memory. */
+int sr_pack_open(sr_packed *packed, const sr_level *level);
+void sr_pack_close(sr_packed *packed);
+
+/* check.c: NULL, or what is wrong with the tables. */
+const char *sr_check_level(const sr_model *model, const sr_level *level);
+
+/* picture.c */
+int sr_pixel_bytes(int32_t format); /* 0: unknown */
+tvmsr_status sr_check_picture(tvmsr_session *session, const char *what, const tvmsr_picture *picture);
+
+/* A checked picture: stride never 0. */
+typedef struct sr_plane {
+    uint8_t *data;
+    int64_t stride;
+    int64_t width;
+    int64_t height;
+    int bytes; /* of a pixel */
+} sr_plane;
+
+sr_plane sr_plane_of(const tvmsr_picture *picture);
+
+static inline uint8_t *sr_row(const sr_plane *plane, int64_t row) { return plane->data + row * plane->stride; }
+
+/* Rows of a picture to RGB codes, pixel by pixel `pitch` bytes apart; `offset` is subtracted from every code. */
+void sr_codes_from_row(const sr_plane *in, int64_t row, uint8_t *codes, uint32_t pitch, uint8_t offset);
+
+/* A row of network RGB (pixels `pitch` bytes apart) to the picture, alpha left alone. */
+void sr_row_from_rgb(const uint8_t *rgb, uint32_t pitch, const sr_plane *out, int64_t row);
+
+/* run.c: one picture, checked. */
+tvmsr_status sr_run(tvmsr_session *session, const sr_plane *in, const sr_plane *out, int32_t choice,
+                    tvmsr_progress progress, void *user);
+
+/* Nanoseconds of a clock that never goes back. */
+uint64_t sr_now(void);
+
+#endif
