@@ -1,9 +1,14 @@
 """targets/*.toml are all valid, errors are one line, and this machine is recognised."""
 
+import platform
+
 import pytest
 
 from tvmsr.errors import InputFileError, UsageError
 from tvmsr.hardware import data_dir, host, host_levels, host_target, list_targets, load_target
+
+V3 = frozenset({"avx2", "fma", "f16c", "bmi1", "bmi2"})
+V4 = V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 
 GOOD = """
 description = "a board"
@@ -74,10 +79,10 @@ def test_unknown_names():
 @pytest.mark.parametrize(
     ("flags", "best"),
     [
-        (host._V4 | {"avx512_vnni", "avx_vnni"}, ["avx512vnni", "avxvnni", "avx2", "portable"]),
-        (host._V3 | {"avx_vnni"}, ["avxvnni", "avx2", "portable"]),
-        (host._V3, ["avx2", "portable"]),
-        (host._V3 - {"fma"}, ["portable"]),
+        (V4 | {"avx512_vnni", "avx_vnni"}, ["avx512vnni", "avxvnni", "avx2", "portable"]),
+        (V3 | {"avx_vnni"}, ["avxvnni", "avx2", "portable"]),
+        (V3, ["avx2", "portable"]),
+        (V3 - {"fma"}, ["portable"]),
         (frozenset(), ["portable"]),
     ],
 )
@@ -97,3 +102,10 @@ def test_another_cpu_is_portable(monkeypatch):
     target = host_target()
     assert target.triple.startswith("riscv64-")
     assert [(level.name, level.cpu) for level in target.levels] == [("portable", "sifive-u74")]
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads flags of x86")
+def test_llvm_knows_the_same_cpu():
+    pytest.importorskip("tvm")
+    known = V4 | {"avx512_vnni", "avx_vnni"}
+    assert host._llvm_flags() & known == host.cpu_flags() & known

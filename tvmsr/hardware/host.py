@@ -9,11 +9,8 @@ from pathlib import Path
 from tvmsr.errors import WorkError
 from tvmsr.hardware.target import Level, Target
 
-#: What the `needs` of levels ask of the CPU, by the names of /proc/cpuinfo. AVX2 brings the rest of x86-64-v3 on
-#: every CPU that has it; they are asked for because virtual machines can hide single ones.
-_V3 = frozenset({"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe"})
-_V4 = _V3 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
-_FLAGS = {"avx2": _V3, "avxvnni": _V3 | {"avx_vnni"}, "avx512vnni": _V4 | {"avx512_vnni"}}
+#: Linux's names of CPU features where they differ from the driver's, which levels use in `needs`.
+_LINUX = {"avx512vnni": "avx512_vnni", "avxvnni": "avx_vnni", "bmi": "bmi1"}
 
 _SYSTEMS = {
     # system -> (LLVM, ziglang); the C library's oldest version is part of ziglang's triple.
@@ -37,7 +34,7 @@ def here(candidates: tuple[Level, ...]) -> Target:
         raise WorkError(f"cannot compile for this system ({system} on {machine()}); give a --target")
     llvm, link = _SYSTEMS[system]
     flags = cpu_flags()
-    found = [level for level in candidates if all(_FLAGS.get(need, {need}) <= flags for need in level.needs)]
+    found = [level for level in candidates if {_LINUX.get(need, need) for need in level.needs} <= flags]
     return Target(
         name="host",
         description=f"this machine: {cpu_name()}",
@@ -94,7 +91,4 @@ def _llvm_flags() -> frozenset[str]:
     from tvm.target import codegen
 
     target = TvmTarget({"kind": "llvm", "mcpu": _llvm_cpu()})
-    names = {"avx512vnni": "avx512_vnni", "avxvnni": "avx_vnni", "bmi": "bmi1"}
-    wanted = {flag for needs in _FLAGS.values() for flag in needs}
-    back = {linux: llvm for llvm, linux in names.items()}
-    return frozenset(flag for flag in wanted if codegen.llvm_cpu_has_features(back.get(flag, flag), target))
+    return frozenset(_LINUX.get(str(name), str(name)) for name in codegen.llvm_get_cpu_features(target))

@@ -6,6 +6,7 @@ from typing import cast
 
 import numpy as np
 
+from tvmsr.errors import WorkError
 from tvmsr.graph.model import ConvAttrs
 from tvmsr.kernels.algorithms import choose
 from tvmsr.kernels.spec import Conv, Epilogue, KernelSpec, Load, Operand, Reads, Residual, Store
@@ -17,17 +18,18 @@ from tvmsr.lower.shape import kernel_of, padding_of
 
 def run(draft: Draft) -> None:
     """Turn every group into a step."""
-    layers: dict[str, Layer] = {}
-    draft.steps = [_step(draft, group, layers) for group in draft.groups]
+    draft.steps = [_step(draft, group) for group in draft.groups]
 
 
-def _step(draft: Draft, group: Group, layers: dict[str, Layer]) -> Step:
+def _step(draft: Draft, group: Group) -> Step:
     source, epilogue = _source(draft, group), _epilogue(draft, group)
     layer = None
     if group.conv is not None:
         layer = Layer(group.conv.name, group.conv.params["weight"], group.conv.weight_bits)
-        layers[layer.name] = layer
-    choice = choose(source, epilogue, draft.level.isa, None if layer is None else layer.weight)
+    try:
+        choice = choose(source, epilogue, draft.level.isa, None if layer is None else layer.weight)
+    except ValueError as error:
+        raise WorkError(f"{group.name!r} cannot be compiled: {error}") from error
     return Step(
         name=group.name,
         spec=choice.spec,
