@@ -77,7 +77,7 @@ def random_params(case: Case, spec: KernelSpec, rng: np.random.Generator) -> dic
         taps = spec.source.kernel[0] * spec.source.kernel[1] * spec.source.inputs / spec.source.groups
         span = span * 2 ** (spec.source.weight_bits - 1) * np.sqrt(taps) / 2
         params["bias"] = rng.integers(-int(span) // 4 - 1, int(span) // 4 + 2, outputs).astype(np.int32)
-    code_bits = [case.out_bits[i] if case.out_bits else min(12, 8 * s.form.bytes) for i, s in enumerate(epilogue.stores)]
+    code_bits = case.out_bits or tuple(min(12, 8 * s.form.bytes) for s in epilogue.stores)
     bits = 6 if epilogue.table else code_bits[0]
     zero = int(rng.integers(0, 2**bits)) if case.zero == "middle" else (0 if case.zero == "low" else 2**bits - 1)
     bounds = np.sort(rng.integers(0, 2**bits, (2, outputs)), 0) - zero
@@ -115,12 +115,11 @@ def random_params(case: Case, spec: KernelSpec, rng: np.random.Generator) -> dic
     return params
 
 
-def scattered(rows: int, pixels: int, pitch: int, dtype, rng, fill=None):
+def scattered(rows: int, pixels: int, pitch: int, dtype, rng):
     """A buffer of random bytes and a row table that walks it backwards, rows at odd places: (bytes, table, view)."""
     item = np.dtype(dtype).itemsize
     stride = pixels * pitch + 3 * item
     buffer = rng.integers(0, 256, GUARD + rows * stride + GUARD, dtype=np.uint8)
-    buffer = np.concatenate([buffer[:0], buffer])
     table = (GUARD // 2 + np.arange(rows)[::-1] * stride).astype(np.int32)
     if item == 2:
         table = table // 2 * 2
@@ -130,7 +129,7 @@ def scattered(rows: int, pixels: int, pitch: int, dtype, rng, fill=None):
 def check(kernels: HostKernels, name: str, case: Case, spec: KernelSpec, areas=None) -> None:
     """Run the kernel over `areas` and compare every byte of every store with the reference."""
     rng = np.random.default_rng(case.seed() + 1)
-    height, width = case.size
+    (height, width), outputs = case.size, spec.source.outputs
     weight, params = case.weights(), random_params(case, spec, rng)
     x_rows, x_pixels = height, width
     if isinstance(spec.source, Conv):
@@ -139,7 +138,7 @@ def check(kernels: HostKernels, name: str, case: Case, spec: KernelSpec, areas=N
     tensors, tables = [], []
     x = _operand(spec.source.x, spec.source.inputs, case.bits, x_rows, x_pixels, rng, tensors, tables, case.saturate)
     residuals = [
-        _operand(r.operand, r.modulo or spec.source.outputs, 8 * r.operand.form.bytes, height, width, rng, tensors, tables)
+        _operand(r.operand, r.modulo or outputs, 8 * r.operand.form.bytes, *case.size, rng, tensors, tables)
         for r in spec.epilogue.residuals
     ]
     wanted = results(spec, params, weight, x, residuals)
@@ -148,8 +147,8 @@ def check(kernels: HostKernels, name: str, case: Case, spec: KernelSpec, areas=N
         buffer, table, view = scattered(height * s.block, width * s.block, s.pitch, DTYPES[s.form], rng)
         tensors.append(buffer)
         tables.append(table)
-        want, pixels = buffer.copy(), np.zeros((height * s.block, width * s.block, s.pitch // s.form.bytes), DTYPES[s.form])
-        pixels[:] = [view(want, r) for r in range(height * s.block)]
+        want = buffer.copy()
+        pixels = np.stack([view(want, r) for r in range(height * s.block)])
         place(s, grid, pixels)
         for r in range(height * s.block):
             view(want, r)[:] = pixels[r]
@@ -170,10 +169,12 @@ def cuts(height: int, width: int):
     """Bands of odd heights, cut again at an odd column."""
     middle, column = min(3, height), min(7, width)
     bands = [(0, middle), (middle, height)]
-    return [(*rows, *columns) for rows in bands for columns in ((0, column), (column, width)) if columns[0] < columns[1]]
+    return [
+        (*rows, *columns) for rows in bands for columns in ((0, column), (column, width)) if columns[0] < columns[1]
+    ]
 
 
-def _operand(op: Operand, channels, bits, rows, pixels, rng, tensors, tables, extreme=False):
+def _operand(op, channels, bits, rows, pixels, rng, tensors, tables, extreme=False):
     buffer, table, view = scattered(rows, pixels, op.pitch, DTYPES[op.form], rng)
     low, high = stored_range(op.form, bits)
     values = rng.integers(low, high + 1, (rows, pixels, channels))

@@ -5,6 +5,7 @@ acc[c] = start[c] + sum over taps of s[c] * w[c]; `start` as in conv.py. Product
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
 
 from tvm import tirx
@@ -24,17 +25,13 @@ def depthwise(spec: KernelSpec, name: str) -> tirx.PrimFunc:
 
 
 def _body(frame: Frame, conv: Conv) -> None:
-    def tile(block: Block, number: Expr, pixels: Pixels) -> None:
-        _tile(frame, conv, block, number, pixels)
-
     with T.serial(*frame.rows) as row:
         for block, number in blocks_of(frame):
-            for_columns(
-                frame, frame.spec.tile[0], lambda c, n, b=block, k=number: tile(b, k, Pixels(row, c, n))
-            )
+            for_columns(frame, frame.spec.tile[0], partial(_tile, frame, conv, block, number, row))
 
 
-def _tile(frame: Frame, conv: Conv, block: Block, number: Expr, pixels: Pixels) -> None:
+def _tile(frame: Frame, conv: Conv, block: Block, number: Expr, row: Expr, column: Expr, count: int) -> None:
+    pixels = Pixels(row, column, count)
     lanes, pitch = frame.lanes, frame.x.pitch
     layout = weight_layout(frame.spec)
     assert layout is not None

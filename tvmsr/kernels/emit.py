@@ -124,7 +124,7 @@ def clamp(value: Expr, low: Expr, high: Expr) -> Expr:
 
 
 def round_to_int(isa: Isa, value: Expr) -> Expr:
-    """rne of a clamped float32 vector."""
+    """Round a clamped float32 vector: ties to even."""
     lanes = isa.lanes
     if isa.rounding is Rounding.LRINT:
         return T.call_llvm_pure_intrin(f"int32x{lanes}", f"llvm.lrint.v{lanes}i32.v{lanes}f32", value)
@@ -134,7 +134,7 @@ def round_to_int(isa: Isa, value: Expr) -> Expr:
 
 
 def add_products(primitive: Primitive, lanes: int, acc: Expr, x: Expr, weights: Expr) -> Expr:
-    """acc + products of one issue of the primitive."""
+    """Sum of `acc` and the products of one issue of the primitive."""
     i32 = f"int32x{lanes}"
     if primitive.fused:
         return T.call_llvm_pure_intrin(i32, primitive.fused, acc, x, weights)
@@ -181,11 +181,10 @@ def gather(tensor: Tensor, index: Expr, channels: Sequence[int], lanes: int) -> 
 
 def build_function(spec: KernelSpec, name: str, body: Callable[[Frame], None]) -> tirx.PrimFunc:
     """A PrimFunc with the signature of the kernel contract."""
-    with IRBuilder() as ib:
-        with T.prim_func(s_tir=True):
-            T.func_name(name)
-            T.func_attr({"global_symbol": name, "tir.noalias": True})
-            body(_arguments(spec))
+    with IRBuilder() as ib, T.prim_func(s_tir=True):
+        T.func_name(name)
+        T.func_attr({"global_symbol": name, "tir.noalias": True})
+        body(_arguments(spec))
     return ib.get()
 
 

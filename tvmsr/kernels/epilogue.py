@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from tvm.tirx.script import builder as T
 
-from tvmsr.kernels.emit import Expr, Frame, clamp, gather, ramp, round_to_int
+from tvmsr.kernels.emit import Expr, Frame, clamp, gather, round_to_int
 from tvmsr.kernels.spec import Reads
 from tvmsr.kernels.stores import store_channels
 from tvmsr.quant.integer import TERM_LIMIT
@@ -53,10 +53,8 @@ def finish(frame: Frame, block: Block, pixels: Pixels, values: Sequence[Sequence
     """Send values[pixel][vector] through the epilogue and store them."""
     bases = [T.bind(r.row(pixels.row) + pixels.column * r.pitch) for r in frame.residuals]
     for p in range(pixels.count):
-        results = [
-            T.bind(_result(frame, block, n, value, [b + p * r.pitch for b, r in zip(bases, frame.residuals, strict=True)]))
-            for n, value in enumerate(values[p])
-        ]
+        places = [base + p * r.pitch for base, r in zip(bases, frame.residuals, strict=True)]
+        results = [T.bind(_result(frame, block, n, value, places)) for n, value in enumerate(values[p])]
         for index, store in enumerate(frame.spec.epilogue.stores):
             stored = [_stored(frame, block, n, index, store.reads, r) for n, r in enumerate(results)]
             store_channels(frame, index, block.channel, block.valid, (pixels.row, pixels.column + p), stored)
@@ -131,6 +129,3 @@ def uniform(frame: Frame, width: int) -> bool:
     )
     residuals = all(r.modulo % width == 0 for r in spec.epilogue.residuals)
     return spec.source.outputs % width == 0 and stores and residuals
-
-
-__all__ = ["Block", "Pixels", "finish", "ramp", "uniform"]

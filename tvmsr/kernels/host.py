@@ -130,8 +130,14 @@ def _pointer(array: NDArray[Any]) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def call(function: Any, tensors: Sequence[NDArray[Any]], rows: Sequence[NDArray[np.int32]], w: Any, p: Bytes,
-         area: tuple[int, int, int, int]) -> None:
+def call(
+    function: Any,
+    tensors: Sequence[NDArray[Any]],
+    rows: Sequence[NDArray[np.int32]],
+    w: Any,
+    p: Bytes,
+    area: tuple[int, int, int, int],
+) -> None:
     """Call a kernel: tensors and row tables in the order x, residuals, stores; area: row0, row1, col0, col1."""
     operands = [_pointer(a) for pair in zip(tensors, rows, strict=True) for a in pair]
     function(*operands, None if w is None else _pointer(w), _pointer(p), None, *(ctypes.c_int32(v) for v in area))

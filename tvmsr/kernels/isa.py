@@ -64,9 +64,7 @@ _AVX2_WD = "llvm.x86.avx2.pmadd.wd"
 _PAIR_FORMS = (Form.S16, Form.U16)
 
 _AVX2 = (
-    Primitive(
-        "dot4", (Form.U8,), 4, 1, 1, 8, 1.5, pairs="llvm.x86.avx2.pmadd.ub.sw", widen=_AVX2_WD, pair_limit=True
-    ),
+    Primitive("dot4", (Form.U8,), 4, 1, 1, 8, 1.5, pairs="llvm.x86.avx2.pmadd.ub.sw", widen=_AVX2_WD, pair_limit=True),
     # Bytes are widened to 16 bits in registers: inputs 0 and 2 of a group, then 1 and 3.
     Primitive("wide4", (Form.U8,), 2, 2, 2, 8, 1.0, pairs=_AVX2_WD),
     Primitive("pair16", _PAIR_FORMS, 2, 1, 2, 16, 1.0, pairs=_AVX2_WD),

@@ -1,4 +1,4 @@
-"""Layouts of packed weights and parameter blocks, as the ints that pack.c takes, and the plain parameters of a kernel."""
+"""Layouts of packed weights and parameter blocks, as the ints that pack.c takes, and a kernel's plain parameters."""
 
 from __future__ import annotations
 
@@ -145,10 +145,10 @@ def stored_zero(form: Form, bits: int, zero: int) -> int:
 def param_fields(spec: KernelSpec) -> tuple[ParamField, ...]:
     """The plain parameters of a kernel, in the order of the file.
 
-    x_zero, and where there is a table: table_length, code_zero (plain zero point of the table's codes), table_zero (added
-    to the rounded value to index it); residual{i}_zero, store{i}_zero. Then per channel: bias (convolutions); m, m_neg
-    (leaky), lo, hi of the source (float32: of its term where there are residuals, else of the result minus its zero);
-    residual{i}_m (not where identity); sum_lo, sum_hi (int32, result minus its zero; where there are residuals);
+    x_zero, and where there is a table: table_length, code_zero (plain zero point of the table's codes), table_zero
+    (added to the rounded value to index it); residual{i}_zero, store{i}_zero. Then per channel: bias (convolutions);
+    m, m_neg (leaky), lo, hi of the source (float32: of its term where there are residuals, else of the result minus its
+    zero); residual{i}_m (not where identity); sum_lo, sum_hi (int32, result minus its zero; where there are residuals);
     store{i}_m, store{i}_lo, store{i}_hi of stores that read the code. Then table.
     """
     epilogue = spec.epilogue
@@ -201,7 +201,7 @@ def _plain_field(field: ParamField, value: NDArray[Any] | int, outputs: int) -> 
 
 
 def plain_weights(codes: NDArray[np.int8], weight_bits: int) -> bytes:
-    """Weight codes (KH, KW, IC/groups, OC) as they lie in the file: a byte each, or two in a byte at 4 bits or fewer."""
+    """Weight codes (KH, KW, IC/groups, OC) as they lie in the file: a byte each, at 4 bits or fewer two in a byte."""
     flat = np.ascontiguousarray(codes, np.int8).reshape(-1)
     if weight_bits > 4:
         return flat.tobytes()

@@ -38,8 +38,8 @@ def largest_pair(conv: Conv, primitive: Primitive, weight: Weight | None) -> int
     """
     if weight is None:
         return 2 * (2 ** (conv.weight_bits - 1) - 1)
-    inputs = row_inputs(conv, primitive)
-    flat = np.concatenate([weight.reshape(conv.kernel[0], -1, conv.outputs), np.zeros((conv.kernel[0], 1, conv.outputs))], 1)
-    pairs = flat[:, inputs.reshape(-1, 2)]  # (KH, pairs, 2, OC); -1 is the row of zeros
+    rows = weight.reshape(conv.kernel[0], -1, conv.outputs).astype(np.int32)
+    with_none = np.pad(rows, ((0, 0), (0, 1), (0, 0)))  # -1, no weight, finds the zero at the end
+    pairs = with_none[:, row_inputs(conv, primitive).reshape(-1, 2)]  # (KH, pairs, 2, OC)
     positive, negative = np.maximum(pairs, 0).sum(2), np.minimum(pairs, 0).sum(2)
     return int(max(positive.max(), -negative.min()))

@@ -9,9 +9,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tvmsr.hardware.target import Level
 from tvmsr.kernels.algorithms import ALGORITHMS
 from tvmsr.kernels.spec import KernelSpec
-from tvmsr.hardware.target import Level
 
 _PIPELINE = "tvmsr.plain"
 
@@ -61,7 +61,7 @@ def _register() -> None:
 
 
 def _plain_pipeline() -> tuple[Any, Any, Any]:
-    """TVM's own lowering of s_tir functions, less MakePackedAPI: pointers stay arguments, nothing is checked or called."""
+    """TVM's own lowering of s_tir functions, less MakePackedAPI: pointers stay arguments, nothing is checked."""
     import tvm
     from tvm import tirx
     from tvm.tirx import compilation_pipeline
@@ -88,8 +88,8 @@ def _plain_pipeline() -> tuple[Any, Any, Any]:
         t.VerifyMemory(),
     ]
 
-    @tvm.transform.module_pass(opt_level=0)
     def lower(mod: Any, _context: Any) -> Any:
         return tvm.ir.transform.Sequential(passes)(mod)
 
-    return lower, compilation_pipeline.finalize_host_passes, compilation_pipeline.finalize_device_passes
+    as_pass = tvm.transform.module_pass(lower, opt_level=0)
+    return as_pass, compilation_pipeline.finalize_host_passes, compilation_pipeline.finalize_device_passes

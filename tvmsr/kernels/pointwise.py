@@ -6,6 +6,7 @@ The value is the stored code minus its zero point; the epilogue does the rest.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import cast
 
 from tvm import tirx
@@ -25,7 +26,7 @@ def pointwise(spec: KernelSpec, name: str) -> tirx.PrimFunc:
 def _body(frame: Frame, load: Load) -> None:
     with T.serial(*frame.rows) as row:
         for block, _ in blocks_of(frame, can_loop=not load.channels):
-            for_columns(frame, frame.spec.tile[0], lambda c, n, b=block: _tile(frame, load, b, Pixels(row, c, n)))
+            for_columns(frame, frame.spec.tile[0], partial(_tile, frame, load, block, row))
 
 
 def blocks_of(frame: Frame, can_loop: bool = True) -> Iterator[tuple[Block, Expr]]:
@@ -43,7 +44,8 @@ def blocks_of(frame: Frame, can_loop: bool = True) -> Iterator[tuple[Block, Expr
         yield Block(first, first, tuple(valid)), number
 
 
-def _tile(frame: Frame, load: Load, block: Block, pixels: Pixels) -> None:
+def _tile(frame: Frame, load: Load, block: Block, row: Expr, column: Expr, count: int) -> None:
+    pixels = Pixels(row, column, count)
     line = T.bind(frame.x.row(pixels.row) + pixels.column * frame.x.pitch)
     zero = frame.params.scalar_vector("x_zero")
     values = [

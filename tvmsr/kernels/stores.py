@@ -13,7 +13,7 @@ from tvmsr.kernels.spec import Store
 
 @dataclass(frozen=True)
 class Segment:
-    """Neighbouring lanes of a block that lie side by side in memory: at row dy, element `at` of the stored pixel group."""
+    """Neighbouring lanes of a block, side by side in memory: in row dy, from element `at` of the stored pixels on."""
 
     lane: int
     count: int
@@ -84,6 +84,4 @@ def _store_whole(
     for n in range(0, len(values), step):
         lanes = frame.lanes * step
         vector = concat(values[n : n + step], frame.lanes, lanes)
-        T.buffer_store(
-            tensor.data, T.cast(vector, f"{tensor.dtype}x{lanes}"), [ramp(start + n * frame.lanes, lanes)]
-        )
+        T.buffer_store(tensor.data, T.cast(vector, f"{tensor.dtype}x{lanes}"), [ramp(start + n * frame.lanes, lanes)])

@@ -1,0 +1,180 @@
+"""Direct kernels against the peak of their primitive on this machine, in one run.
+
+    python benchmarks/kernels.py                   # the layers that the speed bars name, every isa of this CPU
+    python benchmarks/kernels.py --isa avx2 --tiles 6x2 12x1 --layers 3x3:64x64:w7
+
+Peaks are bare loops of the primitive (peak.c). Peak and layer runs alternate; both are minima. A layer is given as
+KERNEL:INPUTSxOUTPUTS[:wBITS][:aBITS][:shuffleR][:pitchN][:leaky].
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tvmsr.kernels.algorithms import choose, primitive_of, weight_layout
+from tvmsr.kernels.host import HostKernels, aligned, call, link, missing_features
+from tvmsr.kernels.isa import ISAS
+from tvmsr.kernels.layout import FieldKind, param_fields
+from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Operand, Store
+
+#: The layers of the speed bars: 3x3, 32 and more channels; then first and last layers, for orientation.
+LAYERS = {
+    "avx512vnni": (
+        "3x3:64x64",
+        "3x3:48x48",
+        "3x3:32x32",
+        "3x3:64x256:shuffle2",
+        "3x3:3x64:pitch4",
+        "3x3:32x48:shuffle4",
+    ),
+    "avxvnni": ("3x3:64x64", "3x3:32x32"),
+    "avx2": (
+        "3x3:64x64:w7",
+        "3x3:48x48:w7",
+        "3x3:32x32:w7",
+        "3x3:64x64:w8",
+        "3x3:3x64:pitch4:w7",
+        "3x3:32x48:shuffle4:w7",
+    ),
+    "portable": ("3x3:32x32",),
+}
+CHAINS = 12  # of peak.c
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured layer."""
+
+    isa: str
+    layer: str
+    tile: tuple[int, int]
+    what: str
+    gmacs: float
+    peak: float | None
+    predicted: float
+
+    def text(self) -> str:
+        """The row as Markdown."""
+        share = f"{self.peak:.0f} | {100 * self.gmacs / self.peak:.1f} %" if self.peak else "- | -"
+        tile = f"{self.tile[0]}x{self.tile[1]}"
+        speed = f"{self.gmacs:.1f} | {share} | {self.predicted:.0f}"
+        return f"| {self.isa} | {self.layer} | {tile} | {self.what} | {speed} |\n"
+
+
+def parse_layer(text: str) -> tuple[Conv, Epilogue]:
+    """A layer as the module's text writes it."""
+    kernel, channels, *more = text.split(":")
+    inputs, outputs = map(int, channels.split("x"))
+    height, width = map(int, kernel.split("x"))
+    value = {word.rstrip("0123456789"): int(word.lstrip("abcdefghijklmnopqrstuvwxyz") or 1) for word in more}
+    bits, block = value.get("a", 8), value.get("shuffle", 1)
+    form = Form.U8 if bits <= 8 else Form.S16
+    x = Operand(form, value.get("pitch", inputs) * form.bytes)
+    conv = Conv((height, width), inputs, outputs, x, bits, value.get("w", 8))
+    stored = outputs // block**2
+    return conv, Epilogue((Store(Form.U8, stored, stored, block=block),), leaky="leaky" in value)
+
+
+def peak_runner(isa: str, primitive: str, folder: Path) -> tuple[Callable[[], None], float] | None:
+    """A bare loop of a primitive and the multiply-adds of one call."""
+    if isa == "portable":
+        return None
+    path = link(folder, {}, [Path(__file__).with_name("peak.c")])
+    function = getattr(ctypes.CDLL(str(path)), f"{isa}_{'pair16' if primitive == 'wide4' else primitive}")
+    function.argtypes = (ctypes.c_int64, ctypes.c_void_p)
+    data, rounds, row = aligned(64), 200_000, ISAS[isa]
+    depth = row.primitive("pair16" if primitive == "wide4" else primitive).depth
+    return lambda: function(rounds, data.ctypes.data), rounds * CHAINS * row.lanes * depth
+
+
+def layer_runner(spec: KernelSpec, size: tuple[int, int]) -> tuple[Callable[[], None], float]:
+    """One call of a kernel over a picture, and its multiply-adds."""
+    conv, epilogue, (height, width) = spec.source, spec.epilogue, size
+    assert isinstance(conv, Conv)
+    kernels, rng = HostKernels({"k": spec}), np.random.default_rng(0)
+    limit = 2 ** (conv.weight_bits - 1) - 1
+    weight = rng.integers(-limit, limit + 1, (*conv.kernel, conv.inputs, conv.outputs)).astype(np.int8)
+    params = {f.name: _param(f.kind, conv.outputs, f.name) for f in param_fields(spec)}
+    layout = weight_layout(spec)
+    assert layout is not None
+    packed = kernels.pack_weights(layout, weight, conv.weight_bits)
+    block = kernels.pack_params(spec, params, weight, conv.weight_bits)
+    line = (width + conv.kernel[1] - 1) * conv.x.pitch
+    tensors = [aligned((height + conv.kernel[0] - 1) * line + 128)]
+    tensors[0][:] = rng.integers(0, 128, tensors[0].size)
+    tables = [np.arange(height + conv.kernel[0] - 1, dtype=np.int32) * line]
+    for store in epilogue.stores:
+        row = width * store.block * store.pitch
+        tensors.append(aligned(height * store.block * row))
+        tables.append(np.arange(height * store.block, dtype=np.int32) * row)
+    function, area = kernels.function("k"), (0, height, 0, width)
+    macs = height * width * conv.kernel[0] * conv.kernel[1] * conv.inputs * conv.outputs / conv.groups
+    return lambda: call(function, tensors, tables, packed, block, area), macs
+
+
+def _param(kind: FieldKind, outputs: int, name: str) -> np.ndarray | int:
+    values = {"m": 1e-4, "m_neg": 1e-5, "lo": 0.0, "hi": 255.0}
+    if kind is FieldKind.SCALAR:
+        return 0
+    return np.full(outputs, values.get(name, 0), np.float32 if kind is FieldKind.FLOAT else np.int32)
+
+
+def seconds(run: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def measure(spec: KernelSpec, layer: str, predicted: float, runs: int) -> Row:
+    """Alternate the bare loop and the layer, keep the minimum of each."""
+    conv = spec.source
+    assert isinstance(conv, Conv)
+    run, macs = layer_runner(spec, (60, 252) if conv.outputs < 100 else (30, 126))
+    with tempfile.TemporaryDirectory() as folder:
+        bare = peak_runner(spec.isa, primitive_of(spec).name, Path(folder))
+    layer_time = bare_time = 1e9
+    for _ in range(runs):
+        layer_time = min(layer_time, seconds(run))
+        if bare:
+            bare_time = min(bare_time, seconds(bare[0]))
+    peak = bare[1] / bare_time / 1e9 if bare else None
+    what = f"{spec.algorithm} {primitive_of(spec).name}"
+    return Row(spec.isa, layer, spec.tile, what, macs / layer_time / 1e9, peak, predicted)
+
+
+def specs(isa: str, layer: str, tiles: Sequence[str]) -> list[tuple[KernelSpec, float]]:
+    """The chosen kernel of a layer, or one for each given tile."""
+    choice = choose(*parse_layer(layer), isa)
+    if not tiles:
+        return [(choice.spec, choice.cycles_per_pixel)]
+    shapes = [tuple(map(int, t.split("x"))) for t in tiles]
+    return [(replace(choice.spec, tile=(p, v)), choice.cycles_per_pixel) for p, v in shapes]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--isa", nargs="*", default=[i for i in ISAS if not missing_features(i)])
+    parser.add_argument("--layers", nargs="*")
+    parser.add_argument("--tiles", nargs="*", default=[], help="PIXELSxVECTORS; the chosen one by default")
+    parser.add_argument("--runs", type=int, default=150)
+    args = parser.parse_args()
+    sys.stdout.write("| isa | layer | tile | kernel | GMAC/s | peak | share | predicted cycles a pixel |\n")
+    sys.stdout.write("|---|---|---|---|---:|---:|---:|---:|\n")
+    for isa in args.isa:
+        for layer in args.layers or LAYERS[isa]:
+            for spec, predicted in specs(isa, layer, args.tiles):
+                sys.stdout.write(measure(spec, layer, predicted, args.runs).text())
+                sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

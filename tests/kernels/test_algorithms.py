@@ -1,0 +1,99 @@
+"""The choice of algorithms: what is legal, what is cheap, what kernels are called."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.kernels.harness import operand, store
+from tvmsr.kernels.algorithms import ALGORITHMS, accepted_forms, choose, symbol, wanted_form, weight_layout
+from tvmsr.kernels.isa import ISAS
+from tvmsr.kernels.spec import Conv, Epilogue, Form, Load, Residual
+
+PLAIN = Epilogue((store(64),))
+
+
+def conv(inputs=64, outputs=64, bits=8, weight_bits=8, form=Form.U8, **more):
+    return Conv((3, 3), inputs, outputs, operand(inputs, form), bits, weight_bits, **more)
+
+
+@pytest.mark.parametrize(
+    ("bits", "weight_bits", "algorithm"), [(8, 7, "direct"), (8, 8, "direct_wide"), (7, 8, "direct"), (4, 4, "direct")]
+)
+def test_avx2_saturation_by_bits(bits, weight_bits, algorithm):
+    assert choose(conv(bits=bits, weight_bits=weight_bits), PLAIN, "avx2").spec.algorithm == algorithm
+
+
+def test_avx2_saturation_by_weights():
+    weight = np.zeros((3, 3, 64, 64), np.int8)
+    weight[1, 1, 0::2] = 127  # one of each pair: 127 * 255 fits
+    assert choose(conv(), PLAIN, "avx2", weight).spec.algorithm == "direct"
+    weight[1, 1, 1, 5] = 2
+    choice = choose(conv(), PLAIN, "avx2", weight)
+    assert choice.spec.algorithm == "direct_wide"
+    assert "saturate" in choice.reason
+    weight[1, 1, 1, 5] = -127  # opposite signs do not add up
+    assert choose(conv(), PLAIN, "avx2", weight).spec.algorithm == "direct"
+
+
+def test_avx2_pairs_are_those_of_the_packed_order():
+    """3 channels side by side: the third is paired with the next tap's first."""
+    weight = np.zeros((3, 3, 3, 8), np.int8)
+    weight[0, 0, 2, 0] = weight[0, 1, 0, 0] = 100
+    tight = Conv((3, 3), 3, 8, operand(3), 8, 8)
+    assert choose(tight, Epilogue((store(8),)), "avx2", weight).spec.algorithm == "direct_wide"
+    padded = replace(tight, x=operand(3, pitch=4))
+    assert choose(padded, Epilogue((store(8),)), "avx2", weight).spec.algorithm == "direct"
+
+
+def test_forms():
+    assert wanted_form("avx2", 8) is wanted_form("portable", 3) is Form.U8
+    assert wanted_form("avx512vnni", 12) is Form.S16
+    assert Form.U16 not in accepted_forms("avx2", 16)
+    assert Form.U16 in accepted_forms("portable", 16)
+    for isa in ISAS:
+        for bits in range(2, 17):
+            for form in accepted_forms(isa, bits):
+                choose(conv(bits=bits, form=form), PLAIN, isa)
+
+
+def test_illegal_is_named():
+    with pytest.raises(ValueError, match="signed codes"):
+        choose(conv(bits=16, form=Form.U16), PLAIN, "avx2")
+
+
+def test_tiles_follow_channels():
+    def tile(outputs):
+        return choose(conv(outputs=outputs), Epilogue((store(outputs),)), "avx512vnni").spec.tile
+
+    assert [tile(n) for n in (64, 48, 32)] == [(6, 4), (8, 3), (12, 2)]
+    assert tile(16)[1] == tile(3)[1] == 1
+
+
+def test_depthwise():
+    source = conv(48, 48, groups=48)
+    assert choose(source, Epilogue((store(48),)), "avx512vnni").spec.algorithm == "depthwise"
+
+
+def test_rows_are_one_run_where_taps_touch():
+    spec = choose(conv(), PLAIN, "avx512vnni").spec
+    assert (weight_layout(spec).runs, weight_layout(spec).steps) == (1, 48)
+    dilated = choose(conv(dilation=2), PLAIN, "avx512vnni").spec
+    assert (weight_layout(dilated).runs, weight_layout(dilated).steps) == (3, 16)
+
+
+def test_names():
+    spec = choose(conv(), PLAIN, "avx512vnni").spec
+    assert re.fullmatch(r"tvmsr_conv3x3_u8w8_64x64_t6x4_requant_[0-9a-f]{6}", symbol(spec))
+    other = replace(spec, epilogue=Epilogue((store(16, block=2),), (Residual(operand(64)),), leaky=True))
+    assert "_leaky_add1_shuffle2_" in symbol(other)
+    load = choose(Load(3, 3, operand(3)), Epilogue((store(3),)), "avx2").spec
+    assert symbol(load).startswith("tvmsr_point_u8_3x3_t")
+
+
+def test_table_is_complete():
+    assert list(ALGORITHMS) == ["direct", "direct_wide", "depthwise", "pointwise"]
+    assert all(a.granule == (1, 1) and a.read_ahead == (0, 0) for a in ALGORITHMS.values())

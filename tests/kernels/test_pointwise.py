@@ -1,0 +1,72 @@
+"""Every pointwise pass gives the reference's bytes, and touches no byte that is not its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kernels.harness import Case, check, operand, store
+from tvmsr.kernels.host import HostKernels, missing_features
+from tvmsr.kernels.isa import ISAS
+from tvmsr.kernels.spec import Epilogue, Form, Load, Reads, Residual
+
+
+def load(channels, form=Form.U8, outputs=None, pitch=None, gather=()):
+    return Load(channels, outputs or len(gather) or channels, operand(channels, form, pitch), tuple(gather))
+
+
+CASES = [
+    Case("requantize_64", load(64), Epilogue((store(64, pitch=96),))),
+    Case("requantize_9_low_zero", load(9), Epilogue((store(9),)), zero="low"),
+    Case("stream_read_high_zero", load(48, Form.U16), Epilogue((store(48, Form.S16),)), bits=16, zero="high"),
+    Case("s8_to_u16", load(27, Form.S8, pitch=29), Epilogue((store(27, Form.U16),))),
+    Case("leaky_12", load(12), Epilogue((store(12),), leaky=True)),
+    Case("table_16", load(16), Epilogue((store(16),), table=True)),
+    Case("table_u16_out", load(20, Form.U16), Epilogue((store(20, Form.U16),), table=True), bits=10),
+    Case("table_two_stores", load(8), Epilogue((store(8), store(8, Form.S16, reads=Reads.CODE)), table=True)),
+    Case("add_two", load(64), Epilogue((store(64),), (Residual(operand(64)),), fraction=8)),
+    Case(
+        "add_three",
+        load(28, Form.U16),
+        Epilogue((store(28),), (Residual(operand(28)), Residual(operand(28, Form.U16))), fraction=5),
+        bits=12,
+    ),
+    Case(
+        "add_stream_stored_twice",
+        load(128, Form.U16),
+        Epilogue(
+            (store(128, Form.U16), store(128, reads=Reads.CODE)),
+            (Residual(operand(128, Form.U16), identity=True), Residual(operand(64), modulo=64)),
+        ),
+        bits=16,
+        out_bits=(16, 8),
+    ),
+    Case("gather_repeat", load(3, gather=tuple(range(3)) * 9), Epilogue((store(27),))),
+    Case("gather_far", load(256, gather=(255, 0, 17, 130, 131, 132, 64, 9, 1)), Epilogue((store(9),))),
+    Case("gather_slice", load(64, gather=tuple(range(16, 40))), Epilogue((store(24),))),
+    Case("shuffle_2", load(12), Epilogue((store(3, block=2),))),
+    Case("shuffle_3_wide", load(144), Epilogue((store(16, block=3),))),
+    Case("shuffle_4_rgba", load(48), Epilogue((store(3, pitch=4, block=4),))),
+    Case("shuffle_u16", load(27), Epilogue((store(3, Form.U16, block=3),))),
+    Case("split", load(64), Epilogue((store(16, pitch=80), store(48, first=16)))),
+]
+
+
+@pytest.fixture(scope="module")
+def kernels(request):
+    isa = request.param
+    missing = missing_features(isa)
+    if missing:
+        pytest.skip(f"this CPU has no {', '.join(missing)}")
+    return isa, HostKernels({f"k{i}": case.spec_for(isa) for i, case in enumerate(CASES)})
+
+
+@pytest.mark.parametrize("kernels", ["avx512vnni", "avx2", "portable"], indirect=True)
+@pytest.mark.parametrize("index", range(len(CASES)), ids=[c.name for c in CASES])
+def test_bytes(kernels, index):
+    isa, library = kernels
+    case = CASES[index]
+    check(library, f"k{index}", case, case.spec_for(isa))
+
+
+def test_every_isa_is_tested():
+    assert set(ISAS) == {"avx512vnni", "avxvnni", "avx2", "portable"}
