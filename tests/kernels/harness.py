@@ -92,9 +92,10 @@ def random_params(case: Case, spec: KernelSpec, rng: np.random.Generator) -> dic
         params["lo"], params["hi"] = np.full(outputs, -(2.0**22), np.float32), np.full(outputs, 2.0**22, np.float32)
         params["sum_lo"], params["sum_hi"] = bounds.astype(np.int32)
         for i, residual in enumerate(epilogue.residuals):
-            params[f"residual{i}_zero"] = int(rng.integers(0, 200))
+            params[f"residual{i}_zero"] = int(rng.integers(0, 2 ** (8 * residual.operand.form.bytes)))
             if not residual.identity:
-                params[f"residual{i}_m"] = (one * rng.uniform(0.1, 1.5, outputs)).astype(np.float32)
+                ratio = one * 2.0 ** (bits - 8 * residual.operand.form.bytes)
+                params[f"residual{i}_m"] = (ratio * rng.uniform(0.1, 1.5, outputs)).astype(np.float32)
     else:
         params["lo"], params["hi"] = bounds.astype(np.float32)
     if epilogue.table:
@@ -126,9 +127,9 @@ def scattered(rows: int, pixels: int, pitch: int, dtype, rng):
     return buffer, table, lambda data, r: data[table[r] : table[r] + pixels * pitch].view(dtype).reshape(pixels, -1)
 
 
-def check(kernels: HostKernels, name: str, case: Case, spec: KernelSpec, areas=None) -> None:
+def check(kernels: HostKernels, name: str, case: Case, spec: KernelSpec, areas=None, seed: int = 1) -> None:
     """Run the kernel over `areas` and compare every byte of every store with the reference."""
-    rng = np.random.default_rng(case.seed() + 1)
+    rng = np.random.default_rng(case.seed() + seed)
     (height, width), outputs = case.size, spec.source.outputs
     weight, params = case.weights(), random_params(case, spec, rng)
     x_rows, x_pixels = height, width
