@@ -11,14 +11,32 @@ from pathlib import Path
 
 from tvmsr.artifact.zig import run_tool, zig_command
 from tvmsr.errors import UsageError, WorkError
+from tvmsr.runtime.elf import MANIFEST_SECTION, PLAN_SECTION
 
 HERE = Path(__file__).parent
 INCLUDE = HERE / "include"
 DRIVER = HERE / "driver"
 PACK = HERE.parent / "kernels" / "pack.c"
 
-MANIFEST_SECTION = ".tvmsr.manifest"
-PLAN_SECTION = ".tvmsr.plan"
+
+#: The C ABI's functions (include/tvmsr.h), without their prefix. By name, not `tvmsr_*`: kernels begin like that too.
+API = (
+    "choice_name",
+    "close",
+    "error",
+    "force_choice",
+    "get_info",
+    "last",
+    "level_name",
+    "level_runs",
+    "open",
+    "open_error",
+    "predict_choice",
+    "profile",
+    "read_profile",
+    "upscale",
+    "workspace",
+)
 
 #: Stock tvm.runtime.load_module finds functions by this prefix; it stays whatever --prefix says.
 FFI_SYMBOL = "__tvm_ffi_sr_upscale"
@@ -51,7 +69,8 @@ def driver_sources() -> tuple[Path, ...]:
 
 
 def version_script(prefix: str) -> str:
-    return f"{{ global: {prefix}_*; {FFI_SYMBOL}; local: *; }};\n"
+    names = [f"{prefix}_{name};" for name in API] + [f"{FFI_SYMBOL};"]
+    return f"{{ global: {' '.join(names)} local: *; }};\n"
 
 
 def _data_assembly() -> str:

@@ -155,6 +155,8 @@ SR_API tvmsr_status TVMSR_FN(open)(const tvmsr_options *given, tvmsr_session **r
     atomic_init(&session->busy, 0);
     session->pid = (int32_t)getpid();
     session->level = level;
+    session->last.level = level->name;
+    session->last.choice = -1;
     session->threads = options.threads != 0 ? options.threads : (int)sr_min(sr_cpu_count(), MAX_THREADS);
     session->adaptive = options.fixed_bits == 0;
     session->forced = -1;
@@ -220,13 +222,11 @@ static tvmsr_status check_pair(tvmsr_session *session, const tvmsr_picture *in, 
 }
 
 static void remember(tvmsr_session *session, int32_t choice, uint64_t nanoseconds) {
-    session->last.level = session->level->name;
     session->last.choice = choice;
     session->last.threads = sr_pool_threads(session->pool);
     session->last.strips = (int32_t)session->flow.strips;
     session->last.workspace = session->flow.bytes;
     session->last.nanoseconds = nanoseconds;
-    session->has_last = 1;
 }
 
 SR_API tvmsr_status TVMSR_FN(upscale)(tvmsr_session *session, const tvmsr_picture *in, const tvmsr_picture *out,
@@ -278,9 +278,8 @@ SR_API tvmsr_status TVMSR_FN(force_choice)(tvmsr_session *session, int32_t choic
 SR_API tvmsr_status TVMSR_FN(last)(tvmsr_session *session, tvmsr_last_run *last) {
     tvmsr_status status = enter(session);
     if (status != TVMSR_OK) return status;
-    if (last == NULL || last->struct_size < sizeof last->struct_size || !session->has_last) {
-        status = sr_fail(session, TVMSR_BAD_ARGUMENT, session->has_last ? "last->struct_size is not set" : "no call yet");
-        return leave(session, status);
+    if (last == NULL || last->struct_size < sizeof last->struct_size) {
+        return leave(session, sr_fail(session, TVMSR_BAD_ARGUMENT, "last->struct_size is not set"));
     }
     tvmsr_last_run full = session->last;
     copy_out(last, last->struct_size, &full, sizeof full);

@@ -1,5 +1,6 @@
 /* The tables are made by a program, but from a plan that people may edit and by code that may be wrong: what would make
  * the driver read or write outside of its memory is looked at once, at open. */
+#include "colour.h"
 #include "session.h"
 
 static const char *check_buffer(const sr_buffer *buffer) {
@@ -31,7 +32,7 @@ static const char *check_step(const sr_model *model, const sr_level *level, cons
 
 const char *sr_check_level(const sr_model *model, const sr_level *level) {
     if (model->version != SR_PROGRAM_VERSION) return "tables of another version";
-    if (model->scale < 1 || model->choices < 1) return "scale or choices";
+    if (model->scale < 1 || model->scale > SR_MAX_SCALE || model->choices < 1) return "scale or choices";
     if (level->input >= level->buffer_count || level->output >= level->buffer_count) return "input or output buffer";
     const sr_buffer *in = &level->buffers[level->input], *out = &level->buffers[level->output];
     if (in->channels != 3 || in->form > SR_FORM_S8 || in->ratio_num != in->ratio_den) return "the input buffer";

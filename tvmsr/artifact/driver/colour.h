@@ -15,8 +15,8 @@ typedef struct sr_finish {
     const struct sr_plane *out;
     int colour; /* SR_COLOUR_* */
     int scale;
-    int16_t weights[SR_MAX_SCALE][SR_TAPS]; /* bicubic, by phase */
-    int8_t first[SR_MAX_SCALE]; /* first tap, input pixels from the pixel that the output pixel lies in */
+    int16_t weights[SR_MAX_SCALE][SR_TAPS]; /* bicubic, by phase, 2048 in sum */
+    int8_t first[SR_MAX_SCALE]; /* first tap, counted from the input pixel that the output pixel lies in */
 } sr_finish;
 
 void sr_finish_open(sr_finish *finish, const struct sr_plane *in, const struct sr_plane *out, int colour, int scale);

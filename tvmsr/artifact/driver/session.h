@@ -39,7 +39,6 @@ struct tvmsr_session {
     int32_t profiling;
     tvmsr_step_time *times; /* "input", the steps, "output" */
     tvmsr_last_run last;
-    int32_t has_last;
     char error[256];
 };
 
@@ -73,9 +72,6 @@ static inline uint8_t *sr_row(const sr_plane *plane, int64_t row) { return plane
 
 /* Rows of a picture to RGB codes, pixel by pixel `pitch` bytes apart; `offset` is subtracted from every code. */
 void sr_codes_from_row(const sr_plane *in, int64_t row, uint8_t *codes, uint32_t pitch, uint8_t offset);
-
-/* A row of network RGB (pixels `pitch` bytes apart) to the picture, alpha left alone. */
-void sr_row_from_rgb(const uint8_t *rgb, uint32_t pitch, const sr_plane *out, int64_t row);
 
 /* run.c: one picture, checked. */
 tvmsr_status sr_run(tvmsr_session *session, const sr_plane *in, const sr_plane *out, int32_t choice,

@@ -95,7 +95,7 @@ typedef struct tvmsr_options {
 /* What the last tvmsr_upscale of a session did. */
 typedef struct tvmsr_last_run {
     uint32_t struct_size;
-    int32_t choice;  /* bit choice used */
+    int32_t choice;  /* bit choice used; -1: none yet */
     int32_t threads; /* that took part */
     int32_t strips;  /* horizontal strips the picture was cut into */
     uint64_t workspace; /* bytes */
@@ -172,7 +172,7 @@ tvmsr_status TVMSR_FN(predict_choice)(tvmsr_session *session, const tvmsr_pictur
 /* Use this bit choice from now on; -1: choose by the picture again. */
 tvmsr_status TVMSR_FN(force_choice)(tvmsr_session *session, int32_t choice);
 
-/* What the last call did. last->struct_size must be set. TVMSR_BAD_ARGUMENT before the first one. */
+/* What the last upscale that succeeded did; before the first, the level alone. last->struct_size must be set. */
 tvmsr_status TVMSR_FN(last)(tvmsr_session *session, tvmsr_last_run *last);
 
 /* Measure time per step from now on (on != 0, sums begin at 0), or stop. */

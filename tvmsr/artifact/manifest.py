@@ -1,0 +1,121 @@
+"""What an artifact says about itself: JSON in a section of its own, read without loading the file."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tvmsr.errors import InputFileError
+from tvmsr.runtime.elf import PLAN_SECTION, manifest_text, read_section
+
+FORMAT_VERSION = 1
+
+#: A plan is some hundred KB of text; more than this is no plan.
+MAX_PLAN_BYTES = 256 << 20
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class LinkedCode(_Part):
+    """Code in the file that is not the network's, and its licence (SPDX)."""
+
+    name: str
+    licence: str
+
+
+class LayerEntry(_Part):
+    """One step of a level's program. name: as profiles call it. macs_per_pixel: of an input pixel."""
+
+    name: str
+    nodes: list[str]
+    bits: str
+    kernel: str
+    algorithm: str
+    tile: list[int]
+    macs_per_pixel: float
+    weights_bytes: int
+    reason: str
+
+
+class LevelEntry(_Part):
+    """The program for one CPU level, best level first. needs: CPU features, looked for when a session is opened."""
+
+    name: str
+    isa: str
+    cpu: str
+    needs: list[str]
+    buffers: int
+    layers: list[LayerEntry]
+
+
+class Manifest(_Part):
+    """All of it. Sizes in bytes, checksums SHA-256 in hex, macs_per_pixel per input pixel."""
+
+    format: Literal["tvmsr-manifest"] = "tvmsr-manifest"
+    version: int = FORMAT_VERSION
+    abi: int
+    tvmsr: str
+    model: str
+    family: str
+    model_checksum: str
+    weights_licence: str
+    assumed: list[str]
+    scale: int
+    colour: str
+    receptive_radius: int
+    minimum_width: int
+    minimum_height: int
+    macs_per_pixel: float
+    bits: str
+    method: str
+    plan_checksum: str
+    choices: list[str]
+    target: str
+    triple: str
+    link_triple: str
+    prefix: str
+    levels: list[LevelEntry]
+    weights_size: int
+    data_size: int
+    data_checksum: str
+    linked_code: list[LinkedCode]
+    tools: dict[str, str]
+
+    def to_bytes(self) -> bytes:
+        """As it lies in the file: compact JSON, ASCII."""
+        return json.dumps(self.model_dump(mode="json"), separators=(",", ":")).encode("ascii")
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of an artifact for any CPU. InputFileError where there is none or it is not one of ours."""
+    text = manifest_text(path)
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"])) or "it"
+        raise InputFileError(f"{path}: its manifest is damaged or of another version: {field}: {first['msg']}") from None
+
+
+def pack_plan(text: str) -> bytes:
+    """A plan's text as it lies in the file."""
+    return zlib.compress(text.encode("utf-8"), 9)
+
+
+def read_plan_text(path: Path) -> str:
+    """The plan (JSON) that an artifact was made from. InputFileError where it carries none."""
+    raw = read_section(path, PLAN_SECTION, "plan")
+    try:
+        unpacker = zlib.decompressobj()
+        text = unpacker.decompress(raw, MAX_PLAN_BYTES)
+        if not unpacker.eof:
+            raise InputFileError(f"{path}: its plan is damaged")
+        return text.decode("utf-8")
+    except (zlib.error, UnicodeDecodeError) as error:
+        raise InputFileError(f"{path}: its plan is damaged") from error

@@ -1,0 +1,282 @@
+"""An artifact, opened: `load("sr.so").upscale(array)`."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvmsr.errors import InputFileError, UsageError, WorkError
+from tvmsr.runtime import abi
+from tvmsr.runtime.elf import MANIFEST_SECTION, read_elf
+
+U8 = NDArray[np.uint8]
+
+#: Rows done, rows in all; True cancels.
+ProgressFunction = Callable[[int, int], Any]
+
+
+@dataclass(frozen=True)
+class ArtifactInfo:
+    """What the C ABI says of an artifact. levels, choices: names, best level first."""
+
+    scale: int
+    colour: str
+    minimum_size: tuple[int, int]  # width, height
+    receptive_radius: int
+    levels: tuple[str, ...]
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """What the last upscale did."""
+
+    level: str
+    choice: int
+    threads: int
+    strips: int
+    workspace: int  # bytes
+    seconds: float
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Time of one step since profiling was turned on. macs_per_pixel: of an input pixel; kernel: "" for conversions."""
+
+    name: str
+    kernel: str
+    seconds: float
+    macs_per_pixel: float
+    calls: int
+
+
+def _open_library(path: Path) -> tuple[abi.Abi, dict[str, Any]]:
+    """Check a file before any of it is run, then load it."""
+    elf = read_elf(path)
+    if MANIFEST_SECTION not in elf.sections:
+        raise InputFileError(f"{path}: not an artifact of tvmsr (it has no manifest)")
+    if not elf.runs_here():
+        raise InputFileError(f"{path}: is for {elf.cpu} ({elf.bits} bits), which this machine is not")
+    try:
+        manifest = json.loads(elf.sections[MANIFEST_SECTION].rstrip(b"\0"))
+        prefix = manifest.get("prefix", "tvmsr")
+    except (ValueError, AttributeError) as error:
+        raise InputFileError(f"{path}: its manifest is damaged") from error
+    library = abi.Abi(path, prefix)
+    version = library.info().abi_version
+    if version != abi.ABI_VERSION:
+        raise InputFileError(f"{path}: has ABI version {version}, this tvmsr reads {abi.ABI_VERSION}; compile it again")
+    return library, manifest
+
+
+def usable_levels(path: str | Path) -> tuple[str, ...]:
+    """The CPU levels of an artifact that this machine can run, best first."""
+    library, _ = _open_library(Path(path))
+    count = library.info().levels
+    return tuple(library.level_name(i).decode() for i in range(count) if library.level_runs(i))
+
+
+def load(
+    path: str | Path,
+    *,
+    threads: int | None = None,
+    level: str | None = None,
+    memory: float | None = None,
+    adaptive: bool = True,
+) -> Session:
+    """Open an artifact.
+
+    threads: None for one a CPU; level: a CPU level by name, None for the best this CPU has; memory: MiB of workspace a
+    call may take. Raises InputFileError where the file is damaged or for another CPU, UsageError for wrong options.
+    """
+    if memory is not None and memory <= 0:
+        raise UsageError(f"a memory limit of {memory} MiB")
+    if threads is not None and threads < 1:
+        raise UsageError(f"{threads} threads; at least 1")
+    library, manifest = _open_library(Path(path))
+    options = abi.Options(
+        struct_size=ctypes.sizeof(abi.Options),
+        threads=threads or 0,
+        level=level.encode() if level is not None else None,
+        memory_limit=int((memory or 0) * 2**20),
+        fixed_bits=not adaptive,
+    )
+    handle = ctypes.c_void_p()
+    status = library.open(ctypes.byref(options), ctypes.byref(handle))
+    if status != abi.OK:
+        text = f"{path}: {library.why_not_opened()}"
+        if status == abi.WRONG_CPU:
+            raise InputFileError(text)
+        raise UsageError(text) if level is not None or threads is not None else WorkError(text)
+    return Session(library, handle, manifest)
+
+
+class Session:
+    """One open session; for one thread at a time. Made by `load`; a context manager."""
+
+    def __init__(self, library: abi.Abi, handle: ctypes.c_void_p, manifest: dict[str, Any]) -> None:
+        self._abi = library
+        self._handle: ctypes.c_void_p | None = handle
+        self.manifest = manifest
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop its threads and free its memory; a second time does nothing."""
+        handle, self._handle = getattr(self, "_handle", None), None
+        if handle is not None:
+            self._abi.close(handle)
+
+    @property
+    def _open(self) -> ctypes.c_void_p:
+        if self._handle is None:
+            raise UsageError("the session is closed")
+        return self._handle
+
+    def _check(self, status: int) -> None:
+        if status == abi.OK:
+            return
+        if status == abi.BUSY:
+            raise UsageError("the session is in another call; open one for each thread")
+        raise WorkError(self._abi.error(self._open).decode("utf-8", "replace") or f"status {status}")
+
+    @cached_property
+    def info(self) -> ArtifactInfo:
+        raw = self._abi.info()
+        return ArtifactInfo(
+            scale=raw.scale,
+            colour="y" if raw.colour == 1 else "rgb",
+            minimum_size=(raw.minimum_width, raw.minimum_height),
+            receptive_radius=raw.receptive_radius,
+            levels=tuple(self._abi.level_name(i).decode() for i in range(raw.levels)),
+            choices=tuple(self._abi.choice_name(i).decode() for i in range(raw.choices)),
+        )
+
+    @cached_property
+    def level(self) -> str:
+        """The CPU level in use."""
+        return self.last().level
+
+    @property
+    def macs_per_pixel(self) -> float:
+        """Multiplications an input pixel."""
+        return float(self.manifest.get("macs_per_pixel", 0))
+
+    def upscale(self, picture: U8, progress: ProgressFunction | None = None) -> U8:
+        """uint8 (H, W, 3), (H, W, 4) or (H, W) to the same with scale times the height and width.
+
+        Rows may have any stride; pixels of one row must be contiguous, else they are copied. progress: called with the
+        rows done and all rows; True cancels (WorkError). KeyboardInterrupt ends the call between strips.
+        """
+        source = _contiguous_rows(picture)
+        scale = self.info.scale
+        shape = (source.shape[0] * scale, source.shape[1] * scale, *source.shape[2:])
+        if max(shape) > np.iinfo(np.int32).max:
+            raise UsageError(f"a picture of {source.shape[1]} x {source.shape[0]} is too large")
+        result = np.empty(shape, np.uint8)
+        raised: list[BaseException] = []
+
+        def report(_user: object, done: int, total: int) -> int:
+            # Runs in between strips: also where Python gets to see a Ctrl-C.
+            try:
+                return int(bool(progress(done, total))) if progress is not None else 0
+            except BaseException as error:  # noqa: BLE001 - it must not travel through C
+                raised.append(error)
+                return 1
+
+        into, out_of = _picture(result), _picture(source)
+        callback = abi.Progress(report)
+        status = self._abi.upscale(self._open, ctypes.byref(out_of), ctypes.byref(into), callback, None)
+        if raised:
+            raise raised[0]
+        self._check(status)
+        return result
+
+    def workspace(self, width: int, height: int) -> int:
+        """Bytes of workspace that a picture of this size takes."""
+        size = ctypes.c_uint64()
+        self._check(self._abi.workspace(self._open, width, height, ctypes.byref(size)))
+        return size.value
+
+    def predict_choice(self, picture: U8) -> int:
+        """Which bit choice the picture would get."""
+        choice = ctypes.c_int32()
+        source = _contiguous_rows(picture)
+        self._check(self._abi.predict_choice(self._open, ctypes.byref(_picture(source)), ctypes.byref(choice)))
+        return choice.value
+
+    def force_choice(self, choice: int | None) -> None:
+        """Use this bit choice from now on; None: choose by the picture."""
+        self._check(self._abi.force_choice(self._open, -1 if choice is None else choice))
+
+    def last(self) -> LastRun:
+        """What the last upscale did."""
+        raw = abi.LastRun(struct_size=ctypes.sizeof(abi.LastRun))
+        self._check(self._abi.last(self._open, ctypes.byref(raw)))
+        return LastRun(
+            raw.level.decode(), raw.choice, raw.threads, raw.strips, raw.workspace, raw.nanoseconds / 1e9
+        )
+
+    def profiling(self, on: bool) -> None:
+        """Measure the time of every step from now on, sums beginning at 0, or stop."""
+        self._check(self._abi.profile(self._open, int(on)))
+
+    def profile(self) -> tuple[StepTime, ...]:
+        """The sums since profiling was turned on; the first and the last are conversions of pixels."""
+        times, count = ctypes.POINTER(abi.StepTime)(), ctypes.c_size_t()
+        self._check(self._abi.read_profile(self._open, ctypes.byref(times), ctypes.byref(count)))
+        known = self._layers()
+        rows = []
+        for row in (times[i] for i in range(count.value)):
+            name = row.name.decode()
+            layer = known.get(name, {})
+            macs = float(layer.get("macs_per_pixel", 0))
+            rows.append(StepTime(name, layer.get("kernel", ""), row.nanoseconds / 1e9, macs, row.calls))
+        return tuple(rows)
+
+    def _layers(self) -> dict[str, dict[str, Any]]:
+        level = self.level
+        for entry in self.manifest.get("levels", ()):
+            if entry["name"] == level:
+                return {layer["name"]: layer for layer in entry["layers"]}
+        return {}
+
+
+def _contiguous_rows(picture: U8) -> U8:
+    """The picture with the pixels of each row one after the other, copied only where they are not."""
+    array = np.asarray(picture)
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        shape = "x".join(map(str, array.shape))
+        raise UsageError(f"a picture must be uint8, (H, W), (H, W, 3) or (H, W, 4), not {array.dtype} {shape}")
+    if array.size == 0:
+        raise UsageError("the picture is empty")
+    channels = array.shape[2] if array.ndim == 3 else 1
+    inner = (channels, 1) if array.ndim == 3 else (1,)
+    rows = array.strides[1:] == inner and abs(array.strides[0]) >= array.shape[1] * channels
+    return array if rows else np.ascontiguousarray(array)
+
+
+def _picture(array: U8) -> abi.Picture:
+    channels = array.shape[2] if array.ndim == 3 else 1
+    picture = abi.Picture(format=abi.FORMATS[channels], width=array.shape[1], height=array.shape[0])
+    picture.planes[0] = array.ctypes.data
+    picture.strides[0] = array.strides[0] if array.shape[0] > 1 else 0
+    return picture
