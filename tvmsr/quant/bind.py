@@ -161,7 +161,8 @@ def _conv(binder: _Binder, node: Node) -> IntegerNode:
         binder.coarsened[node.name] = codes.coarsened
     params: Params = {"weight": codes.weight, "bias": codes.bias, "pad": _pad(binder, node, x)}
     form, step, params_out = _conv_result(binder, node, layer)
-    multiplier = float(x.scale) * codes.scales / step
+    unit_of_sum = float(x.scale) * codes.scales
+    multiplier = unit_of_sum / step
     params |= {"m": _rounded(multiplier)} | params_out
     if attrs.activation is Activation.LEAKY:
         params["m_neg"] = _rounded(multiplier * node.weights["slope"].astype(np.float64))
@@ -178,6 +179,7 @@ def _conv(binder: _Binder, node: Node) -> IntegerNode:
         weight_bits=layer.weight_bits,
         acc_min=codes.acc_min,
         acc_max=codes.acc_max,
+        step=unit_of_sum,
     )
 
 

@@ -68,7 +68,8 @@ class Term:
 class IntegerNode:
     """One integer operation; `params` as the module's text says, `output` how its result is held.
 
-    acc_min, acc_max (conv): bounds int64 (OC,) of every partial sum, proven in every stored form.
+    acc_min, acc_max (conv): bounds int64 (OC,) of every partial sum, proven in every stored form. step (conv): what one
+    unit of the accumulator is worth in the network's units, float64 (OC,); execution does not need it.
     """
 
     name: str
@@ -84,6 +85,7 @@ class IntegerNode:
     weight_bits: int = 8
     acc_min: NDArray[np.int64] | None = None
     acc_max: NDArray[np.int64] | None = None
+    step: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -135,8 +135,8 @@ class Plan(_Part):
     """The quantization of one model.
 
     tensors: every tensor that has codes of its own (not the picture, which is its own code, nor what only moves codes).
-    reads: narrow readings of wide tensors, by tensor. layers: every convolution. checksum: that of the Model. bits: what
-    was asked for, in words; each tensor and layer has its own.
+    reads: narrow readings of wide tensors, by tensor. layers: every convolution. checksum: that of the Model. bits:
+    what was asked for, in words; each tensor and layer has its own.
     """
 
     format: Literal["tvmsr-plan"] = "tvmsr-plan"

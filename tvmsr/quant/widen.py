@@ -1,0 +1,131 @@
+"""Give the few layers that carry most of the noise 16 activation bits, where 8 bits everywhere would lose too much.
+
+The noise of a plan on a crop is the mean square difference, in gray levels of luma, between the integer network and the
+FP32 one, borders left out, less what storing bytes costs anyway; that of a plan is the median over the calibration
+crops. What it does to PSNR depends on the error e that the FP32 network makes itself: 10 * log10(1 + noise / e). Without
+the true pictures e is not known; photographs at one scale are alike enough for a table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvmsr.graph.execute import run_fp32
+from tvmsr.graph.model import F32, INPUT, Colour, ConvAttrs, Graph, Model, Node
+from tvmsr.quant.bind import bind
+from tvmsr.quant.plan import Plan
+from tvmsr.quant.ranges import as_float
+from tvmsr.quant.reference import run
+from tvmsr.quant.structure import Structure
+
+F64 = NDArray[np.float64]
+U8 = NDArray[np.uint8]
+
+#: Mean square error of FP32 networks on photographs (luma, squared gray levels), by scale: Set5 PSNR 37.8, 33.8, 31.9.
+TYPICAL_ERROR: Mapping[int, float] = {2: 10.8, 3: 27.0, 4: 42.0}
+#: Weights of R, G, B in luma (BT.601, 16..235).
+LUMA = np.array([65.481, 128.553, 24.966]) / 255
+#: Pixels at a crop's borders, of the input, that are not judged: a picture has fewer of them.
+BORDER = 8
+#: Layers that may be widened, and crops (and their size) that sensitivities are measured on.
+MOST_LAYERS = 4
+WIDE = 16
+LEAST_SAVED = 0.03
+FEW_CROPS, FEW_SIZE = 4, 48
+
+
+def expected_drop(noise: float, scale: int) -> float:
+    """PSNR, in dB, that this noise takes from a typical network of the scale."""
+    error = TYPICAL_ERROR.get(scale, TYPICAL_ERROR[2])
+    return 10 * math.log10(1 + max(noise, 0.0) / error)
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Crops with the FP32 network's luma on them."""
+
+    model: Model
+    crops: Sequence[U8]
+    exact: Sequence[F64]
+
+    def noise(self, plan: Plan) -> float:
+        """The median over the crops, in squared gray levels."""
+        graph, found = bind(self.model, plan), []
+        for crop, exact in zip(self.crops, self.exact, strict=True):
+            error = _inner(_luma(run(graph, crop).astype(np.float64)) - exact, self.model.scale)
+            found.append(float((error**2).mean()))
+        weights = LUMA if self.model.colour is Colour.RGB else np.ones(1)
+        return float(np.median(found)) - float((weights**2).sum()) / 12
+
+
+def make_judge(model: Model, crops: Sequence[U8]) -> Judge:
+    exact = []
+    for crop in crops:
+        value = cast(F32, run_fp32(model, as_float(crop))).astype(np.float64)
+        exact.append(_luma(np.clip(value * 255, 0, 255)))
+    return Judge(model, crops, exact)
+
+
+def few(crops: Sequence[U8]) -> list[U8]:
+    """A few small crops out of the middle, for measurements that are repeated for every layer."""
+    chosen = crops[:: max(1, len(crops) // FEW_CROPS)][:FEW_CROPS]
+    return [_middle(crop) for crop in chosen]
+
+
+def _middle(crop: U8) -> U8:
+    top, left = (max(0, (size - FEW_SIZE) // 2) for size in crop.shape[:2])
+    return np.ascontiguousarray(crop[top : top + FEW_SIZE, left : left + FEW_SIZE])
+
+
+def _inner(error: F64, scale: int) -> F64:
+    edge = BORDER * scale
+    return error[edge:-edge, edge:-edge] if min(error.shape) > 4 * edge else error
+
+
+def _luma(value: F64) -> F64:
+    return value @ LUMA if value.shape[2] == 3 else value[:, :, 0]
+
+
+def candidates(structure: Structure) -> list[Node]:
+    """Convolutions whose input could be wider: all but those that read the picture or the output."""
+    return [
+        node
+        for node in structure.graph
+        if node.op == "conv" and structure.source[node.inputs[0]] not in (INPUT, structure.output)
+    ]
+
+
+def layer_macs(graph: Graph, structure: Structure) -> dict[str, float]:
+    """Multiply-accumulates per input pixel of every convolution."""
+    ratio: dict[str, float] = dict.fromkeys(structure.channels, 1.0)
+    macs = {}
+    for node in graph:
+        ratio[node.name] = ratio[node.inputs[0]]
+        if node.op == "depth_to_space":
+            ratio[node.name] *= math.sqrt(structure.channels[node.inputs[0]] / structure.channels[node.name])
+        if isinstance(node.attrs, ConvAttrs):
+            ratio[node.name] /= node.attrs.stride
+            macs[node.name] = float(node.weights["weight"].size) * ratio[node.name] ** 2
+    return macs
+
+
+def worthwhile_layers(
+    judge: Judge, structure: Structure, replan: Callable[[Mapping[str, int]], Plan], done: Callable[[], None]
+) -> list[str]:
+    """Candidate layers, best first: the noise that each saves, when it alone reads 16 bits, for its work."""
+    before, macs = judge.noise(replan({})), layer_macs(judge.model.graph, structure)
+    everything = sum(macs.values())
+    gains = []
+    for node in candidates(structure):
+        saved = before - judge.noise(replan({node.name: WIDE}))
+        # A layer of no size still costs something: wide codes are stored and read.
+        if saved > LEAST_SAVED * before:
+            gains.append((saved / (macs[node.name] / everything + 0.02), node.name))
+        done()
+    return [name for _, name in sorted(gains, reverse=True)]
