@@ -2,8 +2,8 @@
 
 The noise of a plan on a crop is the mean square difference, in gray levels of luma, between the integer network and the
 FP32 one, borders left out, less what storing bytes costs anyway; that of a plan is the median over the calibration
-crops. What it does to PSNR depends on the error e that the FP32 network makes itself: 10 * log10(1 + noise / e). Without
-the true pictures e is not known; photographs at one scale are alike enough for a table.
+crops. What it does to PSNR depends on the error e that the FP32 network makes itself: 10 * log10(1 + noise / e). The
+true pictures are not there to tell e, but photographs at one scale are alike enough for a table.
 """
 
 from __future__ import annotations
