@@ -8,8 +8,8 @@ import numpy as np
 
 from tvmsr.graph.execute import run_fp32
 from tvmsr.graph.model import (
-    Activation,
     ActivateAttrs,
+    Activation,
     ConvAttrs,
     GatherAttrs,
     Graph,
@@ -57,9 +57,7 @@ def random_affine(rng: Rng, name: str, source: str, channels: int, *, shift: boo
 
 
 def leaky(name: str, source: str, slope: Sequence[float]) -> Node:
-    return Node(
-        name, "activate", (source,), ActivateAttrs(Activation.LEAKY), {"slope": np.asarray(slope, np.float32)}
-    )
+    return Node(name, "activate", (source,), ActivateAttrs(Activation.LEAKY), {"slope": np.asarray(slope, np.float32)})
 
 
 def activate(name: str, source: str, kind: Activation, low: float = 0.0, high: float = 1.0) -> Node:
@@ -104,5 +102,3 @@ def rewritten(before: Graph, rules: Sequence[Rule]) -> Graph:
 
 def ops(g: Graph) -> list[str]:
     return [node.op for node in g]
-
-

@@ -50,7 +50,9 @@ def test_receptive_radius_is_what_is_measured():
     assert receptive_radius(NET) == reach(NET) == 6
 
 
-@pytest.mark.parametrize("attrs", [ConvAttrs((4, 4, 4, 4), dilation=4), ConvAttrs((0, 0, 2, 2)), ConvAttrs((2, 2, 0, 0))])
+@pytest.mark.parametrize(
+    "attrs", [ConvAttrs((4, 4, 4, 4), dilation=4), ConvAttrs((0, 0, 2, 2)), ConvAttrs((2, 2, 0, 0))]
+)
 def test_receptive_radius_of_one_conv(attrs: ConvAttrs):
     g = graph(conv(RNG, "a", "input", 3, 3, attrs=attrs))
     assert receptive_radius(g) == reach(g)

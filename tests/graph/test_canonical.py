@@ -26,7 +26,9 @@ def random_network(seed: int, steps: int) -> Graph:
     for step in range(steps):
         name = f"n{step}"
         source, channels = tensors[-1] if rng.random() < 0.7 else tensors[int(rng.integers(len(tensors)))]
-        kind = rng.choice(["conv", "one", "affine", "act", "leaky", "gather", "add", "concat", "branch", "clip", "shuffle"])
+        kind = rng.choice(
+            ["conv", "one", "affine", "act", "leaky", "gather", "add", "concat", "branch", "clip", "shuffle"]
+        )
         if kind in ("conv", "one"):
             outs = int(rng.choice([channels, 4, 8]))
             put(conv(rng, name, source, channels, outs, (3, 3) if kind == "conv" else (1, 1)), outs)

@@ -60,7 +60,9 @@ class TestSimplify:
         ],
     )
     def test_clips(self, bounds, wanted):
-        g = graph(*(activate(f"a{i}", f"a{i - 1}" if i else "input", Activation.CLIP, *b) for i, b in enumerate(bounds)))
+        g = graph(
+            *(activate(f"a{i}", f"a{i - 1}" if i else "input", Activation.CLIP, *b) for i, b in enumerate(bounds))
+        )
         (node,) = rewritten(g, (simplify.merge_clips,))
         assert (node.attrs.activation, node.attrs.low, node.attrs.high) == wanted
 
@@ -116,12 +118,17 @@ class TestAffine:
 
     def test_into_every_conv_that_reads_it(self):
         g = graph(
-            random_affine(RNG, "a", "input", 3), conv(RNG, "d", "a", 3, 4), conv(RNG, "e", "a", 3, 4), add("s", "d", "e")
+            random_affine(RNG, "a", "input", 3),
+            conv(RNG, "d", "a", 3, 4),
+            conv(RNG, "e", "a", 3, 4),
+            add("s", "d", "e"),
         )
         assert ops(rewritten(g, affines.RULES)) == ["conv", "conv", "add"]
 
     def test_through_shuffle_and_activation(self):
-        g = graph(first(), leaky("l", "c", RNG.random(8)), shuffle("s", "l"), random_affine(RNG, "a", "s", 2, shift=False))
+        g = graph(
+            first(), leaky("l", "c", RNG.random(8)), shuffle("s", "l"), random_affine(RNG, "a", "s", 2, shift=False)
+        )
         assert ops(rewritten(g, affines.RULES)) == ["conv", "activate", "depth_to_space"]
 
     def test_through_clip(self):
@@ -233,7 +240,9 @@ class TestGather:
         assert ops(rewritten(g, gathers.RULES)) == ["gather", "conv"]
 
     def test_slice_is_a_view(self):
-        g = graph(first(), gather("g", "c", [0, 1]), conv(RNG, "d", "g", 2, 3), conv(RNG, "e", "c", 8, 3), add("s", "d", "e"))
+        g = graph(
+            first(), gather("g", "c", [0, 1]), conv(RNG, "d", "g", 2, 3), conv(RNG, "e", "c", 8, 3), add("s", "d", "e")
+        )
         assert "gather" in ops(rewritten(g, gathers.RULES))
 
     def test_through_add_activation_and_shuffle(self):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.graph.networks import affine, conv, leaky
-from tvmsr.graph.model import Activation, ActivateAttrs, ConvAttrs, GatherAttrs, Node, ShuffleAttrs, TensorType
+from tvmsr.graph.model import ActivateAttrs, Activation, ConvAttrs, GatherAttrs, Node, ShuffleAttrs, TensorType
 from tvmsr.operations.activate import unary
 from tvmsr.operations.operation import ShapeError
 from tvmsr.operations.table import OPERATIONS, operation_of

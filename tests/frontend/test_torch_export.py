@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tvmsr.errors import InputFileError, UsageError
+from tvmsr.frontend import load_model
+from tvmsr.graph.execute import run_fp32
+from tvmsr.graph.model import Activation, Model
+
+
+def network(torch: ModuleType) -> Any:
+    """Every spelling that torch.export has for what SR networks do."""
+    nn, functional = torch.nn, torch.nn.functional
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.wide, self.point, self.norm = nn.Conv2d(8, 8, 3, 1, 1), nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8)
+
+        def forward(self, x: Any) -> Any:
+            return functional.relu(self.wide(x) + self.point(x) + self.norm(x))
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("mean", torch.tensor([0.4, 0.5, 0.6]).view(1, 3, 1, 1))
+            self.head, self.slopes, self.block = nn.Conv2d(3, 8, 3, 1, 1), nn.PReLU(8), Block()
+            self.tail, self.shuffle = nn.Conv2d(8, 12, 3, 1, 1), nn.PixelShuffle(2)
+
+        def forward(self, x: Any) -> Any:
+            y = self.slopes(self.head((x - self.mean) * 2))
+            y = self.block(y)
+            kept, rest = torch.split(y, [2, 6], 1)
+            y = functional.leaky_relu(self.tail(torch.cat([rest, kept], 1)), 0.1) * 0.5
+            y = self.shuffle(y + x.repeat_interleave(4, dim=1))
+            return torch.clamp(y + functional.interpolate(x, scale_factor=2, mode="nearest"), 0, 1)
+
+    torch.manual_seed(0)
+    net = Net()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.weight, module.bias, module.running_mean, module.running_var):
+                nn.init.uniform_(tensor, 0.2, 0.9)
+    return net
+
+
+def check(torch: ModuleType, model: Model, net: Any) -> None:
+    x = np.random.default_rng(0).random((13, 17, 3), np.float32)
+    with torch.no_grad():
+        wanted = net.eval()(torch.from_numpy(x.transpose(2, 0, 1)[None]))[0].numpy().transpose(1, 2, 0)
+    assert model.clip and model.scale == 2
+    assert np.abs(np.clip(run_fp32(model, x), 0, 1) - wanted).max() < 1e-5
+    convs = {node.name: node.attrs.activation for node in model.graph if node.op == "conv"}
+    assert convs == {"head": Activation.LEAKY, "block.wide": Activation.RELU, "tail": Activation.LEAKY}
+    assert [node.op for node in model.graph].count("depth_to_space") == 1
+
+
+def test_module(torch: ModuleType):
+    net = network(torch).train()
+    model = load_model(net)
+    assert net.training, "the module is left as it was"
+    check(torch, model, net)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_pt2(torch: ModuleType, tmp_path: Path, dynamic: bool):
+    net = network(torch).eval()
+    sizes = {2: torch.export.Dim("h", min=4, max=4096), 3: torch.export.Dim("w", min=4, max=4096)}
+    program = torch.export.export(net, (torch.rand(1, 3, 24, 32),), dynamic_shapes=(sizes,) if dynamic else None)
+    torch.export.save(program, tmp_path / "net.pt2")
+    check(torch, load_model(tmp_path / "net.pt2"), net)
+
+
+def test_unsupported_operations_are_all_named(torch: ModuleType):
+    nn = torch.nn
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.ConvTranspose2d(4, 3, 4, 2, 1), nn.Softmax(1))
+    with pytest.raises(InputFileError) as caught:
+        load_model(net)
+    said = str(caught.value)
+    assert "Sequential" in said and "max_pool2d" in said and "conv2d_transpose" in said and "softmax" in said
+    assert "use a convolution and a pixel shuffle" in said and "R.Tensor((1, 4," in said
+
+
+def test_damaged_pt2(torch: ModuleType, tmp_path: Path):
+    (tmp_path / "net.pt2").write_bytes(b"PK\x03\x04 nothing")
+    with pytest.raises(InputFileError, match=r"net\.pt2.*torch\.export\.save"):
+        load_model(tmp_path / "net.pt2")
+
+
+def test_not_a_module(torch: ModuleType):
+    with pytest.raises(UsageError, match="cannot import a int"):
+        load_model(7)
+
+
+def test_error_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    real = builtins.__import__
+
+    def without_torch(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.split(".", maxsplit=1)[0] == "torch":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    (tmp_path / "net.pt2").write_bytes(b"")
+    monkeypatch.setattr(builtins, "__import__", without_torch)
+    with pytest.raises(UsageError, match=r"pip install tvmsr\[torch\]"):
+        load_model(tmp_path / "net.pt2")
