@@ -266,8 +266,13 @@ class TestGather:
 
 class TestUpsample:
     def test_sum_of_shuffles(self):
-        g = graph(conv(RNG, "c", "input", 3, 12), gather("n", "input", [0, 1, 2] * 4), shuffle("p", "c"), shuffle("q", "n"),
-                  add("s", "p", "q"))  # fmt: skip
+        g = graph(
+            conv(RNG, "c", "input", 3, 12),
+            gather("n", "input", [0, 1, 2] * 4),
+            shuffle("p", "c"),
+            shuffle("q", "n"),
+            add("s", "p", "q"),
+        )
         assert ops(rewritten(g, upsample.RULES)).count("depth_to_space") == 1
 
     def test_different_blocks_stay(self):

@@ -150,8 +150,10 @@ def _read_legacy(path: Path) -> tuple[Any, Callable[[_Storage], bytes]]:
         kinds = {storage.key: storage.kind for storage in _storages(tree)}
         raw = {}
         for key in keys:
-            count = int.from_bytes(file.read(8), "little")
-            raw[key] = file.read(count * kinds[key].item_size if key in kinds else 0)
+            size = int.from_bytes(file.read(8), "little") * (kinds[key].item_size if key in kinds else 0)
+            if size > path.stat().st_size:
+                raise pickle.UnpicklingError("it is cut off")
+            raw[key] = file.read(size)
     return tree, lambda storage: raw[storage.key]
 
 
