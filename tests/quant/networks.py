@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tvmsr.graph.model import (
-    Activation,
     ActivateAttrs,
+    Activation,
     AddAttrs,
     Colour,
     ConvAttrs,
