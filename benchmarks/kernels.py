@@ -134,11 +134,19 @@ def seconds(run: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
+def _size(spec: KernelSpec, conv: Conv) -> tuple[int, int]:
+    """Rows and columns that keep one call near a millisecond: shorter than what a busy machine takes away at once."""
+    primitive, width = primitive_of(spec), 252 if conv.outputs < 100 else 126
+    macs = 4e6 * ISAS[spec.isa].lanes * primitive.depth / primitive.cycles
+    line = width * conv.kernel[0] * conv.kernel[1] * conv.inputs * conv.outputs // conv.groups
+    return max(4, min(60, int(macs) // line)), width
+
+
 def measure(spec: KernelSpec, layer: str, predicted: float, runs: int) -> Row:
     """Alternate the bare loop and the layer, keep the minimum of each."""
     conv = spec.source
     assert isinstance(conv, Conv)
-    run, macs = layer_runner(spec, (60, 252) if conv.outputs < 100 else (30, 126))
+    run, macs = layer_runner(spec, _size(spec, conv))
     with tempfile.TemporaryDirectory() as folder:
         bare = peak_runner(spec.isa, primitive_of(spec).name, Path(folder))
     layer_time = bare_time = 1e9

@@ -6,9 +6,8 @@ from tvmsr.kernels.isa import Isa, Primitive
 from tvmsr.kernels.layout import direct_layout
 from tvmsr.kernels.spec import Conv, Epilogue, Load
 
-#: Loads a cycle; cycles until a sum can be added to again; cycles that a tile costs beside its steps.
+#: Loads a cycle; cycles that a tile costs beside its steps.
 _LOADS = 2.0
-_LATENCY = 5.0
 _TILE = 12.0
 
 
@@ -24,8 +23,8 @@ def direct_cycles(
     vectors = -(-outputs // isa.lanes)  # vectors of padding are not computed
     widest = min(layout.vectors, vectors)
     steps = layout.kernel_h * layout.runs * layout.steps * layout.halves
-    busy = max(1.0, _LATENCY / primitive.cycles / (pixels * widest))
-    issue = steps * vectors * primitive.cycles * busy
+    busy = max(1.0, primitive.latency / primitive.cycles / (pixels * widest))
+    issue = steps * (vectors * primitive.cycles * busy + layout.blocks / layout.halves * primitive.prepare)
     loads = steps * (layout.blocks / layout.halves + vectors / pixels) / _LOADS
     tiles = layout.blocks * (_TILE + layout.kernel_h * layout.runs * 2) / pixels
     finish = vectors * epilogue_cycles(epilogue, isa)

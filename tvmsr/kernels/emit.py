@@ -113,10 +113,10 @@ def ramp(start: Expr, lanes: int) -> Expr:
 
 
 def concat(vectors: Sequence[Expr], lanes: int, count: int, start: int = 0) -> Expr:
-    """`count` lanes from `start` on of the given vectors of `lanes`, one after the other."""
-    if len(vectors) == 1 and count == lanes:
+    """`count` lanes from `start` on of the given vectors of `lanes`, one after the other; past the end: any."""
+    if len(vectors) == 1 and count == lanes and start == 0:
         return vectors[0]
-    return tirx.Shuffle(list(vectors), list(range(start, start + count)))
+    return tirx.Shuffle(list(vectors), [i % (len(vectors) * lanes) for i in range(start, start + count)])
 
 
 def clamp(value: Expr, low: Expr, high: Expr) -> Expr:

@@ -23,7 +23,7 @@ from tvm.tirx.script import builder as T
 
 from tvmsr.kernels.emit import Expr, Frame, clamp, gather, round_to_int
 from tvmsr.kernels.spec import Reads
-from tvmsr.kernels.stores import store_channels
+from tvmsr.kernels.stores import Place, store_channels
 from tvmsr.quant.integer import TERM_LIMIT
 
 
@@ -57,7 +57,8 @@ def finish(frame: Frame, block: Block, pixels: Pixels, values: Sequence[Sequence
         results = [T.bind(_result(frame, block, n, value, places)) for n, value in enumerate(values[p])]
         for index, store in enumerate(frame.spec.epilogue.stores):
             stored = [_stored(frame, block, n, index, store.reads, r) for n, r in enumerate(results)]
-            store_channels(frame, index, block.channel, block.valid, (pixels.row, pixels.column + p), stored)
+            place = Place(pixels.row, pixels.column + p, pixels.count - 1 - p)
+            store_channels(frame, index, block.channel, sum(block.valid), place, stored)
 
 
 def _result(frame: Frame, block: Block, n: int, value: Expr, residuals: Sequence[Expr]) -> Expr:
