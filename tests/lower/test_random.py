@@ -17,7 +17,7 @@ BITS = ("8", "a6w4", "a4w4", "a10w8")
 
 
 def random_model(seed: int) -> Model:
-    """A few operations on tensors of the picture's size (coarser and finer ones come back at once), all of them used."""
+    """A few operations on tensors of the picture's size, finer ones coming back at once; all are used."""
     b, rng = Builder(seed), Random(seed)
     live = ["input", b.conv("first", "input", rng.randrange(4, 13), activation=rng.choice(ACTIVATIONS[:3]))]
     for i in range(rng.randrange(3, 9)):
