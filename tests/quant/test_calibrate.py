@@ -85,7 +85,7 @@ def test_bias_correction_takes_the_mean_error_back():
 
 def test_wide_tensors_cover_twice_the_range():
     model = networks.residual()
-    stats = observe_channels(model.graph, CROPS, lambda: None)
+    stats = observe_channels(model.graph, CROPS, lambda: None).stats
     plan = calibrate(model, CROPS)
     high = max(stats[n].high.max() for n in ("head", "b0", "b1", "b2", "long"))
     assert plan.tensors["b1"].high == pytest.approx(2 * high)
@@ -152,7 +152,7 @@ def test_trunks():
 
 def test_observed_in_pieces_is_observed_as_a_whole():
     model = networks.tables()
-    stats = observe_channels(model.graph, CROPS, lambda: None)
+    stats = observe_channels(model.graph, CROPS, lambda: None).stats
     assert {"c0#table", "c0", "input", "out"} <= set(stats)
     stacked = np.concatenate([run_fp32(model, as_float(c), keep=["c0"])["c0"].reshape(-1, 8) for c in CROPS])
     assert np.allclose(stats["c0"].low, stacked.min(axis=0))

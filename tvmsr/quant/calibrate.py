@@ -15,10 +15,19 @@ from tvmsr.quant.bits import Bits, parse_bits
 from tvmsr.quant.correct import corrected
 from tvmsr.quant.draft import Progress, make_plan, ticker
 from tvmsr.quant.plan import Plan
-from tvmsr.quant.ranges import ChannelStats, method_of, observe_channels
+from tvmsr.quant.ranges import Observation, method_of, observe_channels, spaced
 from tvmsr.quant.streams import choose_bits
 from tvmsr.quant.structure import analyse
-from tvmsr.quant.widen import MOST_LAYERS, WIDE, candidates, expected_drop, few, make_judge, worthwhile_layers
+from tvmsr.quant.widen import (
+    JUDGED_CROPS,
+    MOST_LAYERS,
+    WIDE,
+    candidates,
+    expected_drop,
+    few,
+    make_judge,
+    worthwhile_layers,
+)
 
 U8 = NDArray[np.uint8]
 
@@ -77,8 +86,8 @@ def calibrate(
     method_of(method)
     pins = dict(layer_bits or {})
     choose_bits(structure, wanted, pins)
-    stats = observe_channels(model.graph, crops, ticker(progress, "ranges", len(crops)))
-    draft = _Draft(model, crops, stats, wanted, method, equalise, seed, description, pins, progress)
+    seen = observe_channels(model.graph, crops, ticker(progress, "ranges", len(crops)))
+    draft = _Draft(model, crops, seen, wanted, method, equalise, seed, description, pins, progress)
     plan = draft.plan({}, {})
     if bias_correction:
         plan = corrected(plan, model, crops, ticker(progress, "biases", len(plan.layers)))
@@ -93,7 +102,7 @@ class _Draft:
 
     model: Model
     crops: Sequence[U8]
-    stats: Mapping[str, ChannelStats]
+    seen: Observation
     bits: Bits
     method: str
     equalise: bool
@@ -108,7 +117,7 @@ class _Draft:
         return make_plan(
             self.model,
             self.crops,
-            self.stats,
+            self.seen.stats,
             choice,
             bits=self.bits,
             method=method or self.method,
@@ -122,7 +131,7 @@ class _Draft:
 def _widened(draft: _Draft, plan: Plan, max_drop: float, bias_correction: bool) -> Plan:
     """Give layers 16 activation bits, those that help most first, until the expected loss is within `max_drop`."""
     model, structure = draft.model, analyse(draft.model.graph)
-    judge = make_judge(model, draft.crops)
+    judge = make_judge(model, spaced(draft.crops, JUDGED_CROPS), spaced(draft.seen.outputs, JUDGED_CROPS))
     drop = expected_drop(judge.noise(plan), model.scale)
     if drop <= max_drop:
         return plan.model_copy(update={"notes": [*plan.notes, f"expected loss: {drop:.3f} dB"]})

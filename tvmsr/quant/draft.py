@@ -26,10 +26,12 @@ from tvmsr.quant.ranges import (
 )
 from tvmsr.quant.streams import BitChoice
 from tvmsr.quant.structure import READ_SUFFIX, Structure, analyse
-from tvmsr.quant.weights import default_scales, folded_weight
+from tvmsr.quant.weights import best_scales, default_scales, folded_weight
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
+#: Why weight scales are what they are: below 8 bits, at 8.
+_WEIGHT_REASONS = ("least mean square error of the weights", "largest weight of each output channel")
 #: Called with what is being done, steps done, steps in all.
 Progress = Callable[[str, int, int], None]
 
@@ -190,13 +192,14 @@ def _layers(
         channels = structure.channels[node.inputs[0]]
         folded = folded_weight(node.weights["weight"], equal.get(slot, np.ones(channels, np.float32)), attrs.groups)
         scale = _input_scale(structure, slot, tensors, reads)
-        scales = default_scales(folded, node.weights["bias"], bits.weights, scale)
+        choose = default_scales if bits.weights == 8 else best_scales
+        scales = choose(folded, node.weights["bias"], bits.weights, scale)
         layers[node.name] = LayerPlan(
             weight_bits=bits.weights,
             weight_scales=[float(s) for s in scales],
             table=_table_plan(node.name, stats) if attrs.activation.is_table else None,
             reads_stream=node.name in choice.reads_stream,
-            reason=choice.layer_reasons.get(node.name, "largest weight of each output channel"),
+            reason=choice.layer_reasons.get(node.name, _WEIGHT_REASONS[bits.weights == 8]),
         )
     return layers
 

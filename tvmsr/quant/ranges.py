@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tvmsr.errors import UsageError
 from tvmsr.graph.execute import run_fp32
-from tvmsr.graph.model import ActivateAttrs, Activation, ConvAttrs, Graph, Node
+from tvmsr.graph.model import F32, ActivateAttrs, Activation, ConvAttrs, Graph, Node
 from tvmsr.quant.plan import affine
 
+Item = TypeVar("Item")
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
 
@@ -59,9 +60,18 @@ def split_tables(graph: Graph) -> Graph:
     return graph.with_nodes(tuple(nodes))
 
 
-def observe_channels(graph: Graph, crops: Sequence[U8], done: Callable[[], None]) -> dict[str, ChannelStats]:
-    """Statistics of every tensor, tables' inputs among them. `done` is called after each crop."""
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """stats: of every tensor, tables' inputs among them. outputs: of the FP32 network, float32, one a crop."""
+
+    stats: Mapping[str, ChannelStats]
+    outputs: Sequence[F32]
+
+
+def observe_channels(graph: Graph, crops: Sequence[U8], done: Callable[[], None]) -> Observation:
+    """Run the FP32 network over all crops. `done` is called after each."""
     split, found, pixels = split_tables(graph), dict[str, list[F64]](), dict[str, int]()
+    outputs: list[F32] = []
 
     def visit(name: str, value: NDArray[Any]) -> None:
         flat = value.reshape(-1, value.shape[-1])
@@ -74,9 +84,10 @@ def observe_channels(graph: Graph, crops: Sequence[U8], done: Callable[[], None]
         pixels[name] += len(flat)
 
     for crop in crops:
-        run_fp32(split, as_float(crop), visit=visit)
+        outputs.append(cast(F32, run_fp32(split, as_float(crop), visit=visit)))
         done()
-    return {name: ChannelStats(low, high, square / pixels[name]) for name, (low, high, square) in found.items()}
+    stats = {name: ChannelStats(low, high, square / pixels[name]) for name, (low, high, square) in found.items()}
+    return Observation(stats, outputs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +119,11 @@ def observe_histograms(
         run_fp32(split, as_float(crop), visit=visit)
         done()
     return [Histogram(entry.low, entry.high, count) for entry, count in zip(watched, counts, strict=True)]
+
+
+def spaced(items: Sequence[Item], most: int) -> list[Item]:
+    """At most `most` of the items, evenly spaced."""
+    return list(items[:: -(-len(items) // most)]) if items else []
 
 
 def as_float(picture: U8) -> NDArray[np.float32]:

@@ -17,6 +17,8 @@ F64 = NDArray[np.float64]
 
 #: A bias code never goes beyond this: float32(sum) then still sees its last digits, and products have room in int32.
 BIAS_LIMIT = 1 << 26
+#: Shares of the largest weight that best_scales tries as the end of the range.
+SHRINKS = tuple(1 - 0.02 * step for step in range(26))
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,21 @@ def default_scales(folded: F64, bias: NDArray[Any], bits: int, input_scale: floa
     largest = np.abs(folded).max(axis=(0, 1, 2)) / weight_limit(bits)
     least = np.abs(bias.astype(np.float64)) / (input_scale * BIAS_LIMIT)
     return np.maximum(np.maximum(largest, least), 1e-20).astype(np.float32).astype(np.float64)
+
+
+def best_scales(folded: F64, bias: NDArray[Any], bits: int, input_scale: float) -> F64:
+    """As default_scales, but each channel's scale shrunk to where its codes lie nearest in the mean square.
+
+    Worth it below 8 bits, where large weights are few steps away from zero.
+    """
+    largest = default_scales(folded, bias, bits, input_scale)
+    best, chosen = np.full(largest.shape, np.inf), largest
+    for shrink in SHRINKS:
+        scales = (largest * shrink).astype(np.float32).astype(np.float64)
+        error = ((_round_weight(folded, scales, bits) * scales - folded) ** 2).sum(axis=(0, 1, 2))
+        better = error < best
+        best, chosen = np.where(better, error, best), np.where(better, scales, chosen)
+    return chosen
 
 
 def layer_codes(folded: F64, bias: F64, x: Code, plan: LayerPlan) -> LayerCodes:

@@ -20,7 +20,7 @@ from tvmsr.graph.execute import run_fp32
 from tvmsr.graph.model import F32, INPUT, Colour, ConvAttrs, Graph, Model, Node
 from tvmsr.quant.bind import bind
 from tvmsr.quant.plan import Plan
-from tvmsr.quant.ranges import as_float
+from tvmsr.quant.ranges import as_float, spaced
 from tvmsr.quant.reference import run
 from tvmsr.quant.structure import Structure
 
@@ -33,6 +33,8 @@ TYPICAL_ERROR: Mapping[int, float] = {2: 10.8, 3: 27.0, 4: 42.0}
 LUMA = np.array([65.481, 128.553, 24.966]) / 255
 #: Pixels at a crop's borders, of the input, that are not judged: a picture has fewer of them.
 BORDER = 8
+#: Crops that a plan is judged on.
+JUDGED_CROPS = 8
 #: Layers that may be widened, and crops (and their size) that sensitivities are measured on.
 MOST_LAYERS = 4
 WIDE = 16
@@ -64,18 +66,17 @@ class Judge:
         return float(np.median(found)) - float((weights**2).sum()) / 12
 
 
-def make_judge(model: Model, crops: Sequence[U8]) -> Judge:
-    exact = []
-    for crop in crops:
-        value = cast(F32, run_fp32(model, as_float(crop))).astype(np.float64)
-        exact.append(_luma(np.clip(value * 255, 0, 255)))
+def make_judge(model: Model, crops: Sequence[U8], outputs: Sequence[F32] | None = None) -> Judge:
+    """A judge over crops; outputs of the FP32 network on them, where they are known."""
+    if outputs is None:
+        outputs = [cast(F32, run_fp32(model, as_float(crop))) for crop in crops]
+    exact = [_luma(np.clip(output.astype(np.float64) * 255, 0, 255)) for output in outputs]
     return Judge(model, crops, exact)
 
 
 def few(crops: Sequence[U8]) -> list[U8]:
     """A few small crops out of the middle, for measurements that are repeated for every layer."""
-    chosen = crops[:: max(1, len(crops) // FEW_CROPS)][:FEW_CROPS]
-    return [_middle(crop) for crop in chosen]
+    return [_middle(crop) for crop in spaced(crops, FEW_CROPS)]
 
 
 def _middle(crop: U8) -> U8:
