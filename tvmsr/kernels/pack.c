@@ -15,12 +15,13 @@ static int32_t word_at(const void *plain, size_t index) {
     return word;
 }
 
-static int32_t code_at(const uint8_t *codes, int32_t weight_bits, size_t index) {
-    if (weight_bits > 4) {
-        return codes[index] < 128 ? codes[index] : (int32_t)codes[index] - 256;
-    }
+static int32_t nibble_at(const uint8_t *codes, size_t index) {
     int32_t nibble = index % 2 ? codes[index / 2] >> 4 : codes[index / 2] & 15;
     return nibble < 8 ? nibble : nibble - 16;
+}
+
+static int32_t byte_at(const uint8_t *codes, size_t index) {
+    return codes[index] < 128 ? codes[index] : (int32_t)codes[index] - 256;
 }
 
 static size_t block_elements(const tvmsr_weight_layout *l) {
@@ -39,30 +40,37 @@ static int32_t run_input(const tvmsr_weight_layout *l, int32_t run, int32_t e) {
     return tap < l->kernel_w && input < l->inputs ? tap * l->inputs + input : -1;
 }
 
-static void store_weight(void *packed, int32_t element_bytes, size_t index, int32_t value) {
-    if (element_bytes == 1) {
-        ((int8_t *)packed)[index] = (int8_t)value;
+/* `count` neighbouring codes to every depth-th element from `at` on. Four loops without a branch: this is the time that
+ * opening an artifact takes. */
+static void scatter(const tvmsr_weight_layout *l, const uint8_t *codes, int32_t weight_bits, size_t index, size_t count,
+                    void *packed, size_t at) {
+    size_t depth = (size_t)l->depth;
+    int8_t *bytes = (int8_t *)packed;
+    int16_t *words = (int16_t *)packed;
+    if (l->element_bytes == 1 && weight_bits > 4) {
+        for (size_t i = 0; i < count; ++i) bytes[at + i * depth] = (int8_t)byte_at(codes, index + i);
+    } else if (l->element_bytes == 1) {
+        for (size_t i = 0; i < count; ++i) bytes[at + i * depth] = (int8_t)nibble_at(codes, index + i);
+    } else if (weight_bits > 4) {
+        for (size_t i = 0; i < count; ++i) words[at + i * depth] = (int16_t)byte_at(codes, index + i);
     } else {
-        ((int16_t *)packed)[index] = (int16_t)value;
+        for (size_t i = 0; i < count; ++i) words[at + i * depth] = (int16_t)nibble_at(codes, index + i);
     }
 }
 
-/* One run of one block: weights[steps][halves][vectors][lanes][depth]; `first` is the block's first channel, `end` the
+/* One run of one block: weights[steps][halves][vectors][lanes][depth]. `first` is the block's first channel, `end` the
  * end of its group, `row` the index of the kernel row's first weight in units of `outputs`. */
 static void pack_run(const tvmsr_weight_layout *l, const uint8_t *codes, int32_t weight_bits, int32_t row, int32_t run,
                      int32_t first, int32_t end, void *packed, size_t at) {
+    int32_t width = l->vectors * l->lanes;
+    size_t count = (size_t)(end - first < width ? end - first : width);
     for (int32_t step = 0; step < l->steps; ++step) {
-        for (int32_t half = 0; half < l->halves; ++half) {
-            for (int32_t lane = 0; lane < l->vectors * l->lanes; ++lane) {
-                for (int32_t d = 0; d < l->depth; ++d, ++at) {
-                    int32_t input = run_input(l, run, (step * l->depth + d) * l->halves + half);
-                    int32_t value = 0;
-                    if (input >= 0 && first + lane < end) {
-                        size_t index = (size_t)(row + input) * (size_t)l->outputs + (size_t)(first + lane);
-                        value = code_at(codes, weight_bits, index);
-                    }
-                    store_weight(packed, l->element_bytes, at, value);
-                }
+        for (int32_t half = 0; half < l->halves; ++half, at += (size_t)width * (size_t)l->depth) {
+            for (int32_t d = 0; d < l->depth; ++d) {
+                int32_t input = run_input(l, run, (step * l->depth + d) * l->halves + half);
+                if (input < 0) continue;
+                size_t index = (size_t)(row + input) * (size_t)l->outputs + (size_t)first;
+                scatter(l, codes, weight_bits, index, count, packed, at + (size_t)d);
             }
         }
     }
@@ -73,6 +81,7 @@ void tvmsr_pack_weights(const tvmsr_weight_layout *layout, const void *codes, in
     int32_t width = l->outputs / l->groups;
     size_t run_elements = block_elements(l) / (size_t)(l->kernel_h * l->runs);
     size_t at = 0;
+    memset(packed, 0, tvmsr_weight_bytes(l));
     for (int32_t group = 0; group < l->groups; ++group) {
         for (int32_t block = 0; block < l->blocks; ++block) {
             int32_t first = group * width + block * l->vectors * l->lanes;
@@ -107,15 +116,6 @@ size_t tvmsr_block_bytes(const tvmsr_param_layout *layout, const void *plain) {
                 whole_lines(table_length(layout, plain)));
 }
 
-static int64_t weight_sum(const tvmsr_weight_layout *l, const void *codes, int32_t weight_bits, int32_t channel) {
-    int64_t sum = 0;
-    size_t count = (size_t)l->kernel_h * (size_t)l->kernel_w * (size_t)l->inputs;
-    for (size_t i = 0; i < count; ++i) {
-        sum += code_at((const uint8_t *)codes, weight_bits, i * (size_t)l->outputs + (size_t)channel);
-    }
-    return sum;
-}
-
 /* Plain array -> its place in the block, every group at the next multiple of `positions`. */
 static void place_array(const tvmsr_param_layout *l, const void *plain, size_t from, int32_t *array) {
     int32_t width = l->outputs / l->groups;
@@ -124,13 +124,31 @@ static void place_array(const tvmsr_param_layout *l, const void *plain, size_t f
     }
 }
 
-/* start = bias - x_zero * sum(w). The compiler has proven that it fits; the detour keeps a bad file defined. */
-static void fold_zero(const tvmsr_param_layout *l, const tvmsr_weight_layout *weights, const void *codes,
-                      int32_t weight_bits, int64_t x_zero, int32_t *array) {
+/* Adds up the weights of every channel, each at its place. Up to 2**24 of them cannot wrap. */
+static void sum_weights(const tvmsr_param_layout *l, const tvmsr_weight_layout *w, const uint8_t *codes,
+                        int32_t weight_bits, int32_t *sums) {
+    size_t width = (size_t)(l->outputs / l->groups), index = 0;
+    size_t count = (size_t)w->kernel_h * (size_t)w->kernel_w * (size_t)w->inputs;
+    for (size_t i = 0; i < count; ++i) {
+        for (int32_t group = 0; group < l->groups; ++group, index += width) {
+            int32_t *sum = sums + (size_t)group * (size_t)l->positions;
+            if (weight_bits > 4) {
+                for (size_t c = 0; c < width; ++c) sum[c] += byte_at(codes, index + c);
+            } else {
+                for (size_t c = 0; c < width; ++c) sum[c] += nibble_at(codes, index + c);
+            }
+        }
+    }
+}
+
+/* Sums of weights -> start = bias - x_zero * sum. The compiler has proven that it fits; the detour keeps a bad file
+ * defined. */
+static void fold_zero(const tvmsr_param_layout *l, const void *plain, int32_t *array) {
     int32_t width = l->outputs / l->groups;
+    int64_t x_zero = word_at(plain, 0);
     for (int32_t c = 0; c < l->outputs; ++c) {
         int32_t *start = &array[c / width * l->positions + c % width];
-        int64_t value = *start - x_zero * weight_sum(weights, codes, weight_bits, c);
+        int64_t value = word_at(plain, (size_t)(l->scalars + c)) - x_zero * *start;
         *start = (int32_t)(uint32_t)(uint64_t)value;
     }
 }
@@ -144,11 +162,12 @@ void tvmsr_pack_params(const tvmsr_param_layout *layout, const void *plain, cons
     for (size_t i = 0; i < (size_t)l->scalars; ++i) {
         words[i] = word_at(plain, i);
     }
-    for (size_t i = 0; i < (size_t)l->arrays; ++i) {
+    for (size_t i = l->has_start ? 1 : 0; i < (size_t)l->arrays; ++i) {
         place_array(l, plain, (size_t)l->scalars + i * (size_t)l->outputs, words + header + i * array_words(l));
     }
     if (l->has_start) {
-        fold_zero(l, weights, codes, weight_bits, word_at(plain, 0), words + header);
+        sum_weights(l, weights, (const uint8_t *)codes, weight_bits, words + header);
+        fold_zero(l, plain, words + header);
     }
     int32_t *table = words + header + (size_t)l->arrays * array_words(l);
     for (size_t i = 0; i < table_length(l, plain); ++i) {
