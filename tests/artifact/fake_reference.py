@@ -20,8 +20,8 @@ PADS = {
 }
 
 
-def parts(source: str = "model.c", manifest: dict | None = None) -> Parts:
-    text = (FAKE / source).read_text()
+def parts(source: str = "model.c", manifest: dict | None = None, define: str = "") -> Parts:
+    text = define + (FAKE / source).read_text()
     data = np.array(BIAS, "<i4").tobytes()
     return Parts(tables=text, data=data, manifest=json.dumps(manifest or {"model": "fake"}).encode())
 
@@ -55,4 +55,14 @@ def upscale(picture: np.ndarray, choice: int = 0) -> np.ndarray:
     for dy in range(2):
         for dx in range(2):
             out[dy::2, dx::2] = (summed * (1 + 2 * dy + dx) + bias) & 255
+    return out
+
+
+def luma(picture: np.ndarray, scale: int) -> np.ndarray:
+    """What tests/artifact/fake/model_y.c computes: uint8 (H, W, 3) -> Y (scale*H, scale*W)."""
+    base = picture.astype(np.int64) @ np.array([1, 2, 3]) + BIAS[0]
+    out = np.empty((base.shape[0] * scale, base.shape[1] * scale), np.uint8)
+    for dy in range(scale):
+        for dx in range(scale):
+            out[dy::scale, dx::scale] = (base + 7 * dy + 13 * dx) & 255
     return out

@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tvmsr.artifact.zig import run_tool, zig_command
+from tvmsr.artifact.zig import cache_folder, run_tool, zig_command
 from tvmsr.errors import UsageError, WorkError
 from tvmsr.runtime.elf import MANIFEST_SECTION, PLAN_SECTION
 
@@ -190,3 +190,14 @@ def move_into_place(result: Path, out: Path) -> None:
     finally:
         Path(temporary).unlink(missing_ok=True)
 
+
+
+def link_self_test(folder: Path) -> str:
+    """Compile and link a small library in `folder` with ziglang; returns its version. WorkError where it does not work."""
+    version = run_tool(zig_command("version"), "asking for the linker's version").strip()
+    source, result = folder / "probe.c", folder / "probe.so"
+    source.write_text("int probe(void);\nint probe(void) { return 1; }\n")
+    run_tool([*zig_command("cc"), "-O2", "-g0", "-fPIC", "-shared", source, "-o", result], "a trial link", cwd=folder)
+    if not result.is_file():
+        raise WorkError("a trial link left no file behind")
+    return f"ziglang {version}, cache in {cache_folder()}"

@@ -10,8 +10,6 @@ import struct
 from collections.abc import Container
 from dataclasses import dataclass
 
-from tvmsr.errors import WorkError
-
 _SYMTAB, _RELA, _REL, _GROUP, _ADDRSIG = 2, 4, 9, 17, 0x6FFF4C03
 
 
@@ -53,8 +51,9 @@ def keep_global(obj: bytes, names: Container[str]) -> bytes:
     symtab = next((i for i, s in enumerate(sections) if s.kind == _SYMTAB), None)
     if symtab is None:
         return obj
-    if any(s.kind == _ADDRSIG for s in sections):
-        raise WorkError("static library: an object refers to symbols in a way that is not known (.llvm_addrsig)")
+    for section in sections:
+        if section.kind == _ADDRSIG:  # a hint for folding equal functions, by symbol number: taken out
+            struct.pack_into("<I", out, section.header + 4, 0)
     order = _reorder(out, layout, sections[symtab], sections[sections[symtab].link], names)
     for section in sections:
         if section.link != symtab:

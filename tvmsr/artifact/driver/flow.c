@@ -11,17 +11,79 @@
 /* Kernels may read this far past the last pixel they need (the kernel contract). */
 #define READ_SLACK 64u
 
+static uint32_t code_bytes(const sr_buffer *buffer) {
+    return buffer->form == SR_FORM_U16 || buffer->form == SR_FORM_S16 ? 2 : 1;
+}
+
+/* Where the bytes of a pixel that an operand reads end; the pixel's end where the tables do not say. */
+static uint32_t read_end(const sr_level *level, const sr_step *step, int o) {
+    const sr_operand *operand = &step->operands[o];
+    const sr_buffer *buffer = &level->buffers[operand->buffer];
+    if (o == 0 && step->weights == NULL) return buffer->pitch;
+    const int32_t channels = o == 0 ? step->weights->inputs * step->weights->groups : step->block->outputs;
+    return (uint32_t)sr_min(buffer->pitch, operand->offset + (int64_t)channels * code_bytes(buffer));
+}
+
+/* Where the bytes that a store writes end at the latest: before the next slice that somebody writes. */
+static uint32_t store_end(const sr_level *level, const sr_operand *store) {
+    uint32_t end = level->buffers[store->buffer].pitch;
+    for (uint32_t i = 0; i < level->step_count; i++) {
+        const sr_step *step = &level->steps[i];
+        for (int o = 1 + step->residuals; o < sr_operand_count(step); o++) {
+            const sr_operand *other = &step->operands[o];
+            if (other->buffer == store->buffer && other->offset > store->offset && other->offset < end) end = other->offset;
+        }
+    }
+    return end;
+}
+
+/* The links of one operand; `links` NULL only counts them. */
+static size_t link_operand(const sr_level *level, uint32_t reader, int o, sr_link *links) {
+    const sr_operand *read = &level->steps[reader].operands[o];
+    const uint32_t end = read_end(level, &level->steps[reader], o);
+    size_t count = 0;
+    if (read->buffer == level->input) {
+        if (links != NULL) links[count] = (sr_link){reader, SR_DRIVER, (uint16_t)o, 1};
+        count++;
+    }
+    for (uint32_t writer = 0; writer < reader; writer++) {
+        const sr_step *step = &level->steps[writer];
+        for (int s = 1 + step->residuals; s < sr_operand_count(step); s++) {
+            const sr_operand *store = &step->operands[s];
+            if (store->buffer != read->buffer || store->offset >= end || store_end(level, store) <= read->offset) continue;
+            if (links != NULL) links[count] = (sr_link){reader, writer, (uint16_t)o, store->block};
+            count++;
+        }
+    }
+    return count;
+}
+
+static size_t link_all(const sr_level *level, sr_link *links) {
+    size_t count = 0;
+    for (uint32_t reader = level->step_count; reader-- > 0;) {
+        for (int o = 0; o <= level->steps[reader].residuals; o++) {
+            count += link_operand(level, reader, o, links == NULL ? NULL : links + count);
+        }
+    }
+    return count;
+}
+
 int sr_flow_open(sr_flow *flow, const sr_level *level) {
     memset(flow, 0, sizeof *flow);
     flow->level = level;
+    flow->link_count = link_all(level, NULL);
     flow->rings = calloc(level->buffer_count, sizeof *flow->rings);
-    flow->spans = calloc(level->step_count, sizeof *flow->spans);
-    return flow->rings != NULL && flow->spans != NULL;
+    flow->spans = calloc(level->step_count + 1, sizeof *flow->spans);
+    flow->links = calloc(flow->link_count + 1, sizeof *flow->links);
+    if (flow->rings == NULL || flow->spans == NULL || flow->links == NULL) return 0;
+    link_all(level, flow->links);
+    return 1;
 }
 
 void sr_flow_close(sr_flow *flow) {
     free(flow->rings);
     free(flow->spans);
+    free(flow->links);
     memset(flow, 0, sizeof *flow);
 }
 
@@ -58,36 +120,51 @@ static int set_sizes(sr_flow *flow) {
 }
 
 void sr_flow_rewind(sr_flow *flow) {
-    flow->out_done = 0;
-    flow->out_goal = 0;
+    flow->in_done = flow->in_goal = 0;
+    flow->out_done = flow->out_goal = 0;
     for (uint32_t i = 0; i < flow->level->step_count; i++) flow->spans[i].done = flow->spans[i].goal = 0;
-    for (uint32_t i = 0; i < flow->level->buffer_count; i++) flow->rings[i].need = 0;
 }
 
-static void want(sr_ring *ring, int64_t rows) { ring->need = sr_max(ring->need, sr_min(rows, ring->height)); }
+/* Whoever makes what the link reads must have made its first `rows` rows. */
+static void want(sr_flow *flow, const sr_link *link, int64_t rows) {
+    if (link->writer == SR_DRIVER) {
+        flow->in_goal = sr_max(flow->in_goal, sr_min(rows, flow->height));
+        return;
+    }
+    sr_span *span = &flow->spans[link->writer];
+    span->goal = sr_max(span->goal, sr_min(sr_ceil_div(rows, link->block), span->height));
+}
+
+/* The output's writers must reach out_goal; without a step the driver itself writes it. */
+static void want_output(sr_flow *flow) {
+    const sr_level *level = flow->level;
+    if (level->output == level->input) flow->in_goal = sr_max(flow->in_goal, flow->out_goal);
+    for (uint32_t i = 0; i < level->step_count; i++) {
+        const sr_step *step = &level->steps[i];
+        for (int o = 1 + step->residuals; o < sr_operand_count(step); o++) {
+            const sr_link link = {0, i, (uint16_t)o, step->operands[o].block};
+            if (step->operands[o].buffer == level->output) want(flow, &link, flow->out_goal);
+        }
+    }
+}
 
 int sr_flow_next(sr_flow *flow) {
     if (flow->out_done >= flow->out_height) return 0;
-    const sr_level *level = flow->level;
     flow->out_goal = sr_min(flow->out_done + flow->strip, flow->out_height);
-    want(&flow->rings[level->output], flow->out_goal);
-    for (uint32_t i = level->step_count; i-- > 0;) {
-        const sr_step *step = &level->steps[i];
-        sr_span *span = &flow->spans[i];
-        const sr_operand *operand = step->operands;
-        int64_t goal = span->done;
-        for (int o = 1 + step->residuals; o < sr_operand_count(step); o++) {
-            goal = sr_max(goal, sr_ceil_div(flow->rings[operand[o].buffer].need, operand[o].block));
-        }
-        span->goal = sr_min(goal, span->height);
+    want_output(flow);
+    for (size_t i = 0; i < flow->link_count; i++) {
+        /* Readers come last first, and write only for readers after them: their goals are final here. */
+        const sr_link *link = &flow->links[i];
+        const sr_step *step = &flow->level->steps[link->reader];
+        const sr_span *span = &flow->spans[link->reader];
         if (span->goal == span->done) continue;
-        want(&flow->rings[operand->buffer], (span->goal - 1) * step->stride - step->pad_top + step->extent);
-        for (int o = 1; o <= step->residuals; o++) want(&flow->rings[operand[o].buffer], span->goal);
+        want(flow, link, link->operand == 0 ? (span->goal - 1) * step->stride - step->pad_top + step->extent : span->goal);
     }
     return 1;
 }
 
 void sr_flow_advance(sr_flow *flow) {
+    flow->in_done = flow->in_goal;
     flow->out_done = flow->out_goal;
     for (uint32_t i = 0; i < flow->level->step_count; i++) flow->spans[i].done = flow->spans[i].goal;
 }
@@ -98,7 +175,8 @@ static int64_t alive(const sr_flow *flow, uint32_t index) {
     const sr_level *level = flow->level;
     const sr_ring *ring = &flow->rings[index];
     int64_t low = index == level->output ? flow->out_done : ring->height;
-    int64_t high = ring->need;
+    int64_t high = index == level->input ? flow->in_goal : 0;
+    if (index == level->input) low = sr_min(low, flow->in_done);
     for (uint32_t i = 0; i < level->step_count; i++) {
         const sr_step *step = &level->steps[i];
         const sr_span *span = &flow->spans[i];

@@ -15,7 +15,6 @@ typedef struct sr_ring {
     int64_t height; /* of the whole tensor */
     int64_t width;
     int64_t rows;   /* capacity of the ring */
-    int64_t need;   /* rows [0, need) must exist at the end of this strip */
     uint64_t row_bytes;
     uint64_t bytes;
     uint64_t offset; /* in the workspace */
@@ -30,15 +29,31 @@ typedef struct sr_span {
     int64_t goal;
 } sr_span;
 
+/* What a step reads: `operand` of `reader` lies, in part at least, in what `writer` stores with this block. By channels,
+ * not by buffers: of a concat's slices each is made only as far ahead as its own readers look.
+ */
+typedef struct sr_link {
+    uint32_t reader;
+    uint32_t writer; /* SR_DRIVER: the input picture's codes */
+    uint16_t operand;
+    uint16_t block;
+} sr_link;
+
+#define SR_DRIVER UINT32_MAX
+
 typedef struct sr_flow {
     const sr_level *level;
     sr_ring *rings; /* [buffers] */
     sr_span *spans; /* [steps] */
+    sr_link *links; /* last reader first */
+    size_t link_count;
     int64_t height; /* of the input */
     int64_t width;
     int64_t out_height;
     int64_t strip;  /* output rows of a strip */
     int64_t strips;
+    int64_t in_done;  /* input rows converted in earlier strips */
+    int64_t in_goal;  /* at the end of this strip */
     int64_t out_done; /* output rows handed out in earlier strips */
     int64_t out_goal; /* in this strip */
     uint64_t table_entries; /* int32 a row table set takes at most */
@@ -61,7 +76,7 @@ sr_fit sr_flow_plan(sr_flow *flow, uint32_t scale, int64_t height, int64_t width
 /* Before the first strip. */
 void sr_flow_rewind(sr_flow *flow);
 
-/* Set need and goal for the next strip; 0 where there is none left. */
+/* Set the goals of the next strip; 0 where there is none left. */
 int sr_flow_next(sr_flow *flow);
 
 /* The strip is computed: done = goal. */

@@ -14,7 +14,6 @@ typedef struct run {
     const sr_plane *out;
     int direct; /* the last steps store into the caller's picture */
     int32_t choice;
-    int64_t in_done; /* input rows converted in earlier strips */
     sr_finish finish;
 } run;
 
@@ -232,8 +231,7 @@ static void run_strip(run *r) {
     tvmsr_session *s = r->session;
     const sr_level *level = s->level;
     uint64_t at = s->profiling ? sr_now() : 0;
-    convert(r, input_task, r->in_done, s->flow.rings[level->input].need);
-    r->in_done = s->flow.rings[level->input].need;
+    convert(r, input_task, s->flow.in_done, s->flow.in_goal);
     tick(s, 0, 0, &at);
     for (uint32_t i = 0; i < level->step_count; i++) {
         const sr_span *span = &s->flow.spans[i];
