@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands.conftest import Made
+from .conftest import Made
 from PIL import Image
 from tvmsr.imaging.picture import demo_picture
 

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from commands.conftest import Made
+from .conftest import Made
 from PIL import Image
 
 from tvmsr.cli.main import main

@@ -28,7 +28,7 @@ def fp32_upscaler(model: Model) -> Upscaler:
     from tvmsr.graph.model import Colour
 
     def run(lr: NDArray[np.uint8]) -> NDArray[Any]:
-        out = run_fp32(model, lr.astype(np.float32) / np.float32(255))
+        out = np.asarray(run_fp32(model, lr.astype(np.float32) / np.float32(255)))
         if model.colour is Colour.Y:
             return out[:, :, 0]
         return np.clip(np.rint(out * 255), 0, 255).astype(np.uint8)
@@ -74,8 +74,8 @@ def evaluate(
 
         fp32 = fp32_upscaler(open_model(model, overrides)) if model is not None else None
         with load(Path(what), threads=threads, level=level) as session:
-            pairs = _pairs(data, lr, session.scale)
-            return measure(session.upscale, pairs, session.scale, protocol, fp32, report)
+            pairs = _pairs(data, lr, session.info.scale)
+            return measure(session.upscale, pairs, session.info.scale, protocol, fp32, report)
     network = open_model(what, overrides)
     pairs = _pairs(data, lr, network.scale)
     if plan is None:

@@ -68,26 +68,25 @@ def _plan(path: Path) -> Inspection:
 
 
 def _model(what: str | Path, overrides: Overrides | None) -> Inspection:
-    from tvmsr.graph.analysis import analyse
+    from tvmsr.graph.analysis import macs_per_pixel, parameter_count, receptive_radius, tensor_types
 
     model = open_model(what, overrides)
-    found = analyse(model.graph)
+    types = tensor_types(model.graph)
     facts = (
         ("name", model.name),
         ("family", model.family),
         ("scale", f"x{model.scale}"),
         ("colour", model.colour.value),
-        ("parameters", f"{found.parameters:,}"),
-        ("MACs per input pixel", f"{found.macs_per_pixel:,.0f}"),
-        ("receptive radius", f"{found.radius} pixels"),
+        ("parameters", f"{parameter_count(model.graph):,}"),
+        ("MACs per input pixel", f"{float(macs_per_pixel(model.graph)):,.0f}"),
+        ("receptive radius", f"{receptive_radius(model.graph)} pixels"),
         ("final clip removed", "yes" if model.clip else "no"),
         ("licence", model.licence),
         ("checksum", model.checksum),
         *((f"assumed {i + 1}", text) for i, text in enumerate(model.assumed)),
     )
     rows = tuple(
-        (node.name, node.op, str(found.types[node.name].channels), f"x{found.types[node.name].ratio}")
-        for node in model.graph
+        (node.name, node.op, str(types[node.name].channels), f"x{types[node.name].ratio}") for node in model.graph
     )
     data = {
         "facts": dict(facts),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,7 @@ def verify(
     manifest = read_manifest(Path(artifact))
     if manifest.model_checksum != network.checksum:
         raise UsageError(f"{artifact} was not made from {model}: the checksums of the networks differ")
-    read = Plan.load(Path(plan)) if plan is not None else Plan.from_json(json.loads(read_plan_text(Path(artifact))))
+    read = Plan.load(Path(plan)) if plan is not None else Plan.from_json(read_plan_text(Path(artifact)), str(artifact))
     graph = bind(network, read)
     levels, rng, compared = usable_levels(Path(artifact)), np.random.default_rng(seed), 0
     for done, (height, width) in enumerate(SIZES):
