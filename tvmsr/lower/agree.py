@@ -42,7 +42,7 @@ def run(draft: Draft) -> None:
     for name in list(draft.places):
         parties = _parties(draft, draft.places[name])
         for index, party in enumerate(parties):
-            target = name if index == 0 else f"{name}.{index + 1}"
+            target = name if index == 0 else draft.unused(name)
             if index:
                 _duplicate(draft, name, target)
                 for reader in party.readers:

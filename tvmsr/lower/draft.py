@@ -183,6 +183,15 @@ class Draft:
     def group(self, name: str) -> Group:
         return next(group for group in self.groups if group.name == name)
 
+    def unused(self, stem: str) -> str:
+        """A name for a new group or place: `stem`, numbered where something has it already."""
+        taken = {*self.tensors, *self.places, *(group.name for group in self.groups)}
+        name, number = stem, 1
+        while name in taken:
+            number += 1
+            name = f"{stem}.{number}"
+        return name
+
     def update(self, name: str, **changes: Any) -> None:
         """Replace fields of a group."""
         self.groups = [replace(g, **changes) if g.name == name else g for g in self.groups]

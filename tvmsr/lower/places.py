@@ -115,7 +115,7 @@ class _Placing:
         """A pass that requantizes an operand into its slice."""
         source, tensor = self.stored(part), self.draft.tensors[part.of]
         group = Group(
-            name=f"{joined.name}.{part.of}",
+            name=self.draft.unused(f"{joined.name}.{part.of}"),
             x=source,
             x_code=tensor.code,
             channels=part.channels,
@@ -145,7 +145,7 @@ class _Placing:
             self._write(origin, Span(name, 0, tensor.channels))
             return
         source = self.stored(Span(name, 0, tensor.channels))
-        self.draft.groups.append(copy_group(f"{name}.copy", source, tensor.code, tensor.ratio, name))
+        self.draft.groups.append(copy_group(self.draft.unused(f"{name}.copy"), source, tensor.code, tensor.ratio, name))
 
 
 def copy_group(name: str, source: Span, code: Code, ratio: Fraction, to: str) -> Group:
