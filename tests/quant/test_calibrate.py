@@ -119,6 +119,19 @@ def test_pinned_layer_leaves_other_readers_narrow():
         calibrate(model, CROPS, layer_bits={"c1": 6})
 
 
+def test_pins_that_change_nothing_or_disagree():
+    model = networks.residual()
+    assert calibrate(model, CROPS, bits=12, layer_bits={"b0b": 12}).tensors["b0a"].bits == 12
+    assert bind(model, calibrate(model, CROPS, bits=12, layer_bits={"b0a": 7}))
+    b = networks.Builder()
+    x = b.conv("c0", "input", 12)
+    y = b.activate("t", x, Activation.TANH)
+    z = b.concat("both", y, b.conv("c1", x, 12), b.conv("c2", x, 12))
+    other = b.model(b.shuffle("out", b.conv("c3", z, 12), 2))
+    with pytest.raises(UsageError, match="another reads"):
+        calibrate(other, CROPS, layer_bits={"c1": 5, "c2": 6})
+
+
 @pytest.mark.parametrize(
     ("pins", "message"), [({"nobody": 16}, "no such layer"), ({"head": 16}, "picture itself"), ({"b0": 16}, "no such")]
 )

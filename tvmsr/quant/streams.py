@@ -122,14 +122,15 @@ def _pin(structure: Structure, choice: BitChoice, layer: str, wanted: int, reaso
     held = choice.tensors[name]
     trunk = any(name in members for members in choice.trunks)
     only_convolutions = all(node.op == "conv" for _, node in structure.all_readers(name))
-    if wanted > 8 and (wanted > held or trunk):
+    if wanted > 8 and (wanted >= held or trunk):
         if not trunk:
             choice.tensors[name] = wanted
             choice.reasons[name] = f"{layer!r} reads it: {reason}"
         choice.reads_stream.add(layer)
         choice.layer_reasons[layer] = reason
     elif held > 8:
-        choice.reads[read] = wanted
+        if choice.reads.setdefault(read, wanted) != wanted:
+            raise UsageError(f"--layer-bits {layer}={wanted}: another reads {read!r} with {choice.reads[read]} bits")
         choice.read_reasons[read] = choice.layer_reasons[layer] = reason
     elif only_convolutions and len(structure.all_readers(name)) == 1:
         choice.tensors[name] = wanted
