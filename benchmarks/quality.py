@@ -53,7 +53,7 @@ def _wide_share(manifest: dict[str, Any]) -> tuple[int, float]:
     """How many convolutions read more than 8 bits, and their share of the multiplications."""
     layers = [layer for layer in manifest["levels"][0]["layers"] if layer["macs_per_pixel"]]
     total = sum(layer["macs_per_pixel"] for layer in layers)
-    wide = [layer for layer in layers if layer["activation_bits"] > 8]
+    wide = [layer for layer in layers if int(layer["bits"].removeprefix("a").split("w")[0]) > 8]
     return len(wide), sum(layer["macs_per_pixel"] for layer in wide) / total if total else 0.0
 
 

@@ -16,6 +16,7 @@ from tvmsr.frontend.choices import Choices
 from tvmsr.frontend.conventions_of_file import conventions
 from tvmsr.frontend.onnx_prepare import picture_inputs, prepare
 from tvmsr.frontend.relax_import import RawGraph, import_relax
+from tvmsr.frontend.unsupported import report
 from tvmsr.graph.model import Model
 
 if TYPE_CHECKING:
@@ -121,8 +122,7 @@ def _check_operators(model: onnx.ModelProto, source: str) -> None:
             instead = INSTEAD.get(node.op_type)
             problems.append(f"{what} ({place}): is not supported" + (f"; use {instead}" if instead else ""))
     if problems:
-        count = f"{len(problems)} unsupported operation{'s' if len(problems) > 1 else ''}"
-        raise InputFileError("\n  ".join([f"{source}: {count}:", *problems]))
+        raise InputFileError(report(source, problems))
 
 
 def _to_relax(model: onnx.ModelProto, source: str) -> Any:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tvmsr.errors import InputFileError
 from tvmsr.frontend import views
+from tvmsr.frontend.unsupported import report
 from tvmsr.frontend.views import View, ViewError
 from tvmsr.graph.model import F32, INPUT, Attrs, GatherAttrs, Graph, Node, ShuffleAttrs
 
@@ -181,7 +182,7 @@ def import_relax(
         for binding in block.bindings:
             _bind(walk, binding.var, _visit(walk, binding, HANDLERS))
     if walk.problems:
-        raise InputFileError(_report(source, walk.problems))
+        raise InputFileError(report(PurePath(source).name, walk.problems))
     return _finish(walk, function.body.body, source, shape[0])
 
 
@@ -194,13 +195,8 @@ def _finish(walk: _Walk, body: Any, source: str, channels: int) -> RawGraph:
     try:
         output = walk.importer.tensor(result)
     except UnsupportedError as error:
-        raise InputFileError(_report(source, [f"the output: {error.reason}"])) from error
+        raise InputFileError(report(PurePath(source).name, [f"the output: {error.reason}"])) from error
     return RawGraph(Graph(tuple(walk.importer.nodes.values()), output), channels)
-
-
-def _report(source: str, problems: list[str]) -> str:
-    head = f"{PurePath(source).name}: {len(problems)} unsupported operation{'s' if len(problems) > 1 else ''}"
-    return "\n  ".join([f"{head}:", *problems])
 
 
 def _picture_shape(picture: Any, dims: dict[str, int], source: str) -> tuple[int, int, int]:
