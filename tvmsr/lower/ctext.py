@@ -34,12 +34,12 @@ class Arrays:
     def add(self, text: str) -> None:
         self._text.append(text)
 
-    def share(self, kind: str, stem: str, values: Iterable[str]) -> str:
-        """The name of an array of these values; a new one only where there is no equal one yet."""
+    def share(self, kind: str, stem: str, values: Iterable[str], *, lines: bool = False) -> str:
+        """The name of an array of these values; a new one only where there is no equal one yet. lines: one a line."""
         key = (kind, tuple(values))
         if key not in self._known:
             self._known[key] = f"{stem}_{len(self._known)}"
-            self.add(array(kind, self._known[key], key[1]))
+            self.add((table if lines else array)(kind, self._known[key], key[1]))
         return self._known[key]
 
     def text(self) -> str:

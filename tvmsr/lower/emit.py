@@ -80,7 +80,9 @@ class _Writer:
         """Write the tables of one level and return its row of the table of levels."""
         buffers = {buffer.name: index for index, buffer in enumerate(program.buffers)}
         prefix = f"level_{level.name}"
-        self.arrays.add(table("sr_buffer", f"{prefix}_buffers", [self._buffer(b) for b in program.buffers]))
+        # Levels that store everything alike share this table: every pointer in it is a relocation at load.
+        rows = [self._buffer(buffer) for buffer in program.buffers]
+        shared = self.arrays.share("sr_buffer", "buffers", rows, lines=True)
         steps = [self._step(step, level, buffers) for step in program.steps]
         self.arrays.add(table("sr_step", f"{prefix}_steps", steps))
         needs = [*map(quoted, level.needs), "0"]
@@ -88,7 +90,7 @@ class _Writer:
         fields = [
             quoted(level.name),
             f"{prefix}_needs",
-            f"{prefix}_buffers",
+            shared,
             f"{prefix}_steps",
             *(str(n) for n in (len(program.buffers), len(program.steps))),
             *(str(buffers[name]) for name in (program.input, program.output)),
