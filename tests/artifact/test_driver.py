@@ -161,9 +161,8 @@ def test_levels(fake):
 
 
 def test_limits(fake):
-    with load(fake, memory=0.01, threads=1) as session:
-        with pytest.raises(WorkError, match="the limit is 10485"):
-            session.upscale(picture(100, 1000))
+    with load(fake, memory=0.01, threads=1) as session, pytest.raises(WorkError, match="the limit is 10485"):
+        session.upscale(picture(100, 1000))
     with load(fake, threads=1) as session:
         for width, height in ((2**31 - 1, 2), (2**30 - 1, 2**30 - 1), (3, 2**31 - 1)):
             with pytest.raises(WorkError, match="too large"):

@@ -61,8 +61,8 @@ def build(
 ) -> Built:
     """Link programs (one a level of `target`, in its order) into `out`, a shared library or a static one.
 
-    `out` appears complete or not at all. cc: another compiler than ziglang; the bytes then depend on it. Raises UsageError
-    for a wrong prefix or emit, WorkError where a tool fails.
+    `out` appears complete or not at all. cc: another compiler than ziglang; the bytes then depend on it. Raises
+    UsageError for a wrong prefix or emit, WorkError where a tool fails.
     """
     from tvmsr.lower.emit import emit as emit_tables
 

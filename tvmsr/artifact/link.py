@@ -159,7 +159,7 @@ def link_shared(parts: Parts, out: Path, *, link_triple: str, prefix: str = "tvm
         folder = Path(name)
         generated = write_parts(parts, prefix, folder)
         result = folder / "artifact.so"
-        command = [
+        command: list[str | Path] = [
             *compiler(link_triple, cc),
             *compile_flags(prefix),
             *_link_flags(folder / "exports.map"),
@@ -191,9 +191,8 @@ def move_into_place(result: Path, out: Path) -> None:
         Path(temporary).unlink(missing_ok=True)
 
 
-
 def link_self_test(folder: Path) -> str:
-    """Compile and link a small library in `folder` with ziglang; returns its version. WorkError where it does not work."""
+    """Link a small library in `folder` with ziglang; returns its version. WorkError where it does not work."""
     version = run_tool(zig_command("version"), "asking for the linker's version").strip()
     source, result = folder / "probe.c", folder / "probe.so"
     source.write_text("int probe(void);\nint probe(void) { return 1; }\n")

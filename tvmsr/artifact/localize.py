@@ -1,7 +1,7 @@
 """Makes symbols of a relocatable ELF object local, so that two static artifacts link into one program.
 
-No linker does this in one step (version scripts work for shared libraries only) and ziglang's objcopy cannot. In a symbol
-table local symbols come first, so the table is reordered, and what refers to symbols by number follows.
+No linker does this in one step (version scripts work for shared libraries only) and ziglang's objcopy cannot. In a
+symbol table local symbols come first, so the table is reordered, and what refers to symbols by number follows.
 """
 
 from __future__ import annotations

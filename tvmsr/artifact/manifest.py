@@ -100,7 +100,8 @@ def read_manifest(path: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "it"
-        raise InputFileError(f"{path}: its manifest is damaged or of another version: {field}: {first['msg']}") from None
+        why = f"{field}: {first['msg']}"
+        raise InputFileError(f"{path}: its manifest is damaged or of another version: {why}") from None
 
 
 def pack_plan(text: str) -> bytes:

@@ -31,8 +31,15 @@ def link_static(parts: Parts, out: Path, *, link_triple: str, prefix: str = "tvm
         objects = []
         for source in sources:
             objects.append(folder / f"{source.name}.o")
-            flags = [*compile_flags(prefix), "-ffunction-sections", "-c"]
-            run_tool([*compiler(link_triple, cc), *flags, source, "-o", objects[-1]], "compiling the driver", cwd=folder)
+            command: list[str | Path] = [
+                *compiler(link_triple, cc),
+                *compile_flags(prefix),
+                "-c",
+                source,
+                "-o",
+                objects[-1],
+            ]
+            run_tool(command, "compiling the driver", cwd=folder)
         merged = folder / f"{prefix}.o"
         merge = [*zig_command("ld.lld"), "-r"] if cc is None else [*compiler(link_triple, cc), "-r", "-nostdlib"]
         run_tool([*merge, *objects, *parts.objects, "-o", merged], "merging objects", cwd=folder)

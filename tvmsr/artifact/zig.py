@@ -54,7 +54,7 @@ def environment() -> Mapping[str, str]:
 
 
 def zig_command(*tool: str) -> list[str]:
-    """The command line that runs one of zig's tools: zig_command("cc"), zig_command("ld.lld")."""
+    """How one of zig's tools is run: cc, ld.lld, ar, version."""
     return [sys.executable, "-m", "ziglang", *tool]
 
 

@@ -74,6 +74,7 @@ def read_elf(path: Path) -> ElfFile:
     (machine,) = reader.unpack("<H", 18)
     (table,) = reader.unpack("<Q", 40) if wide else reader.unpack("<I", 32)
     entry, count, names_index = reader.unpack("<3H", 58 if wide else 46)
+    reader.slice(table, entry * count)
     headers = [_header(reader, table + i * entry, wide) for i in range(count)]
     _whole(reader, headers)
     if names_index >= count:

@@ -198,7 +198,7 @@ class Session:
             # Runs in between strips: also where Python gets to see a Ctrl-C.
             try:
                 return int(bool(progress(done, total))) if progress is not None else 0
-            except BaseException as error:  # noqa: BLE001 - it must not travel through C
+            except BaseException as error:  # it must not travel through C
                 raised.append(error)
                 return 1
 
@@ -231,9 +231,7 @@ class Session:
         """What the last upscale did."""
         raw = abi.LastRun(struct_size=ctypes.sizeof(abi.LastRun))
         self._check(self._abi.last(self._open, ctypes.byref(raw)))
-        return LastRun(
-            raw.level.decode(), raw.choice, raw.threads, raw.strips, raw.workspace, raw.nanoseconds / 1e9
-        )
+        return LastRun(raw.level.decode(), raw.choice, raw.threads, raw.strips, raw.workspace, raw.nanoseconds / 1e9)
 
     def profiling(self, on: bool) -> None:
         """Measure the time of every step from now on, sums beginning at 0, or stop."""

@@ -29,7 +29,7 @@ static int64_t cubic(int64_t d, int64_t n) {
     const int64_t twice = d <= n ? 3 * d * d * d - 5 * d * d * n + 2 * n * n * n
                           : d <= 2 * n ? -d * d * d + 5 * d * d * n - 8 * d * n * n + 4 * n * n * n
                                        : 0;
-    return floor_div((twice << WEIGHT_SHIFT) + n * n * n, 2 * n * n * n);
+    return floor_div(twice * (1 << WEIGHT_SHIFT) + n * n * n, 2 * n * n * n);
 }
 
 /* Output sample scale * i + phase lies at i + (2 phase + 1 - scale) / (2 scale) of the input. */

@@ -1,0 +1,34 @@
+"""What `load` and `Session` refuse, before C sees it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tvmsr.errors import UsageError
+from tvmsr.runtime import load
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4, 2), np.uint8),
+        np.zeros((4,), np.uint8),
+        np.zeros((1, 4, 4, 3), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+    ],
+)
+def test_wrong_arrays(fake, array):
+    with load(fake, threads=1) as session, pytest.raises(UsageError, match="picture"):
+        session.upscale(array)
+
+
+def test_wrong_memory(fake):
+    with pytest.raises(UsageError, match="memory limit"):
+        load(fake, memory=0)
+
+
+def test_a_session_is_freed_with_its_object(fake):
+    for _ in range(50):
+        load(fake, threads=4).upscale(np.zeros((4, 4, 3), np.uint8))
