@@ -26,7 +26,7 @@ from tvm.tirx.script import builder as T
 
 from tvmsr.kernels.algorithms import primitive_of, weight_layout
 from tvmsr.kernels.emit import Expr, Frame, Tensor, add_products, broadcast_inputs, build_function, ramp
-from tvmsr.kernels.epilogue import Block, Pixels, finish, uniform
+from tvmsr.kernels.epilogue import Block, Pixels, finish, shared_blocks
 from tvmsr.kernels.isa import Primitive
 from tvmsr.kernels.layout import WeightLayout
 from tvmsr.kernels.spec import Conv, KernelSpec
@@ -54,13 +54,13 @@ def _body(frame: Frame, conv: Conv) -> None:
     d = _Direct(frame, conv, layout, primitive_of(frame.spec), frame.x)
     width = layout.vectors * layout.lanes
     with T.serial(*frame.rows) as row:
-        if conv.groups == 1 and layout.blocks > 1 and uniform(frame, width):
-            with T.serial(0, layout.blocks) as b:
+        shared = shared_blocks(frame, width) if conv.groups == 1 else 0
+        if shared > 1:
+            with T.serial(0, shared) as b:
                 _tiles(d, 0, b, Block(b * width, b * width, (layout.lanes,) * layout.vectors), row)
-            return
         for group in range(conv.groups):
-            for b in range(layout.blocks):
-                _tiles(d, group, b, _static_block(d, group, b), row)
+            for number in range(shared if shared > 1 else 0, layout.blocks):
+                _tiles(d, group, number, _static_block(d, group, number), row)
 
 
 def _static_block(d: _Direct, group: int, number: int) -> Block:

@@ -102,7 +102,7 @@ def _term(frame: Frame, block: Block, n: int, index: int, base: Expr) -> Expr:
     elif isinstance(block.channel, int):
         wanted = [c % residual.modulo for c in range(channel, channel + block.valid[n])]
         codes = gather(tensor, base, wanted, lanes)
-    else:  # blocks divide the modulo: see `uniform`
+    else:  # blocks divide the modulo: see `shared_blocks`
         codes = tensor.load(base + T.truncmod(channel, T.int32(residual.modulo)), lanes)
     centred = T.bind(T.cast(codes, f"int32x{lanes}") - frame.params.scalar_vector(f"residual{index}_zero"))
     if residual.identity:
@@ -121,12 +121,15 @@ def _stored(frame: Frame, block: Block, n: int, index: int, reads: Reads, result
     return result + params.scalar_vector(f"store{index}_zero")
 
 
-def uniform(frame: Frame, width: int) -> bool:
-    """True where blocks of `width` channels can share code: all full, and addresses affine in the block's number."""
+def shared_blocks(frame: Frame, width: int) -> int:
+    """How many blocks of `width` channels, from the first on, can share code: full ones, at addresses affine in b.
+
+    A block in depth to space has to lie within one (dy, dx).
+    """
     spec = frame.spec
     stores = all(
-        s.first == 0 and s.channels * s.block**2 == spec.source.outputs and s.channels % width == 0
+        s.first == 0 and s.channels * s.block**2 == spec.source.outputs and (s.block == 1 or s.channels % width == 0)
         for s in spec.epilogue.stores
     )
     residuals = all(r.modulo % width == 0 for r in spec.epilogue.residuals)
-    return spec.source.outputs % width == 0 and stores and residuals
+    return spec.source.outputs // width if stores and residuals else 0

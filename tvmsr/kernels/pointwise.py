@@ -14,7 +14,7 @@ from tvm.tirx.script import builder as T
 
 from tvmsr.kernels.conv import for_columns
 from tvmsr.kernels.emit import Expr, Frame, build_function, gather
-from tvmsr.kernels.epilogue import Block, Pixels, finish, uniform
+from tvmsr.kernels.epilogue import Block, Pixels, finish, shared_blocks
 from tvmsr.kernels.spec import KernelSpec, Load
 
 
@@ -30,15 +30,15 @@ def _body(frame: Frame, load: Load) -> None:
 
 
 def blocks_of(frame: Frame, can_loop: bool = True) -> Iterator[tuple[Block, Expr]]:
-    """The blocks of output channels with their numbers: one in a loop where they can share code, else all."""
+    """Blocks of output channels with their numbers: one in a loop for those that can share code, then the others."""
     lanes, outputs = frame.lanes, frame.spec.source.outputs
     width = frame.spec.tile[1] * lanes
     count = -(-outputs // width)
-    if can_loop and count > 1 and uniform(frame, width):
-        with T.serial(0, count) as b:
+    shared = shared_blocks(frame, width) if can_loop else 0
+    if shared > 1:
+        with T.serial(0, shared) as b:
             yield Block(b * width, b * width, (lanes,) * frame.spec.tile[1]), b
-        return
-    for number in range(count):
+    for number in range(shared if shared > 1 else 0, count):
         first = number * width
         valid = [min(lanes, outputs - c) for c in range(first, min(outputs, first + width), lanes)]
         yield Block(first, first, tuple(valid)), number
