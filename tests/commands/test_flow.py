@@ -110,3 +110,18 @@ def test_models_and_targets(capfd) -> None:
     assert "srvgg" in capfd.readouterr().out
     assert main(["targets"]) == 0
     assert "host" in capfd.readouterr().out
+
+
+def test_a_file_compiled_again_is_loaded_again(made: Made, tmp_path: Path) -> None:
+    path = tmp_path / "same-name.so"
+    scales = []
+    for scale in (2, 4):
+        path.unlink(missing_ok=True)
+        path.write_bytes(
+            made.artifact.read_bytes()
+            if scale == 2
+            else tvmsr.compile("default:x4", out=tmp_path / "x4.so").artifact.read_bytes()
+        )
+        with tvmsr.load(path) as session:
+            scales.append(session.info.scale)
+    assert scales == [2, 4]

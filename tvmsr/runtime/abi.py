@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tvmsr.errors import InputFileError
+from tvmsr.runtime.dynamic import load_library
 
 ABI_VERSION = 1
 
@@ -117,7 +118,7 @@ class Abi:
 
     def __init__(self, path: Path, prefix: str) -> None:
         try:
-            self._library = ctypes.CDLL(str(path.resolve()))
+            self._library = load_library(path)
         except OSError as error:
             raise InputFileError(f"{path}: cannot be loaded: {str(error).splitlines()[0]}") from error
         for name, (result, arguments) in _FUNCTIONS.items():
