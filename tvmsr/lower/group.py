@@ -17,7 +17,6 @@ import numpy as np
 from tvmsr.errors import WorkError
 from tvmsr.graph.model import INPUT, ConvAttrs, GatherAttrs, ShuffleAttrs
 from tvmsr.lower.draft import (
-    F32,
     Draft,
     Group,
     Joined,
@@ -292,5 +291,3 @@ LOWERING: Mapping[str, Callable[[Walk, IntegerNode], None]] = MappingProxyType(
         "table": _table,
     }
 )
-
-__all__ = ["F32", "LOWERING", "Walk", "copy_value", "made", "made_part", "run"]
