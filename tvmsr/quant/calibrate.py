@@ -34,7 +34,7 @@ U8 = NDArray[np.uint8]
 #: Layers are widened where 8 bits are expected to cost more than this, in dB.
 MAX_DROP = 0.1
 #: A layer stays widened where it leaves at most this share of the expected loss.
-WORTHWHILE = 0.9
+WORTHWHILE = 0.97
 
 
 def calibrate(
@@ -143,18 +143,24 @@ def _widened(draft: _Draft, plan: Plan, max_drop: float, bias_correction: bool) 
     )
     pins: dict[str, int] = {}
     reasons: dict[str, str] = {}
-    first = drop
+    best = draft.plan({}, {})
+    left = expected_drop(judge.noise(best), model.scale)
     for layer in [name for name in order if name not in draft.pins][:MOST_LAYERS]:
-        reason = f"{WIDE} activation bits: measured to carry much of the noise ({drop:.3f} dB expected before)"
+        reason = f"{WIDE} activation bits: measured to carry much of the noise ({left:.3f} dB expected before)"
         wider = draft.plan({**pins, layer: WIDE}, {**reasons, layer: reason})
-        if bias_correction:
-            wider = corrected(wider, model, draft.crops, ticker(draft.progress, "biases", len(wider.layers)))
         better = expected_drop(judge.noise(wider), model.scale)
-        if better > WORTHWHILE * drop:
+        if better > WORTHWHILE * left:
             continue
-        plan, drop, pins[layer], reasons[layer] = wider, better, WIDE, reason
-        if drop <= max_drop:
+        best, left, pins[layer], reasons[layer] = wider, better, WIDE, reason
+        if left <= max_drop:
             break
+    if bias_correction and pins:
+        best = corrected(best, model, draft.crops, ticker(draft.progress, "biases", len(best.layers)))
+    first, after = drop, expected_drop(judge.noise(best), model.scale)
+    if pins and after < first:
+        plan, drop = best, after
+    else:
+        pins = {}
     note = f"expected loss: {drop:.3f} dB; {first:.3f} dB before {', '.join(pins) or 'no layer'} read {WIDE} bits"
     return plan.model_copy(update={"notes": [*plan.notes, note]})
 

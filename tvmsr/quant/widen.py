@@ -36,7 +36,7 @@ BORDER = 8
 #: Crops that a plan is judged on.
 JUDGED_CROPS = 8
 #: Layers that may be widened, and crops (and their size) that sensitivities are measured on.
-MOST_LAYERS = 4
+MOST_LAYERS = 8
 WIDE = 16
 LEAST_SAVED = 0.03
 FEW_CROPS, FEW_SIZE = 4, 48
