@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from .conftest import Made
 from PIL import Image
-from tvmsr.imaging.picture import demo_picture
 
 import tvmsr
 from tvmsr.cli.main import main
+from tvmsr.imaging.picture import demo_picture
+
+from .conftest import Made
 
 
 @pytest.fixture

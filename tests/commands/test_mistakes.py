@@ -10,11 +10,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from .conftest import Made
 from PIL import Image
 
 from tvmsr.cli.main import main
 from tvmsr.defaults import default_weights
+
+from .conftest import Made
 
 
 def _fails(arguments: list[str], code: int, words: str, capfd: pytest.CaptureFixture[str]) -> None:

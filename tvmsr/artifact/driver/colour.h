@@ -21,7 +21,7 @@ typedef struct sr_finish {
 
 void sr_finish_open(sr_finish *finish, const struct sr_plane *in, const struct sr_plane *out, int colour, int scale);
 
-/* One row of the output picture from the network's row (pixels `pitch` bytes apart). */
-void sr_finish_row(const sr_finish *finish, const uint8_t *network, uint32_t pitch, int64_t row);
+/* The `scale` output rows that belong to one input row. network: the network's rows, pixels `pitch` bytes apart. */
+void sr_finish_rows(const sr_finish *finish, const uint8_t *const *network, uint32_t pitch, int64_t input_row);
 
 #endif

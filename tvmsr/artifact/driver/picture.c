@@ -36,12 +36,25 @@ sr_plane sr_plane_of(const tvmsr_picture *picture) {
     return plane;
 }
 
-void sr_codes_from_row(const sr_plane *in, int64_t row, uint8_t *codes, uint32_t pitch, uint8_t offset) {
-    const uint8_t *from = sr_row(in, row);
-    const int step = in->bytes, green = step == 1 ? 0 : 1, blue = step == 1 ? 0 : 2;
-    for (int64_t x = 0; x < in->width; x++, from += step, codes += pitch) {
+/* Inlined with its constants: a loop for each pixel size. */
+static inline void codes_of(const uint8_t *from, int64_t width, int step, uint8_t *codes, uint32_t pitch, uint8_t offset) {
+    const int green = step == 1 ? 0 : 1, blue = step == 1 ? 0 : 2;
+    for (int64_t x = 0; x < width; x++, from += step, codes += pitch) {
         codes[0] = (uint8_t)(from[0] - offset);
         codes[1] = (uint8_t)(from[green] - offset);
         codes[2] = (uint8_t)(from[blue] - offset);
+    }
+}
+
+void sr_codes_from_row(const sr_plane *in, int64_t row, uint8_t *codes, uint32_t pitch, uint8_t offset) {
+    const uint8_t *from = sr_row(in, row);
+    if (in->bytes == 3 && pitch == 4) {
+        codes_of(from, in->width, 3, codes, 4, offset);
+    } else if (in->bytes == 4 && pitch == 4) {
+        codes_of(from, in->width, 4, codes, 4, offset);
+    } else if (in->bytes == 1) {
+        codes_of(from, in->width, 1, codes, pitch, offset);
+    } else {
+        codes_of(from, in->width, in->bytes, codes, pitch, offset);
     }
 }

@@ -193,6 +193,7 @@ static void input_task(void *context, int worker) {
     }
 }
 
+/* Rows here are input rows: strips end at whole ones. */
 static void output_task(void *context, int worker) {
     (void)worker;
     conversion *c = context;
@@ -200,10 +201,13 @@ static void output_task(void *context, int worker) {
     const sr_buffer *buffer = &s->level->buffers[s->level->output];
     const sr_ring *ring = &s->flow.rings[s->level->output];
     const uint8_t *base = s->workspace + ring->offset + (size_t)buffer->border * buffer->pitch;
+    const uint8_t *network[SR_MAX_SCALE];
+    const int scale = c->run->finish.scale;
     int64_t row0, row1;
     while (share_next(&c->rows, &row0, &row1)) {
         for (int64_t row = c->first + row0; row < c->first + row1; row++) {
-            sr_finish_row(&c->run->finish, base + ring_row(ring, row), buffer->pitch, row);
+            for (int phase = 0; phase < scale; phase++) network[phase] = base + ring_row(ring, row * scale + phase);
+            sr_finish_rows(&c->run->finish, network, buffer->pitch, row);
         }
     }
 }
@@ -238,7 +242,8 @@ static void run_strip(run *r) {
         run_step(r, i);
         tick(s, i + 1, (uint64_t)(span->goal - span->done) * (uint64_t)span->width * level->steps[i].macs_per_pixel, &at);
     }
-    if (!r->direct) convert(r, output_task, s->flow.out_done, s->flow.out_goal);
+    const int64_t scale = r->finish.scale;
+    if (!r->direct) convert(r, output_task, s->flow.out_done / scale, s->flow.out_goal / scale);
     tick(s, level->step_count + 1, 0, &at);
 }
 
