@@ -21,12 +21,14 @@ typedef union {
     long long align;
 } sync_room;
 
+/* What goes on, in one word: the task's number, whether threads may still join it, how many have and are not done. */
+enum { ACTIVE = 0xFFFF, OPEN = 0x10000, NUMBER = 0x20000 };
+
 struct sr_pool {
     sync_room lock, wake, finished;
     sr_task task;
     void *context;
-    atomic_uint generation; /* grows with every task */
-    atomic_int pending;     /* workers that have not finished the task */
+    atomic_uint state;
     atomic_int sleepers;
     atomic_int waiting; /* the caller sleeps on `finished` */
     atomic_int stop;
@@ -40,7 +42,6 @@ struct sr_pool {
 typedef struct {
     sr_pool *pool;
     int worker;
-    unsigned generation;
 } start_info;
 
 static atomic_flag list_lock = ATOMIC_FLAG_INIT;
@@ -60,50 +61,72 @@ static void lock_list(void) {
 
 static void unlock_list(void) { atomic_flag_clear_explicit(&list_lock, memory_order_release); }
 
-/* Wait for a task newer than `seen`; 0: stop. */
-static int next_task(sr_pool *pool, unsigned seen) {
+static int is_news(sr_pool *pool, unsigned seen) {
+    return atomic_load(&pool->state) / NUMBER != seen || atomic_load(&pool->stop);
+}
+
+/* Wait for another task than number `seen`: first awake, then asleep. A sleeper is counted before it looks again, and
+ * sleepers are looked for after a task is announced, so that none sleeps past it. */
+static void wait_for_news(sr_pool *pool, unsigned seen) {
     for (int i = 0; i < SPINS; i++) {
-        if (atomic_load(&pool->generation) != seen) return !atomic_load(&pool->stop);
+        if (is_news(pool, seen)) return;
         pause_cpu();
     }
     pthread_mutex_lock(&pool->lock.mutex);
     atomic_fetch_add(&pool->sleepers, 1);
-    while (atomic_load(&pool->generation) == seen) pthread_cond_wait(&pool->wake.cond, &pool->lock.mutex);
+    while (!is_news(pool, seen)) pthread_cond_wait(&pool->wake.cond, &pool->lock.mutex);
     atomic_fetch_sub(&pool->sleepers, 1);
     pthread_mutex_unlock(&pool->lock.mutex);
-    return !atomic_load(&pool->stop);
+}
+
+static void wake_sleepers(sr_pool *pool) {
+    if (atomic_load(&pool->sleepers) == 0) return;
+    pthread_mutex_lock(&pool->lock.mutex);
+    pthread_cond_broadcast(&pool->wake.cond);
+    pthread_mutex_unlock(&pool->lock.mutex);
+}
+
+/* Join the current task if it is open: from then on the caller waits for us. */
+static int join_task(sr_pool *pool, unsigned *seen) {
+    unsigned state = atomic_load(&pool->state);
+    while (state & OPEN) {
+        if (atomic_compare_exchange_weak(&pool->state, &state, state + 1)) {
+            *seen = state / NUMBER;
+            return 1;
+        }
+    }
+    *seen = state / NUMBER;
+    return 0;
+}
+
+static void leave_task(sr_pool *pool) {
+    const unsigned before = atomic_fetch_sub(&pool->state, 1);
+    if ((before & ACTIVE) != 1 || (before & OPEN) || !atomic_load(&pool->waiting)) return;
+    pthread_mutex_lock(&pool->lock.mutex);
+    pthread_cond_signal(&pool->finished.cond);
+    pthread_mutex_unlock(&pool->lock.mutex);
 }
 
 static void *worker_main(void *argument) {
-    start_info info = *(start_info *)argument;
+    const start_info info = *(start_info *)argument;
     free(argument);
     sr_pool *pool = info.pool;
     sr_rounding_set(SR_ROUNDING_DEFAULT);
-    unsigned seen = info.generation;
-    while (next_task(pool, seen)) {
-        seen++;
-        pool->task(pool->context, info.worker);
-        if (atomic_fetch_sub(&pool->pending, 1) == 1 && atomic_load(&pool->waiting)) {
-            pthread_mutex_lock(&pool->lock.mutex);
-            pthread_cond_signal(&pool->finished.cond);
-            pthread_mutex_unlock(&pool->lock.mutex);
+    unsigned seen = 0;
+    while (!atomic_load(&pool->stop)) {
+        if (join_task(pool, &seen)) {
+            pool->task(pool->context, info.worker);
+            leave_task(pool);
         }
+        wait_for_news(pool, seen);
     }
     return NULL;
-}
-
-/* Announce a task, or the end: the generation grows under the lock, so that no thread falls asleep past it. */
-static void announce(sr_pool *pool) {
-    pthread_mutex_lock(&pool->lock.mutex);
-    atomic_fetch_add(&pool->generation, 1);
-    if (atomic_load(&pool->sleepers) > 0) pthread_cond_broadcast(&pool->wake.cond);
-    pthread_mutex_unlock(&pool->lock.mutex);
 }
 
 static int start_worker(sr_pool *pool, int index) {
     start_info *info = malloc(sizeof *info);
     if (info == NULL) return 0;
-    *info = (start_info){pool, index + 1, atomic_load(&pool->generation)};
+    *info = (start_info){pool, index + 1};
     if (pthread_create(&pool->threads[index], NULL, worker_main, info) == 0) return 1;
     free(info);
     return 0;
@@ -114,8 +137,7 @@ static void start(sr_pool *pool) {
     pthread_mutex_init(&pool->lock.mutex, NULL);
     pthread_cond_init(&pool->wake.cond, NULL);
     pthread_cond_init(&pool->finished.cond, NULL);
-    atomic_init(&pool->generation, 0);
-    atomic_init(&pool->pending, 0);
+    atomic_init(&pool->state, 0);
     atomic_init(&pool->sleepers, 0);
     atomic_init(&pool->waiting, 0);
     atomic_init(&pool->stop, 0);
@@ -132,7 +154,7 @@ static void start(sr_pool *pool) {
 static void stop(sr_pool *pool) {
     if (pool->pid != getpid() || pool->workers == 0) return; /* a fork's child has no threads to stop */
     atomic_store(&pool->stop, 1);
-    announce(pool);
+    wake_sleepers(pool);
     for (int i = 0; i < pool->workers; i++) pthread_join(pool->threads[i], NULL);
     pool->workers = 0;
 }
@@ -163,16 +185,17 @@ void sr_pool_run(sr_pool *pool, sr_task task, void *context) {
     }
     pool->task = task;
     pool->context = context;
-    atomic_store(&pool->pending, pool->workers);
-    announce(pool);
+    atomic_store(&pool->state, (atomic_load(&pool->state) / NUMBER + 1) * NUMBER + OPEN);
+    wake_sleepers(pool);
     task(context, 0);
+    atomic_fetch_and(&pool->state, ~(unsigned)OPEN);
     for (int i = 0; i < SPINS; i++) {
-        if (atomic_load(&pool->pending) == 0) return;
+        if ((atomic_load(&pool->state) & ACTIVE) == 0) return;
         pause_cpu();
     }
     pthread_mutex_lock(&pool->lock.mutex);
     atomic_store(&pool->waiting, 1);
-    while (atomic_load(&pool->pending) != 0) pthread_cond_wait(&pool->finished.cond, &pool->lock.mutex);
+    while ((atomic_load(&pool->state) & ACTIVE) != 0) pthread_cond_wait(&pool->finished.cond, &pool->lock.mutex);
     atomic_store(&pool->waiting, 0);
     pthread_mutex_unlock(&pool->lock.mutex);
 }

@@ -17,7 +17,11 @@ sr_pool *sr_pool_open(int threads);
 /* Threads that will take part, the caller's included. */
 int sr_pool_threads(const sr_pool *pool);
 
-/* Run the task once in every thread and wait for all. */
+/* Run the task in the caller, and in every other thread that comes before the caller is done with it; wait for those.
+ *
+ * The task shares its work by a counter, so that whoever runs it ends when no work is left: a thread that another program
+ * keeps from running is not waited for.
+ */
 void sr_pool_run(sr_pool *pool, sr_task task, void *context);
 
 /* At the beginning of a call: in the child of a fork, where the threads are gone, start them anew. */

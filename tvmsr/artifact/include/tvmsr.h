@@ -96,7 +96,7 @@ typedef struct tvmsr_options {
 typedef struct tvmsr_last_run {
     uint32_t struct_size;
     int32_t choice;  /* bit choice used; -1: none yet */
-    int32_t threads; /* that took part */
+    int32_t threads; /* that compute, the caller's included */
     int32_t strips;  /* horizontal strips the picture was cut into */
     uint64_t workspace; /* bytes */
     uint64_t nanoseconds;
