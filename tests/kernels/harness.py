@@ -25,6 +25,8 @@ class Case:
     epilogue: Epilogue
     bits: int = 8  # of x
     zero: str = "middle"  # of x: "low", "middle", "high"
+    times_bits: int = 8  # of the second factor
+    times_zero: str = "middle"
     out_bits: tuple[int, ...] = ()  # of each store; all of the form by default
     saturate: bool = False  # extreme weights and codes
     size: tuple[int, int] = (5, 29)  # rows, columns of the grid
@@ -67,12 +69,20 @@ def stored_range(form: Form, bits: int) -> tuple[int, int]:
     return -offset, 2**bits - 1 - offset
 
 
+def zero_of(where: str, low: int, high: int) -> int:
+    return {"low": low, "middle": (low + high) // 2 + 1, "high": high}[where]
+
+
 def random_params(case: Case, spec: KernelSpec, rng: np.random.Generator) -> dict:
     """Plain parameters that send values over the whole range and past both bounds."""
     epilogue, outputs, params = spec.epilogue, spec.source.outputs, {}
     low, high = stored_range(spec.source.x.form, case.bits)
-    params["x_zero"] = {"low": low, "middle": (low + high) // 2 + 1, "high": high}[case.zero]
+    params["x_zero"] = zero_of(case.zero, low, high)
     span = high - low
+    if spec.times:
+        low, high = stored_range(spec.times.form, case.times_bits)
+        params["times_zero"] = zero_of(case.times_zero, low, high)
+        span *= high - low
     if isinstance(spec.source, Conv):
         taps = spec.source.kernel[0] * spec.source.kernel[1] * spec.source.inputs / spec.source.groups
         span = span * 2 ** (spec.source.weight_bits - 1) * np.sqrt(taps) / 2
@@ -138,11 +148,14 @@ def check(kernels: HostKernels, name: str, case: Case, spec: KernelSpec, areas=N
         x_rows, x_pixels = (height - 1) * s + (kh - 1) * d + 1, (width - 1) * s + (kw - 1) * d + 1
     tensors, tables = [], []
     x = _operand(spec.source.x, spec.source.inputs, case.bits, x_rows, x_pixels, rng, tensors, tables, case.saturate)
+    times = None
+    if spec.times:
+        times = _operand(spec.times, outputs, case.times_bits, *case.size, rng, tensors, tables, case.saturate)
     residuals = [
         _operand(r.operand, r.modulo or outputs, 8 * r.operand.form.bytes, *case.size, rng, tensors, tables)
         for r in spec.epilogue.residuals
     ]
-    wanted = results(spec, params, weight, x, residuals)
+    wanted = results(spec, params, weight, x, residuals, times)
     expected = []
     for s, grid in zip(spec.epilogue.stores, wanted, strict=True):
         buffer, table, view = scattered(height * s.block, width * s.block, s.pitch, DTYPES[s.form], rng)
@@ -162,7 +175,7 @@ def check(kernels: HostKernels, name: str, case: Case, spec: KernelSpec, areas=N
     for area in areas or cuts(height, width):
         call(kernels.function(name), tensors, tables, packed, block, area)
     for index, want in enumerate(expected):
-        got = tensors[1 + len(residuals) + index]
+        got = tensors[spec.read_operands + index]
         assert np.array_equal(got, want), f"{name}: store {index}: {np.count_nonzero(got != want)} bytes differ"
 
 

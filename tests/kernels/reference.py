@@ -14,11 +14,15 @@ def scaled(value, m, low, high):
     return np.rint(np.clip(product, np.float32(low), np.float32(high))).astype(np.int64)
 
 
-def source_values(source, params, weight, x):
-    """int64 (H, W, outputs); x (rows, pixels, inputs) holds stored values as int64."""
+def source_values(source, params, weight, x, times=None):
+    """int64 (H, W, outputs); x (rows, pixels, inputs) and times hold stored values as int64."""
     centred = x - params["x_zero"]
     if not isinstance(source, Conv):
-        return centred[:, :, list(source.channels)] if source.channels else centred[:, :, : source.outputs]
+        value = centred[:, :, list(source.channels)] if source.channels else centred[:, :, : source.outputs]
+        if source.times:
+            value = value * (times - params["times_zero"])
+            assert np.abs(value).max() < 2**31
+        return value
     s, d, (kh, kw) = source.stride, source.dilation, source.kernel
     height, width = (x.shape[0] - d * (kh - 1) - 1) // s + 1, (x.shape[1] - d * (kw - 1) - 1) // s + 1
     ins, outs = source.inputs // source.groups, source.outputs // source.groups
@@ -35,9 +39,9 @@ def source_values(source, params, weight, x):
     return acc
 
 
-def results(spec, params, weight, x, residuals):
+def results(spec, params, weight, x, residuals, times=None):
     """Stored values of every store on the grid, int64 (H, W, outputs)."""
-    epilogue, value = spec.epilogue, source_values(spec.source, params, weight, x)
+    epilogue, value = spec.epilogue, source_values(spec.source, params, weight, x, times)
     m = np.where(value < 0, params["m_neg"], params["m"]) if epilogue.leaky else params["m"]
     result = scaled(value, m, params["lo"], params["hi"])
     if epilogue.residuals:

@@ -10,8 +10,8 @@ from tvmsr.kernels.isa import ISAS
 from tvmsr.kernels.spec import Epilogue, Form, Load, Reads, Residual
 
 
-def load(channels, form=Form.U8, outputs=None, pitch=None, gather=()):
-    return Load(channels, outputs or len(gather) or channels, operand(channels, form, pitch), tuple(gather))
+def load(channels, form=Form.U8, outputs=None, pitch=None, gather=(), times=None):
+    return Load(channels, outputs or len(gather) or channels, operand(channels, form, pitch), tuple(gather), times)
 
 
 CASES = [
@@ -47,6 +47,41 @@ CASES = [
     Case("shuffle_3_wide", load(144), Epilogue((store(16, block=3),))),
     Case("shuffle_4_rgba", load(48), Epilogue((store(3, pitch=4, block=4),))),
     Case("shuffle_u16", load(27), Epilogue((store(3, Form.U16, block=3),))),
+    Case("times", load(64, times=operand(64)), Epilogue((store(64),))),
+    Case("times_9_pitch", load(9, pitch=12, times=operand(9, pitch=16)), Epilogue((store(9, pitch=12),)), zero="low"),
+    Case(
+        "times_15_bits_shuffled",
+        load(28, Form.U16, times=operand(28, Form.S16)),
+        Epilogue((store(7, block=2), store(28, Form.S16, reads=Reads.CODE))),
+        bits=15,
+        times_bits=15,
+        zero="high",
+        times_zero="low",
+        saturate=True,
+    ),
+    Case(
+        "times_16_by_15_bits",
+        load(21, Form.S16, times=operand(21, Form.U16)),
+        Epilogue((store(21, Form.U16),)),
+        bits=16,
+        times_bits=15,
+        zero="low",
+        times_zero="high",
+        out_bits=(16,),
+        saturate=True,
+    ),
+    Case(
+        "times_u8_by_u16_leaky_added",
+        load(40, times=operand(40, Form.U16, pitch=44)),
+        Epilogue((store(40),), (Residual(operand(40)),), fraction=8, leaky=True),
+        times_bits=12,
+    ),
+    Case(
+        "times_gathered_table",
+        load(20, gather=(19, 0, 7, 3, 4), times=operand(5, Form.S16)),
+        Epilogue((store(5),), table=True),
+        times_bits=10,
+    ),
     Case("split", load(64), Epilogue((store(16, pitch=80), store(48, first=16)))),
 ]
 

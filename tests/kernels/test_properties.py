@@ -25,6 +25,14 @@ CASES = [
     Case("conv_a12", conv((1, 3), 8, 16, Form.S16, 12, stride=2), Epilogue((store(16, Form.U16),)), bits=12),
     Case("depthwise", conv((3, 3), 20, 20, groups=20), Epilogue((store(20),))),
     Case(
+        "product",
+        Load(20, 20, operand(20, Form.U16), times=operand(20, Form.U16)),
+        Epilogue((store(20, Form.U16), store(20, reads=Reads.CODE))),
+        bits=15,
+        times_bits=15,
+        out_bits=(15, 8),
+    ),
+    Case(
         "stream",
         Load(40, 40, operand(40, Form.U16)),
         Epilogue((store(40, Form.U16), store(40, reads=Reads.CODE)), (Residual(operand(40, Form.U16), identity=True),)),

@@ -51,7 +51,8 @@ def pointwise_cycles(
     pixels, vectors = tile
     blocks = -(-source.outputs // (vectors * isa.lanes))
     computed = -(-source.outputs // isa.lanes)
-    return computed * (2 + epilogue_cycles(epilogue, isa)) + blocks * (_TILE + vectors / 4) / pixels
+    loads = 5 if isinstance(source, Load) and source.times else 2
+    return computed * (loads + epilogue_cycles(epilogue, isa)) + blocks * (_TILE + vectors / 4) / pixels
 
 
 def epilogue_cycles(epilogue: Epilogue, isa: Isa) -> float:

@@ -58,6 +58,7 @@ class Frame:
     spec: KernelSpec
     isa: Isa
     x: Tensor
+    times: Tensor | None
     residuals: tuple[Tensor, ...]
     stores: tuple[Tensor, ...]
     weights: Expr
@@ -194,6 +195,7 @@ def _arguments(spec: KernelSpec) -> Frame:
 
     isa, epilogue = ISAS[spec.isa], spec.epilogue
     operands = [("x", spec.source.x.form, spec.source.x.pitch)]
+    operands += [("times", spec.times.form, spec.times.pitch)] if spec.times else []
     operands += [(f"r{i}", r.operand.form, r.operand.pitch) for i, r in enumerate(epilogue.residuals)]
     operands += [(f"y{i}", s.form, s.pitch) for i, s in enumerate(epilogue.stores)]
     pointers = [
@@ -205,12 +207,14 @@ def _arguments(spec: KernelSpec) -> Frame:
     T.arg("scratch", T.handle("uint8"))
     row0, row1, col0, col1 = (T.arg(n, T.int32()) for n in ("row0", "row1", "col0", "col1"))
     tensors = tuple(_tensor(*operand, *pair) for operand, pair in zip(operands, pointers, strict=True))
-    last = 1 + len(epilogue.residuals)
+    last = spec.read_operands
+    first = last - len(epilogue.residuals)
     return Frame(
         spec=spec,
         isa=isa,
         x=tensors[0],
-        residuals=tensors[1:last],
+        times=tensors[1] if spec.times else None,
+        residuals=tensors[first:last],
         stores=tensors[last:],
         weights=T.decl_buffer((1,), weight_dtype, data=weights),
         params=_params(spec, T.decl_buffer((1,), "int32", data=words)),

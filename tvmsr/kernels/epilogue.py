@@ -1,6 +1,6 @@
 """From int32 values to stored codes, in registers.
 
-The formulas are those of tvmsr/quant/integer.py; `value` is an accumulator or a centred code:
+The formulas are those of tvmsr/quant/integer.py; `value` is an accumulator, a centred code or a product:
 
     r = rne(clamp(float32(value) * m, lo, hi))                       m_neg for m where value < 0 and LEAKY
     with residuals, r is a term:

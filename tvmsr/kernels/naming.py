@@ -23,7 +23,8 @@ def symbol(spec: KernelSpec) -> str:
 def _source(source: Conv | Load) -> str:
     channels, form = f"{source.inputs}x{source.outputs}", source.x.form.value
     if isinstance(source, Load):
-        return f"point_{form}_{channels}{'_gather' if source.channels else ''}"
+        times = f"x{source.times.form.value}" if source.times else ""
+        return f"point_{form}{times}_{channels}{'_gather' if source.channels else ''}"
     height, width = source.kernel
     extras = [(source.stride, "s"), (source.dilation, "d"), (source.groups, "g")]
     suffix = "".join(f"_{letter}{value}" for value, letter in extras if value > 1)

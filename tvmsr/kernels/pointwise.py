@@ -1,6 +1,6 @@
-"""Pointwise passes: requantize, piecewise linear activation, table, add, gather, depth to space, alone or together.
+"""Pointwise passes: requantize, piecewise linear activation, table, add, mul, gather, depth to space, alone or together.
 
-The value is the stored code minus its zero point; the epilogue does the rest.
+The value is the stored code minus its zero point, or the product of two of them; the epilogue does the rest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from tvmsr.kernels.conv import for_columns
-from tvmsr.kernels.emit import Expr, Frame, build_function, gather
+from tvmsr.kernels.emit import Expr, Frame, Tensor, build_function, gather
 from tvmsr.kernels.epilogue import Block, Pixels, finish, shared_blocks
 from tvmsr.kernels.spec import KernelSpec, Load
 
@@ -47,15 +47,34 @@ def blocks_of(frame: Frame, can_loop: bool = True) -> Iterator[tuple[Block, Expr
 def _tile(frame: Frame, load: Load, block: Block, row: Expr, column: Expr, count: int) -> None:
     pixels = Pixels(row, column, count)
     line = T.bind(frame.x.row(pixels.row) + pixels.column * frame.x.pitch)
-    zero = frame.params.scalar_vector("x_zero")
     values = [
         [
-            T.cast(_codes(frame, load, block, n, line + p * frame.x.pitch), f"int32x{frame.lanes}") - zero
+            _centred(frame, "x", _codes(frame, load, block, n, line + p * frame.x.pitch))
             for n in range(len(block.valid))
         ]
         for p in range(pixels.count)
     ]
+    if frame.times is not None:
+        values = _multiplied(frame, frame.times, block, pixels, values)
     finish(frame, block, pixels, values)
+
+
+def _centred(frame: Frame, name: str, codes: Expr) -> Expr:
+    return T.cast(codes, f"int32x{frame.lanes}") - frame.params.scalar_vector(f"{name}_zero")
+
+
+def _multiplied(
+    frame: Frame, times: Tensor, block: Block, pixels: Pixels, values: list[list[Expr]]
+) -> list[list[Expr]]:
+    """The values times the centred codes of the second factor, as int32."""
+    line = T.bind(times.row(pixels.row) + pixels.column * times.pitch + block.channel)
+    return [
+        [
+            value * _centred(frame, "times", times.load(line + (p * times.pitch + n * frame.lanes), frame.lanes))
+            for n, value in enumerate(vectors)
+        ]
+        for p, vectors in enumerate(values)
+    ]
 
 
 def _codes(frame: Frame, load: Load, block: Block, n: int, pixel: Expr) -> Expr:

@@ -1,7 +1,7 @@
 """KernelSpec: everything that decides the machine code of a kernel, in one small hashable value with a stable key.
 
-A kernel makes one int32 value per output channel and pixel (the `source`: a convolution's accumulator, or a stored code
-minus its zero point) and sends it through one `Epilogue`. Numbers (multipliers, zero points, bounds, tables) and bit
+A kernel makes one int32 value per output channel and pixel (the `source`: a convolution's accumulator, a stored code
+minus its zero point, or the product of two of them) and sends it through one `Epilogue`. Numbers (multipliers, zero points, bounds, tables) and bit
 widths are not in here: they are data in the parameter block, so layers of one shape, and the bit choices of one layer,
 share a kernel.
 """
@@ -106,13 +106,15 @@ class Conv:
 class Load:
     """A pointwise pass: the value is the stored code minus its zero point.
 
-    channels: which input channel each output channel reads; empty: the same.
+    channels: which channel of x each output channel reads; empty: the same. times: a second operand, of `outputs`
+    channels; the value is the product of the two centred codes, whose ranges the plan keeps so that it fits int32.
     """
 
     inputs: int
     outputs: int
     x: Operand
     channels: tuple[int, ...] = ()
+    times: Operand | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,16 @@ class KernelSpec:
     tile: tuple[int, int]  # pixels, vectors of output channels
 
     @property
+    def times(self) -> Operand | None:
+        """The second factor of a product."""
+        return self.source.times if isinstance(self.source, Load) else None
+
+    @property
+    def read_operands(self) -> int:
+        """Number of operands that are read: x, then times, then residuals."""
+        return 1 + (self.times is not None) + len(self.epilogue.residuals)
+
+    @property
     def operands(self) -> int:
-        """Number of (pointer, rows) pairs the kernel takes: x, then residuals, then stores."""
-        return 1 + len(self.epilogue.residuals) + len(self.epilogue.stores)
+        """Number of (pointer, rows) pairs the kernel takes: those that are read, then stores."""
+        return self.read_operands + len(self.epilogue.stores)
