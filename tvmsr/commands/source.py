@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmsr.defaults import default_weights
+from tvmsr.frontend.choices import Overrides
 
 if TYPE_CHECKING:
     from tvmsr.graph.model import Model
 
+__all__ = ["DEFAULT_MODEL", "Overrides", "open_model", "short_name"]
+
 DEFAULT_MODEL = "default:x2"
-
-
-@dataclass(frozen=True)
-class Overrides:
-    """What a checkpoint cannot tell, as the user said it; None where nothing was said. See tvmsr.load_model."""
-
-    family: str | None = None
-    scale: int | None = None
-    value_range: float | None = None
-    colour: str | None = None
-    slope: float | None = None
-    activation: str | None = None
-    residual_scale: float | None = None
 
 
 def open_model(model: str | Path, overrides: Overrides | None = None) -> Model:

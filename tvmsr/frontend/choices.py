@@ -9,7 +9,7 @@ from tvmsr.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Options:
+class Overrides:
     """What the user said about a network; None: nothing."""
 
     family: str | None = None
@@ -29,7 +29,7 @@ FLAGS = {"value_range": "--range", "residual_scale": "--residual-scale"}
 class Choices:
     """Answers questions about a network from the options, else from a default, which it records as a sentence."""
 
-    options: Options
+    options: Overrides
     source: str
     assumed: list[str] = field(default_factory=list)
 

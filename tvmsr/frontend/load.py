@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tvmsr.errors import InputFileError, UsageError
-from tvmsr.frontend.choices import Choices, Options
+from tvmsr.frontend.choices import Choices, Overrides
 from tvmsr.frontend.state import normalise
 from tvmsr.graph.model import Colour, Model
 
@@ -50,7 +50,7 @@ def load_model(
         Where two conventions fit and none was given, or an option contradicts the file.
 
     """
-    options = Options(
+    options = Overrides(
         family, scale, value_range, None if colour is None else Colour(colour).value, slope, activation, residual_scale
     )
     _check(options)
@@ -67,7 +67,7 @@ def load_model(
     return import_module(source, Choices(options, name or type(source).__name__), example_size, name)
 
 
-def _check(options: Options) -> None:
+def _check(options: Overrides) -> None:
     if options.scale is not None and not 1 <= options.scale <= 16:
         raise UsageError(f"--scale {options.scale}: scales from 1 to 16 make sense")
     if options.value_range is not None and not 0 < options.value_range < 1e6:

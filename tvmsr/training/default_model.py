@@ -1,11 +1,12 @@
-"""Train the embedded default networks: plain 3x3 chains with ReLU, no clip, and the input repeated before the pixel shuffle.
+"""Train the embedded default networks: plain 3x3 chains with ReLU, no clip, the input added before the pixel shuffle.
 
     python -m tvmsr.training.default_model --data IMAGES --scale 4 --out default_x4.safetensors
 
 Each convolution is trained over-parameterised as U @ V + identity, as in collapsible linear blocks (SESR,
 arXiv:2103.09404), and collapsed in every forward pass, so that training costs what the small network costs.
 Loss is L1 with the convolutions in bfloat16, then squared error in float32 for the last fifth of the steps (PSNR is
-what the bars are stated in). The weights written are an exponential moving average. The state is saved beside --out every 500 steps and a run resumes from it.
+what the bars are stated in). The weights written are an exponential moving average. The state is saved beside --out
+every 500 steps and a run resumes from it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import logging
 import math
 import os
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +80,7 @@ class PlainAnchorNet(nn.Module):
         self.scale = recipe.scale
         self.convs = nn.ModuleList(
             CollapsibleConv(a, b, recipe.expansion, scale_init=1.0 if a == 3 else 0.1 if b != CHANNELS else 0.5)
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
+            for a, b in pairwise(widths)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -127,9 +129,8 @@ class Patches:
 
     def batch(self) -> tuple[Tensor, Tensor]:
         lrs, hrs = zip(*(self.one() for _ in range(self.recipe.batch)), strict=True)
-        return tuple(  # type: ignore[return-value]
-            torch.from_numpy(np.stack(x).astype(np.float32) / 255).permute(0, 3, 1, 2) for x in (lrs, hrs)
-        )
+        low, high = (torch.from_numpy(np.stack(x).astype(np.float32) / 255).permute(0, 3, 1, 2) for x in (lrs, hrs))
+        return low, high
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
@@ -140,7 +141,7 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 def save_atomically(state: object, path: Path) -> None:
     temporary = path.with_suffix(path.suffix + ".part")
     torch.save(state, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def train(data: Path, recipe: Recipe, out: Path) -> None:
@@ -184,7 +185,7 @@ def train(data: Path, recipe: Recipe, out: Path) -> None:
     net.load_state_dict(average)
     facts = {"made_by": "tvmsr.training.default_model", **{k: str(v) for k, v in vars(recipe).items()}}
     save_file(net.state(), str(out.with_suffix(".part")), metadata=facts)
-    os.replace(out.with_suffix(".part"), out)
+    out.with_suffix(".part").replace(out)
 
 
 def main() -> None:
