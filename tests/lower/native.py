@@ -58,7 +58,7 @@ def _run(step, memory, kernels, name, bands):
     spec, held = step.spec, [memory[view.buffer] for view in step.operands]
     stride = getattr(spec.source, "stride", 1)
     height, width = (-(-n // stride) for n in held[0].size)
-    reads = 1 + len(spec.epilogue.residuals)
+    reads = spec.read_operands
     extent = (spec.source.kernel[0] - 1) * spec.source.dilation + 1 if isinstance(spec.source, Conv) else 1
     rows = [held[0].rows(-step.padding[0], (height - 1) * stride + extent, -step.padding[1])]
     rows += [m.rows(0, height, 0) for m in held[1:reads]]

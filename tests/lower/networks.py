@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.quant.networks import Builder, plain, residual, tables
 from tvmsr.graph.model import Activation, Model
 
-RELU, LEAKY, TANH = Activation.RELU, Activation.LEAKY, Activation.TANH
+RELU, LEAKY, TANH, SIGMOID = Activation.RELU, Activation.LEAKY, Activation.TANH, Activation.SIGMOID
 
 
 def _end(b: Builder, x: str, scale: int = 2, anchor: bool = False) -> Model:
@@ -108,6 +108,30 @@ def strided(seed: int = 0) -> Model:
     return _end(b, b.concat("both", x, y))
 
 
+def gated(seed: int = 0, width: int = 9) -> Model:
+    """Gates: of a convolution and its sigmoid in blocks on a trunk, of the trunk by a table of its own, a square."""
+    b = Builder(seed)
+    trunk = b.conv("head", "input", width)
+    for i in range(2):
+        y = b.conv(f"b{i}a", trunk, width, activation=RELU)
+        gate = b.conv(f"b{i}g", y, width, k=1, activation=SIGMOID)
+        trunk = b.add(f"b{i}", trunk, b.mul(f"b{i}m", b.conv(f"b{i}b", y, width), gate))
+    x = b.mul("weighted", trunk, b.activate("weight", b.conv("w", trunk, width), SIGMOID))
+    return _end(b, b.concat("both", x, b.mul("square", x, x)), anchor=True)
+
+
+def simple_gates(seed: int = 0) -> Model:
+    """Halves of one tensor multiplied, a product that is a concat's operand, one that is shuffled to the output."""
+    b = Builder(seed)
+    x = b.conv("c0", "input", 14, k=5)
+    half = b.mul("half", b.gather("left", x, range(7)), b.gather("right", x, range(7, 14)))
+    y = b.conv("c1", b.concat("joined", half, "input"), 24, activation=LEAKY)
+    z = b.mul("scaled", y, b.conv("c2", half, 24, k=1, activation=SIGMOID))
+    x = b.conv("c3", b.shuffle("s0", z, 2), 12, k=1, bias=0.6)
+    gate = b.conv("g3", b.shuffle("s1", y, 2), 12, activation=SIGMOID, bias=2.0)
+    return b.model(b.shuffle("out", b.mul("last", x, gate), 2), 4)
+
+
 ALL = {
     "plain": plain,
     "residual": residual,
@@ -119,4 +143,6 @@ ALL = {
     "dense": dense,
     "pads": pads,
     "moves": moves,
+    "gated": gated,
+    "simple_gates": simple_gates,
 }

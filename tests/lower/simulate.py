@@ -67,8 +67,10 @@ def _rne(values, m, lo, hi):
 
 def _run(step, memory):
     spec, p = step.spec, step.params[0]
-    reads = 1 + len(spec.epilogue.residuals)
+    reads = spec.read_operands
     value = _source(step, memory[step.operands[0].buffer])
+    if spec.times:
+        value = _times(step, value, memory[step.operands[1].buffer])
     m = np.where(value < 0, p["m_neg"], p["m"]) if spec.epilogue.leaky else p["m"]
     value = _rne(value, m, p["lo"], p["hi"])
     if spec.epilogue.residuals:
@@ -110,10 +112,19 @@ def _source(step, x):
     return out
 
 
+def _times(step, value, held):
+    spec = step.spec
+    assert (spec.times.form, spec.times.pitch) == (held.buffer.form, held.buffer.pitch)
+    codes = held.inside(step.operands[1].offset, spec.source.outputs).astype(np.int64)
+    value = value * (codes - step.params[0]["times_zero"])
+    assert np.abs(value).max() < 2**31
+    return value
+
+
 def _sum(step, value, memory):
     epilogue, p = step.spec.epilogue, step.params[0]
     for i, residual in enumerate(epilogue.residuals):
-        view = step.operands[1 + i]
+        view = step.operands[step.spec.read_operands - len(epilogue.residuals) + i]
         held = memory[view.buffer]
         assert (residual.operand.form, residual.operand.pitch) == (held.buffer.form, held.buffer.pitch)
         outputs = step.spec.source.outputs

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from tests.lower.networks import ALL, Builder, dense, imdn, moves, pads
+from tests.lower.networks import ALL, Builder, dense, gated, imdn, moves, pads, simple_gates
 from tests.lower.test_programs import LEVELS, integer_graph
 from tests.quant.networks import split_concat
 from tvmsr.errors import WorkError
@@ -22,7 +22,7 @@ def stores(program):
     """Step -> [(buffer, channels, block, reads)]."""
     found = {}
     for step in program.steps:
-        views = step.operands[1 + len(step.spec.epilogue.residuals) :]
+        views = step.operands[step.spec.read_operands :]
         found[step.name] = [
             (view.buffer, store.channels, store.block, store.reads)
             for view, store in zip(views, step.spec.epilogue.stores, strict=True)
@@ -109,9 +109,29 @@ def test_moves_that_need_a_pass():
     assert next(step for step in done.steps if step.name == "turned").spec.source.channels == tuple(range(31, -1, -1))
 
 
-def test_gates_are_named():
-    with pytest.raises(WorkError, match=r"mul 'gated' cannot be compiled yet"):
-        program(split_concat())
+def test_gates():
+    """A product is one pass; a slice, a shuffle and a concat of it are its stores, and it reads slices as views."""
+    done = program(simple_gates())
+    passes = {step.name: step for step in done.steps if isinstance(step.spec.source, Load)}
+    assert {name for name, step in passes.items() if step.spec.times} == {"half", "scaled", "last"}
+    # Codes of 15 bits lie as 16; what only the 8-bit joined tensor holds is requantized into it.
+    half = passes["half"]
+    assert [(view.buffer, view.offset) for view in half.operands[:2]] == [("c0", 0), ("c0", 14)]
+    assert half.spec.source.times == half.spec.source.x
+    assert stores(done)["scaled"] == [("s0", 6, 2, Reads.VALUE)]
+    assert stores(done)["last"] == [("out", 3, 2, Reads.VALUE)]
+
+
+def test_a_reading_of_a_product_is_a_store():
+    done = program(gated())
+    step = next(step for step in done.steps if step.name == "weighted")
+    assert step.spec.times and len(step.spec.epilogue.stores) > 1
+
+
+def test_split_concat():
+    (product,) = (step for step in program(split_concat()).steps if isinstance(step.spec.source, Load))
+    assert (product.name, product.nodes[0]) == ("gated", "gated")
+    assert product.spec.times.form is Form.U16
 
 
 def test_a_convolution_that_crops_is_named():

@@ -34,13 +34,16 @@ def random_model(seed: int) -> Model:
 def _random_op(b: Builder, rng: Random, name: str, live: list[str]) -> str:
     x = rng.choice(live)
     c = b.channels[x]
-    kind = rng.choice(["conv", "add", "stream", "concat", "slice", "permute", "activate", "finer", "depthwise"])
+    kind = rng.choice(["conv", "add", "stream", "concat", "slice", "permute", "activate", "finer", "depthwise", "mul"])
     pad = rng.choice([0.0, 0.3])
     if kind == "add":
         other = [t for t in live if b.channels[t] == c]
         return b.add(name, x, rng.choice(other), b.conv(f"{name}c", x, c, k=1))
     if kind == "stream":
         return b.add(name, b.conv(f"{name}c", x, c, gain=0.4, pad=pad, activation=rng.choice(ACTIVATIONS[:3])), x)
+    if kind == "mul":
+        gate = x if rng.random() < 0.3 else b.conv(f"{name}g", x, c, k=1, activation=rng.choice(ACTIVATIONS))
+        return b.mul(name, rng.choice([t for t in live if b.channels[t] == c]), gate)
     if kind == "concat":
         return b.concat(name, *(rng.choice(live) for _ in range(rng.randrange(2, 4))))
     if kind == "slice" and c > 1:

@@ -146,10 +146,10 @@ def param_fields(spec: KernelSpec) -> tuple[ParamField, ...]:
     """The plain parameters of a kernel, in the order of the file.
 
     x_zero, and where there is a table: table_length, code_zero (plain zero point of the table's codes), table_zero
-    (added to the rounded value to index it); times_zero (products); residual{i}_zero, store{i}_zero. Then per channel: bias (convolutions);
-    m, m_neg (leaky), lo, hi of the source (float32: of its term where there are residuals, else of the result minus its
-    zero); residual{i}_m (not where identity); sum_lo, sum_hi (int32, result minus its zero; where there are residuals);
-    store{i}_m, store{i}_lo, store{i}_hi of stores that read the code. Then table.
+    (added to the rounded value to index it); times_zero (products); residual{i}_zero, store{i}_zero. Then per channel:
+    bias (convolutions); m, m_neg (leaky), lo, hi of the source (float32: of its term where there are residuals, else of
+    the result minus its zero); residual{i}_m (not where identity); sum_lo, sum_hi (int32, result minus its zero; where
+    there are residuals); store{i}_m, store{i}_lo, store{i}_hi of stores that read the code. Then table.
     """
     epilogue = spec.epilogue
     names = ["x_zero"] + (["table_length", "code_zero", "table_zero"] if epilogue.table else [])

@@ -1,4 +1,4 @@
-"""Pointwise passes: requantize, piecewise linear activation, table, add, mul, gather, depth to space, alone or together.
+"""Pointwise passes: requantize, piecewise linear activation, table, add, mul, gather, depth to space, or several.
 
 The value is the stored code minus its zero point, or the product of two of them; the epilogue does the rest.
 """
@@ -48,10 +48,7 @@ def _tile(frame: Frame, load: Load, block: Block, row: Expr, column: Expr, count
     pixels = Pixels(row, column, count)
     line = T.bind(frame.x.row(pixels.row) + pixels.column * frame.x.pitch)
     values = [
-        [
-            _centred(frame, "x", _codes(frame, load, block, n, line + p * frame.x.pitch))
-            for n in range(len(block.valid))
-        ]
+        [_centred(frame, "x", _codes(frame, load, block, n, line + p * frame.x.pitch)) for n in range(len(block.valid))]
         for p in range(pixels.count)
     ]
     if frame.times is not None:

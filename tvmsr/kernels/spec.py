@@ -1,9 +1,9 @@
 """KernelSpec: everything that decides the machine code of a kernel, in one small hashable value with a stable key.
 
 A kernel makes one int32 value per output channel and pixel (the `source`: a convolution's accumulator, a stored code
-minus its zero point, or the product of two of them) and sends it through one `Epilogue`. Numbers (multipliers, zero points, bounds, tables) and bit
-widths are not in here: they are data in the parameter block, so layers of one shape, and the bit choices of one layer,
-share a kernel.
+minus its zero point, or the product of two of them) and sends it through one `Epilogue`. Numbers (multipliers, zero
+points, bounds, tables) and bit widths are not in here: they are data in the parameter block, so layers of one shape,
+and the bit choices of one layer, share a kernel.
 """
 
 from __future__ import annotations

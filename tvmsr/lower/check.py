@@ -59,8 +59,7 @@ def _check_spans(draft: Draft, group: Group) -> None:
 
 
 def _spans(group: Group) -> list[Span]:
-    reads = [group.x] + ([term.read for term in group.sum.terms] if group.sum else [])
-    return [*reads, *(Span(w.place, w.at, w.channels) for w in group.writes)]
+    return [*group.reads, *(Span(w.place, w.at, w.channels) for w in group.writes)]
 
 
 def _check_writers(draft: Draft) -> None:

@@ -47,7 +47,9 @@ def _source(draft: Draft, group: Group) -> Conv | Load:
     place = draft.places[group.x.of]
     x = Operand(place.form, place.pitch)
     if group.conv is None:
-        return Load(group.x.channels, group.channels, x, group.picks)
+        factor = draft.places[group.times.read.of] if group.times else None
+        times = Operand(factor.form, factor.pitch) if factor else None
+        return Load(group.x.channels, group.channels, x, group.picks, times)
     attrs = cast(ConvAttrs, group.conv.attrs)
     return Conv(
         kernel=kernel_of(group),
@@ -88,9 +90,8 @@ def _residual(draft: Draft, term: Term, fraction: int) -> Residual:
 
 
 def _operands(draft: Draft, group: Group) -> tuple[View, ...]:
-    """x, residuals, stores."""
-    reads = [group.x] + ([term.read for term in group.sum.terms] if group.sum else [])
-    places = [(read.of, read.first) for read in reads] + [(write.place, write.at) for write in group.writes]
+    """x, times, residuals, stores."""
+    places = [(read.of, read.first) for read in group.reads] + [(write.place, write.at) for write in group.writes]
     return tuple(View(name, first * draft.places[name].form.bytes) for name, first in places)
 
 

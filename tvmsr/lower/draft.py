@@ -6,6 +6,7 @@ may share a place (slices, operands of a concat), and one tensor may lie in seve
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -83,6 +84,14 @@ class Value:
 
 
 @dataclass(frozen=True, eq=False)
+class Factor:
+    """The second operand of a product."""
+
+    read: Span
+    code: Code
+
+
+@dataclass(frozen=True, eq=False)
 class Term:
     """A stored operand of a fused add. modulo > 0: output channel c reads channel c % modulo."""
 
@@ -105,7 +114,7 @@ class Sum:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """One step to be. `conv` is None for a pointwise pass, which may pick channels of x."""
+    """One step to be. `conv` is None for a pointwise pass, which may pick channels of x or multiply it by `times`."""
 
     name: str
     x: Span
@@ -117,8 +126,24 @@ class Group:
     nodes: tuple[str, ...]
     conv: IntegerNode | None = None
     picks: tuple[int, ...] = ()
+    times: Factor | None = None
     sum: Sum | None = None
     writes: tuple[Write, ...] = ()
+
+    @property
+    def reads(self) -> tuple[Span, ...]:
+        """What it reads, in the order in which its kernel takes it."""
+        factor = (self.times.read,) if self.times else ()
+        return (self.x, *factor, *(term.read for term in (self.sum.terms if self.sum else ())))
+
+    def reading(self, change: Callable[[Span], Span]) -> dict[str, Any]:
+        """The fields that say what it reads, with every span changed; `change` is called in the order of `reads`."""
+        x, times, total = change(self.x), self.times, self.sum
+        if times is not None:
+            times = replace(times, read=change(times.read))
+        if total is not None:
+            total = replace(total, terms=tuple(replace(term, read=change(term.read)) for term in total.terms))
+        return {"x": x, "times": times, "sum": total}
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,9 +234,10 @@ class Draft:
         lines = [f"level {self.level.name}"]
         for group in self.groups:
             what = "conv" if group.conv else "load"
+            factor = f" * {_span(group.times.read)}" if group.times else ""
             terms = "".join(f" + {_span(t.read)}" for t in group.sum.terms) if group.sum else ""
             writes = ", ".join(_write(w) for w in group.writes)
-            lines.append(f"  {group.name}: {what} {_span(group.x)}{terms} -> {writes}")
+            lines.append(f"  {group.name}: {what} {_span(group.x)}{factor}{terms} -> {writes}")
         for place in self.places.values():
             lines.append(
                 f"  place {place.name}: {place.channels} x {place.form.value}, {place.code.bits} bits, pitch"

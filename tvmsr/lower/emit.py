@@ -118,7 +118,7 @@ class _Writer:
     def _operands(self, step: Step, buffers: Mapping[str, int]) -> str:
         """The step's operands; block is 1 for what is read."""
         stores = step.spec.epilogue.stores
-        blocks = [1] * (step.spec.operands - len(stores)) + [store.block for store in stores]
+        blocks = [1] * step.spec.read_operands + [store.block for store in stores]
         rows = [
             f"{{{buffers[view.buffer]}, {block}, {view.offset}u}}"
             for view, block in zip(step.operands, blocks, strict=True)
@@ -137,7 +137,7 @@ class _Writer:
         params = self.arrays.share("uint64_t", "params", [f"{offset}u" for offset in offsets])
         kernel = getattr(source, "kernel", (1, 1))
         numbers = [
-            len(spec.epilogue.residuals),
+            spec.read_operands - 1,
             len(spec.epilogue.stores),
             getattr(source, "stride", 1),
             (kernel[0] - 1) * getattr(source, "dilation", 1) + 1,

@@ -9,6 +9,7 @@ decided by `places`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import cast
 
@@ -18,6 +19,7 @@ from tvmsr.errors import WorkError
 from tvmsr.graph.model import INPUT, ConvAttrs, GatherAttrs, ShuffleAttrs
 from tvmsr.lower.draft import (
     Draft,
+    Factor,
     Group,
     Joined,
     Made,
@@ -274,8 +276,11 @@ def _depth_to_space(walk: Walk, node: IntegerNode) -> None:
 
 
 def _mul(walk: Walk, node: IntegerNode) -> None:
-    del walk
-    raise not_yet(node, "products of two tensors (gates) are not generated")
+    """A pass: the product of two stored tensors. What reads it can be a store of it."""
+    x, factor = (walk.whole(name, node) for name in node.inputs)
+    code, p = cast(Code, node.output), node.params
+    group = _load(walk, node, x, Value(p["m"], p["lo"], p["hi"], code.zero))
+    walk.group(replace(group, times=Factor(factor, walk.draft.tensors[factor.of].code)), node)
 
 
 #: Lowering of each integer operation: one function a row of the table of operations.

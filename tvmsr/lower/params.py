@@ -19,6 +19,8 @@ def params_of(draft: Draft, group: Group, spec: KernelSpec) -> Params:
     """One bit choice of a group. Zero points are those of stored values: the code's, less what the form subtracts."""
     given: Params = {"x_zero": _zero(draft, group.x.of, group.x_code)}
     given |= _source(group)
+    if group.times is not None:
+        given["times_zero"] = _zero(draft, group.times.read.of, group.times.code)
     if group.sum is not None:
         given |= _sum(draft, group, spec)
     for i, write in enumerate(group.writes):

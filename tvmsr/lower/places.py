@@ -21,12 +21,7 @@ def run(draft: Draft) -> None:
     placing = _Placing(draft)
     placing.alias_operands()
     for name in [group.name for group in draft.groups]:
-        group = draft.group(name)
-        x = placing.stored(group.x)
-        total = group.sum
-        if total is not None:
-            total = replace(total, terms=tuple(replace(t, read=placing.stored(t.read)) for t in total.terms))
-        draft.update(name, x=x, sum=total)
+        draft.update(name, **draft.group(name).reading(placing.stored))
     placing.output()
     # What nobody reads is not computed. Values come before what is requantized from them.
     draft.groups = [

@@ -47,8 +47,8 @@ class Layer:
 class Step:
     """One kernel call over all rows.
 
-    operands: as the kernel takes them: x, residuals, stores. params: one set of plain arrays and scalars per bit choice
-    (today one), named as tvmsr/kernels/pack.h names them.
+    operands: as the kernel takes them: x, times, residuals, stores. params: one set of plain arrays and scalars per bit
+    choice (today one), named as tvmsr/kernels/pack.h names them.
     """
 
     name: str

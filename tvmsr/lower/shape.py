@@ -46,9 +46,8 @@ def radius_of(draft: Draft) -> int:
     radius: dict[str, Fraction] = {}
     for group in draft.groups:
         x = draft.places[group.x.of]
-        reads = [group.x.of] + ([term.read.of for term in group.sum.terms] if group.sum else [])
         own = radius.get(x.name, Fraction(0)) + reach_of(group) / x.ratio
-        own = max(own, *(radius.get(name, Fraction(0)) for name in reads))
+        own = max(own, *(radius.get(read.of, Fraction(0)) for read in group.reads))
         for write in group.writes:
             # Inside a block, pixels of the finer grid come from one pixel of the grid: nothing is added.
             radius[write.place] = max(radius.get(write.place, Fraction(0)), own)

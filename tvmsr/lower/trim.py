@@ -18,16 +18,12 @@ def run(draft: Draft) -> None:
         if name in (INPUT, draft.graph.output):
             continue
         writes = [write for group in draft.groups for write in group.writes if write.place == name]
-        reads = [span for group in draft.groups for span in _reads(group) if span.of == name]
+        reads = [span for group in draft.groups for span in group.reads if span.of == name]
         first = min(span.first for span in reads)
         channels = max(span.first + span.channels for span in reads) - first
         if channels < place.channels and len(writes) == 1 and writes[0].block == 1:
             draft.places[name] = replace(place, channels=channels)
             draft.groups = [_cut(group, name, first, channels) for group in draft.groups]
-
-
-def _reads(group: Group) -> list[Span]:
-    return [group.x] + ([term.read for term in group.sum.terms] if group.sum else [])
 
 
 def _cut(group: Group, name: str, first: int, channels: int) -> Group:
@@ -36,11 +32,8 @@ def _cut(group: Group, name: str, first: int, channels: int) -> Group:
     def moved(span: Span) -> Span:
         return replace(span, first=span.first - first) if span.of == name else span
 
-    total = group.sum
-    if total is not None:
-        total = replace(total, terms=tuple(replace(term, read=moved(term.read)) for term in total.terms))
     writes = tuple(_cut_write(write, first, channels) if write.place == name else write for write in group.writes)
-    return replace(group, x=moved(group.x), sum=total, writes=writes)
+    return replace(group, writes=writes, **group.reading(moved))
 
 
 def _cut_write(write: Write, first: int, channels: int) -> Write:

@@ -86,7 +86,7 @@ void sr_flow_advance(sr_flow *flow);
 int64_t sr_input_entries(const sr_step *step, int64_t rows);
 int64_t sr_other_entries(const sr_step *step, const sr_operand *operand, int64_t rows);
 
-/* Operands of a step: x, residuals, stores. */
+/* Operands of a step: x, what else it reads, stores. */
 static inline int sr_operand_count(const sr_step *step) { return 1 + step->residuals + step->stores; }
 
 static inline int sr_is_store(const sr_step *step, int operand) { return operand > step->residuals; }

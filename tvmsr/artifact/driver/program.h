@@ -15,7 +15,7 @@
 
 #define SR_PROGRAM_VERSION 1
 
-/* Operands a kernel may take: x, residuals, stores. */
+/* Operands a kernel may take: those it reads, then stores. */
 #define SR_MAX_OPERANDS 8
 
 /* How a code lies in memory (tvmsr/kernels/spec.py, Form). */
@@ -58,12 +58,13 @@ typedef struct sr_layer {
 /* A kernel is called as the contract says, through the type that has its number of operands. */
 typedef void (*sr_kernel)(void);
 
-/* One kernel call over all rows. Operands in the kernel's order: x, residuals, stores. */
+/* One kernel call over all rows. Operands in the kernel's order: x, the second factor of a
+ * product, residuals, stores. */
 typedef struct sr_step {
     const char *name; /* unique in its level; shown in profiles */
     sr_kernel kernel;
     const sr_operand *operands;
-    uint8_t residuals;
+    uint8_t residuals; /* all operands read beside x, the second factor too: at the grid's own pixels */
     uint8_t stores;
     uint16_t stride;
     uint16_t extent;   /* input rows that one grid row reads: (kernel height - 1) * dilation + 1 */
