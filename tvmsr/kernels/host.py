@@ -138,6 +138,6 @@ def call(
     p: Bytes,
     area: tuple[int, int, int, int],
 ) -> None:
-    """Call a kernel: tensors and row tables in the order x, residuals, stores; area: row0, row1, col0, col1."""
+    """Call a kernel: tensors and row tables in the order x, times, residuals, stores; area: row0, row1, col0, col1."""
     operands = [_pointer(a) for pair in zip(tensors, rows, strict=True) for a in pair]
     function(*operands, None if w is None else _pointer(w), _pointer(p), None, *(ctypes.c_int32(v) for v in area))
