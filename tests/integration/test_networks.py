@@ -11,7 +11,8 @@ SIZES = ((1, 1), (1, 9), (13, 17), (70, 33))
 
 
 @pytest.mark.parametrize(
-    ("name", "bits"), [*((name, "8") for name in ALL), ("imdn", "a6w4"), ("residual", "a4w4"), ("srvgg", "a12w8")]
+    ("name", "bits"),
+    [*((name, "8") for name in ALL), ("imdn", "a6w4"), ("residual", "a4w4"), ("srvgg", "a12w8"), ("gated", "16")],
 )
 def test_equals_the_reference(tmp_path, name, bits):
     made = make(ALL[name](), tmp_path, [picture()], bits, bias_correction=False)

@@ -10,9 +10,9 @@ from tvmsr.hardware.target import Level
 from tvmsr.kernels.host import host_triple, level_of
 from tvmsr.kernels.pipeline import compile_object
 
-#: One of each kind: shuffle, stream, slices, groups, table, leaky, terms.
+#: One of each kind: shuffle, stream, slices, groups, table, leaky, terms, product.
 NAMES = ("3x3_32x27_shuffle3", "3x3_stream", "1x1_48x12_leaky", "3x3_table", "3x3_anchor", "3x3_a12_u16")
-POINTWISE = ("add_three", "gather_far", "table_u16_out")
+POINTWISE = ("add_three", "gather_far", "table_u16_out", "times_15_bits_shuffled")
 
 
 def some_specs(isa):
