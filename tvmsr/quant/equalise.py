@@ -25,7 +25,8 @@ from tvmsr.quant.weights import folded_weight, weight_limit
 F64 = NDArray[np.float64]
 
 #: Not beyond 0.5: a channel that is given its whole code range clips as soon as a new picture exceeds what calibration
-#: saw there (ABPN loses 0.06 dB with 1, 0.04 with 0.25 to 0.5); what is left is the headroom of the smaller channels.
+#: saw there; what is left is the headroom of the smaller channels. ABPN at 8 bits on seven photographs that calibration
+#: did not see, by the largest power: 0: 33.415 dB, 0.25: 33.411, 0.5: 33.421, 0.75: 33.423, 1: 33.414.
 POWERS = (0.0, 0.25, 0.5)
 #: No channel is amplified by more than this.
 LEAST_FACTOR = 1.0 / 64
