@@ -60,6 +60,17 @@ def test_forms():
                 choose(conv(bits=bits, form=form), PLAIN, isa)
 
 
+def test_bytes_are_stored_in_16_bits_where_that_pays():
+    """On AVX2, for weights whose pairs of products saturate."""
+    weight = np.full((3, 3, 64, 64), 127, np.int8)
+    assert wanted_form("avx2", 8, [(conv(), weight)]) is Form.S16
+    assert wanted_form("avx2", 8, [(conv(), weight // 2)]) is Form.U8
+    point = Conv((1, 1), 64, 64, operand(64), 8, 8)
+    assert wanted_form("avx2", 8, [(point, weight[:1, :1])]) is Form.U8
+    for isa in set(ISAS) - {"avx2"}:
+        assert wanted_form(isa, 8, [(conv(), weight)]) is Form.U8
+
+
 def test_illegal_is_named():
     with pytest.raises(ValueError, match="signed codes"):
         choose(conv(bits=16, form=Form.U16), PLAIN, "avx2")

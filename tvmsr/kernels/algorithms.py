@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
-from tvmsr.kernels.cost import direct_cycles, lanewise_cycles, pointwise_cycles
+from tvmsr.kernels.cost import direct_cycles, lanewise_cycles, pointwise_cycles, storage_cycles
 from tvmsr.kernels.isa import ISAS, Isa, Primitive
 from tvmsr.kernels.layout import WeightLayout, depthwise_layout, direct_layout
 from tvmsr.kernels.legality import Weight, direct_legal
 from tvmsr.kernels.naming import symbol
-from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Load
+from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Load, Operand, Store
 
 Tile = tuple[int, int]
+
+#: Predictions are no better than this.
+_CLEARLY = 0.97
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Algorithm:
     name: str
     primitive: Callable[[Conv | Load, Isa], Primitive | None]
     legal: Callable[[Conv | Load, Primitive | None, Weight | None], str]
-    tiles: Callable[[Isa], tuple[Tile, ...]]
+    tiles: Callable[[Isa, Primitive | None], tuple[Tile, ...]]
     cycles: Callable[[Conv | Load, Epilogue, Isa, Primitive | None, Tile], float]
     layout: Callable[[Conv, Isa, Primitive, Tile], WeightLayout] | None
     generator: str
@@ -53,9 +56,28 @@ def accepted_forms(isa: str, bits: int) -> tuple[Form, ...]:
     return (Form.S16,)
 
 
-def wanted_form(isa: str, bits: int) -> Form:
-    """The form in which a convolution wants its input stored; `bits`: the widest of its choices."""
-    return accepted_forms(isa, bits)[0]
+def wanted_form(isa: str, bits: int, readers: Sequence[tuple[Conv, Weight]] = ()) -> Form:
+    """The form in which convolutions want their input stored; `bits`: the widest of its choices.
+
+    Codes of up to 8 bits are stored in 16 where that makes `readers` (convolutions and their weights; the form of their
+    x is not looked at) clearly cheaper, bytes included: see `cost.storage_cycles`.
+    """
+    forms = accepted_forms(isa, bits)
+    if bits > 8 or not readers:
+        return forms[0]
+    channels = max(conv.inputs for conv, _ in readers)
+
+    def cycles(form: Form) -> float:
+        return storage_cycles(channels, form) + sum(_read_cycles(isa, form, *reader) for reader in readers)
+
+    return Form.S16 if cycles(Form.S16) < _CLEARLY * cycles(Form.U8) else Form.U8
+
+
+def _read_cycles(isa: str, form: Form, conv: Conv, weight: Weight) -> float:
+    """Predicted cycles, per pixel of x, of a convolution that reads x in this form."""
+    source = replace(conv, x=Operand(form, -(-conv.inputs * form.bytes // 4) * 4))
+    plain = Epilogue((Store(Form.U8, conv.outputs, conv.outputs),))
+    return choose(source, plain, isa, weight).cycles_per_pixel / conv.stride**2
 
 
 def choose(source: Conv | Load, epilogue: Epilogue, isa: str, weight: Weight | None = None) -> Choice:
@@ -67,7 +89,7 @@ def choose(source: Conv | Load, epilogue: Epilogue, isa: str, weight: Weight | N
         if problem:
             why_not.append(f"{algorithm.name}: {problem}")
             continue
-        for tile in algorithm.tiles(row):
+        for tile in algorithm.tiles(row, primitive):
             cycles = algorithm.cycles(source, epilogue, row, primitive, tile)
             if best is None or cycles < best.cycles_per_pixel:
                 spec = KernelSpec(source, epilogue, isa, algorithm.name, tile)
@@ -108,8 +130,8 @@ def _named(*names: str) -> Callable[[Conv | Load, Isa], Primitive | None]:
     return find
 
 
-def _direct_tiles(isa: Isa) -> tuple[Tile, ...]:
-    return isa.tiles
+def _direct_tiles(isa: Isa, primitive: Primitive | None) -> tuple[Tile, ...]:
+    return (primitive and primitive.tiles) or isa.tiles
 
 
 def _depthwise_legal(source: Conv | Load, primitive: Primitive | None, weight: Weight | None) -> str:
@@ -124,7 +146,8 @@ def _pointwise_legal(source: Conv | Load, primitive: Primitive | None, weight: W
     return "" if isinstance(source, Load) else "a convolution"
 
 
-def _lanewise_tiles(isa: Isa) -> tuple[Tile, ...]:
+def _lanewise_tiles(isa: Isa, primitive: Primitive | None) -> tuple[Tile, ...]:
+    del isa, primitive
     return tuple(product((4,), (1, 2, 4)))
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from tvmsr.kernels.isa import Isa, Primitive
 from tvmsr.kernels.layout import direct_layout
-from tvmsr.kernels.spec import Conv, Epilogue, Load
+from tvmsr.kernels.spec import Conv, Epilogue, Form, Load
 
 #: Loads a cycle; cycles that a tile costs beside its steps.
 _LOADS = 2.0
 _TILE = 12.0
+#: Cycles to write a byte of a map and read it again, as far as that does not hide behind multiplies.
+_BYTE = 0.35
 
 
 def direct_cycles(
@@ -53,6 +55,11 @@ def pointwise_cycles(
     computed = -(-source.outputs // isa.lanes)
     loads = 5 if isinstance(source, Load) and source.times else 2
     return computed * (loads + epilogue_cycles(epilogue, isa)) + blocks * (_TILE + vectors / 4) / pixels
+
+
+def storage_cycles(channels: int, form: Form) -> float:
+    """What keeping a pixel of a map in memory costs."""
+    return _BYTE * channels * form.bytes
 
 
 def epilogue_cycles(epilogue: Epilogue, isa: Isa) -> float:

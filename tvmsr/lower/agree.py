@@ -12,10 +12,11 @@ import numpy as np
 
 from tvmsr.graph.model import INPUT
 from tvmsr.kernels.algorithms import accepted_forms, wanted_form
-from tvmsr.kernels.spec import Form
+from tvmsr.kernels.legality import Weight
+from tvmsr.kernels.spec import Conv, Form, Operand
 from tvmsr.lower.draft import Draft, Group, Place
 from tvmsr.lower.places import copy_group
-from tvmsr.lower.shape import padding_of
+from tvmsr.lower.shape import convolution_of, padding_of
 
 
 @dataclass
@@ -52,20 +53,27 @@ def run(draft: Draft) -> None:
 
 def _parties(draft: Draft, place: Place) -> list[_Party]:
     isa, bits = draft.level.isa, place.code.bits
+    readers = [group for group in draft.groups if group.conv is not None and group.x.of == place.name]
+    # The driver fills the picture and reads the output, as bytes.
+    plain = place.name in (INPUT, draft.graph.output)
+    form = wanted_form(isa, bits, () if plain else [_convolution(place, reader) for reader in readers])
     parties: list[_Party] = []
-    for group in draft.groups:
-        if group.conv is None or group.x.of != place.name:
-            continue
-        form, pads = wanted_form(isa, bits), _pads(group)
+    for group in readers:
+        pads = _pads(group)
         party = next((p for p in parties if p.takes(form, accepted_forms(isa, bits), pads)), None)
         if party is None:
             party = _Party(form)
             parties.append(party)
         party.join(group, pads)
     if place.name == draft.graph.output and any(party.form is not Form.U8 for party in parties):
-        # The driver reads the output, as bytes.
         parties.insert(0, _Party(Form.U8))
     return parties or [_Party(Form.U8 if bits <= 8 else Form.U16)]
+
+
+def _convolution(place: Place, reader: Group) -> tuple[Conv, Weight]:
+    """What wanted_form asks of a reader; its pitch is not known yet."""
+    assert reader.conv is not None
+    return convolution_of(reader, Operand(place.form, 0), place.code.bits), reader.conv.params["weight"]
 
 
 def _pads(group: Group) -> dict[int, int]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 
 from tvmsr.errors import WorkError
-from tvmsr.graph.model import ConvAttrs
 from tvmsr.kernels.algorithms import choose
 from tvmsr.kernels.spec import Conv, Epilogue, KernelSpec, Load, Operand, Reads, Residual, Store
 from tvmsr.lower.draft import Draft, Group, Term, Write
 from tvmsr.lower.params import params_of
 from tvmsr.lower.program import Layer, Step, View
-from tvmsr.lower.shape import kernel_of, padding_of
+from tvmsr.lower.shape import convolution_of, padding_of
 
 
 def run(draft: Draft) -> None:
@@ -50,18 +47,7 @@ def _source(draft: Draft, group: Group) -> Conv | Load:
         factor = draft.places[group.times.read.of] if group.times else None
         times = Operand(factor.form, factor.pitch) if factor else None
         return Load(group.x.channels, group.channels, x, group.picks, times)
-    attrs = cast(ConvAttrs, group.conv.attrs)
-    return Conv(
-        kernel=kernel_of(group),
-        inputs=group.x.channels,
-        outputs=group.channels,
-        x=x,
-        max_bits=place.code.bits,
-        weight_bits=group.conv.weight_bits,
-        stride=attrs.stride,
-        dilation=attrs.dilation,
-        groups=attrs.groups,
-    )
+    return convolution_of(group, x, place.code.bits)
 
 
 def _epilogue(draft: Draft, group: Group) -> Epilogue:

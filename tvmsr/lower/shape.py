@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import cast
 
 from tvmsr.graph.model import ConvAttrs
+from tvmsr.kernels.spec import Conv, Operand
 from tvmsr.lower.draft import Draft, Group
 
 
@@ -20,6 +21,24 @@ def kernel_of(group: Group) -> tuple[int, int]:
         return (1, 1)
     height, width = group.conv.params["weight"].shape[:2]
     return int(height), int(width)
+
+
+def convolution_of(group: Group, x: Operand, max_bits: int) -> Conv:
+    """The source of a group that convolves, with the given operand."""
+    if group.conv is None:
+        raise TypeError(f"{group.name!r} has no convolution")
+    attrs = attrs_of(group)
+    return Conv(
+        kernel=kernel_of(group),
+        inputs=group.x.channels,
+        outputs=group.channels,
+        x=x,
+        max_bits=max_bits,
+        weight_bits=group.conv.weight_bits,
+        stride=attrs.stride,
+        dilation=attrs.dilation,
+        groups=attrs.groups,
+    )
 
 
 def padding_of(group: Group) -> tuple[int, int, int, int]:
