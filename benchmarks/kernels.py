@@ -4,7 +4,7 @@
     python benchmarks/kernels.py --isa avx2 --tiles 6x2 12x1 --layers 3x3:64x64:w7
 
 Peaks are bare loops of the primitive (peak.c). Peak and layer runs alternate; both are minima. A layer is given as
-KERNEL:INPUTSxOUTPUTS[:wBITS][:aBITS][:shuffleR][:pitchN][:leaky].
+KERNEL:INPUTSxOUTPUTS[:wBITS][:aBITS][:s16][:shuffleR][:pitchN][:leaky]; s16: x is stored in 16 bits.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ LAYERS = {
         "3x3:64x256:shuffle2",
         "3x3:3x64:pitch4",
         "3x3:32x48:shuffle4",
+        "3x3:32x12:shuffle2",
     ),
     "avxvnni": ("3x3:64x64", "3x3:32x32"),
     "avx2": (
@@ -42,8 +43,12 @@ LAYERS = {
         "3x3:48x48:w7",
         "3x3:32x32:w7",
         "3x3:64x64:w8",
+        "3x3:64x64:w8:s16",
+        "3x3:48x48:w8:s16",
+        "3x3:32x32:w8:s16",
         "3x3:3x64:pitch4:w7",
         "3x3:32x48:shuffle4:w7",
+        "3x3:32x12:shuffle2:w7",
     ),
     "portable": ("3x3:32x32",),
 }
@@ -77,7 +82,7 @@ def parse_layer(text: str) -> tuple[Conv, Epilogue]:
     height, width = map(int, kernel.split("x"))
     value = {word.rstrip("0123456789"): int(word.lstrip("abcdefghijklmnopqrstuvwxyz") or 1) for word in more}
     bits, block = value.get("a", 8), value.get("shuffle", 1)
-    form = Form.U8 if bits <= 8 else Form.S16
+    form = Form.S16 if bits > 8 or "s" in value else Form.U8
     x = Operand(form, value.get("pitch", inputs) * form.bytes)
     conv = Conv((height, width), inputs, outputs, x, bits, value.get("w", 8))
     stored = outputs // block**2
