@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import builtins
+import importlib
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -91,6 +95,77 @@ def test_damaged_pt2(torch: ModuleType, tmp_path: Path):
     (tmp_path / "net.pt2").write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(InputFileError, match=r"net\.pt2.*torch\.export\.save"):
         load_model(tmp_path / "net.pt2")
+
+
+class Bomb:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+def poisoned(torch: ModuleType, folder: Path, record: str, change: Callable[[bytes], bytes]) -> Path:
+    """A small network's .pt2 with one record changed."""
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 12, 3, 1, 1), torch.nn.PixelShuffle(2)).eval()
+    sizes = {2: torch.export.Dim("h", min=4, max=4096), 3: torch.export.Dim("w", min=4, max=4096)}
+    program = torch.export.export(net, (torch.rand(1, 3, 24, 32),), dynamic_shapes=(sizes,))
+    torch.export.save(program, folder / "good.pt2")
+    with zipfile.ZipFile(folder / "good.pt2") as good, zipfile.ZipFile(folder / "bad.pt2", "w") as bad:
+        for name in good.namelist():
+            data = good.read(name)
+            bad.writestr(name, change(data) if name.endswith(record) else data)
+    return folder / "bad.pt2"
+
+
+def pickled(value: Any) -> bytes:
+    """What torch.save would write."""
+    buffer = BytesIO()
+    importlib.import_module("torch").save(value, buffer)
+    return buffer.getvalue()
+
+
+def test_pickles_in_a_pt2_are_never_read(torch: ModuleType, tmp_path: Path):
+    bomb = Bomb(tmp_path / "ran")
+    path = poisoned(torch, tmp_path, "sample_inputs/model.pt", lambda _: pickled(bomb))
+    assert load_model(path).scale == 2
+    path = poisoned(torch, tmp_path, "weights/weight_0", lambda _: pickled(bomb))
+    with pytest.raises(InputFileError):
+        load_model(path)
+    assert not bomb.path.exists()
+
+
+@pytest.mark.parametrize(
+    ("record", "old", "new", "words"),
+    [
+        ("model_weights_config.json", b'"use_pickle": false', b'"use_pickle": true', "pickle can run anything"),
+        ("model_weights_config.json", b'"weight_0"', b'"../weight_0"', "pickle can run anything"),
+        ("model.json", b"torch.ops.aten.pixel_shuffle.default", b"torch.hub.os.system", "no operator"),
+        ("model.json", b"torch.ops.aten.pixel_shuffle.default", b"torch.ops.load_library", "no operator"),
+        ("model.json", b"Integer(2)", b"__import__('os').getpid()", "plain arithmetic"),
+        ("model.json", b"Symbol('s", b"Symbol.__class__('s", "plain arithmetic"),
+        ("model.json", b'"graph_module"', b'"graph"', "damaged"),
+    ],
+)
+def test_pt2_that_would_run_code_is_refused(
+    torch: ModuleType, tmp_path: Path, record: str, old: bytes, new: bytes, words: str
+):
+    def change(data: bytes) -> bytes:
+        assert old in data
+        return data.replace(old, new)
+
+    with pytest.raises(InputFileError, match=words):
+        load_model(poisoned(torch, tmp_path, record, change))
+
+
+def test_old_pt2_is_refused(torch: ModuleType, tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "old.pt2", "w") as archive:
+        archive.writestr("serialized_state_dict.pt", pickled(Bomb(tmp_path / "ran")))
+    with pytest.raises(InputFileError, match=r"torch 2\.8 or newer"):
+        load_model(tmp_path / "old.pt2")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_not_a_module(torch: ModuleType):

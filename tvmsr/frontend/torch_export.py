@@ -12,17 +12,19 @@ from tvmsr.errors import InputFileError, UsageError
 from tvmsr.frontend.checkpoint import build_model
 from tvmsr.frontend.choices import Choices
 from tvmsr.frontend.conventions_of_file import conventions
+from tvmsr.frontend.readers.exported_file import safe_archive
 from tvmsr.frontend.relax_import import RawGraph, import_relax
 from tvmsr.graph.model import Model
 
 
 def import_exported(path: Path, choices: Choices, name: str) -> Model:
-    """A Model from a .pt2 file. Loading one trusts it as far as `torch.export.load` does."""
+    """A Model from a .pt2 file; what `torch.export.load` would run of it is refused or left out."""
     torch = _torch(str(path))
+    archive = safe_archive(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            program = torch.export.load(path)
+            program = torch.export.load(archive)
     except Exception as error:
         raise InputFileError(
             f"{path}: torch.export.load cannot read it ({_first_line(error)}); save it with torch.export.save"
