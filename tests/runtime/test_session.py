@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -22,6 +25,20 @@ from tvmsr.runtime import load
 def test_wrong_arrays(fake, array):
     with load(fake, threads=1) as session, pytest.raises(UsageError, match="picture"):
         session.upscale(array)
+
+
+def test_ctrl_c_ends_an_upscale_as_such(fake):
+    before = signal.getsignal(signal.SIGINT)
+    with load(fake, threads=1, memory=1 << 20) as session:
+        with pytest.raises(KeyboardInterrupt):
+            session.upscale(np.zeros((200, 64, 3), np.uint8), lambda _done, _total: signal.raise_signal(signal.SIGINT))
+        assert signal.getsignal(signal.SIGINT) is before
+        assert session.upscale(np.zeros((4, 4, 3), np.uint8)).dtype == np.uint8, "the session still works"
+
+
+def test_upscaling_in_another_thread_leaves_signals_alone(fake):
+    with load(fake, threads=1) as session, ThreadPoolExecutor(1) as pool:
+        assert pool.submit(session.upscale, np.zeros((4, 4, 3), np.uint8)).result().dtype == np.uint8
 
 
 def test_wrong_memory(fake):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tvmsr.errors import InputFileError, UsageError, WorkError
 from tvmsr.runtime import abi
 from tvmsr.runtime.elf import MANIFEST_SECTION, read_elf
+from tvmsr.runtime.interrupts import noted_interrupts
 
 U8 = NDArray[np.uint8]
 
@@ -195,8 +196,9 @@ class Session:
         raised: list[BaseException] = []
 
         def report(_user: object, done: int, total: int) -> int:
-            # Runs in between strips: also where Python gets to see a Ctrl-C.
             try:
+                if pressed:
+                    return 1
                 return int(bool(progress(done, total))) if progress is not None else 0
             except BaseException as error:  # it must not travel through C
                 raised.append(error)
@@ -204,7 +206,10 @@ class Session:
 
         into, out_of = _picture(result), _picture(source)
         callback = abi.Progress(report)
-        status = self._abi.upscale(self._open, ctypes.byref(out_of), ctypes.byref(into), callback, None)
+        with noted_interrupts() as pressed:
+            status = self._abi.upscale(self._open, ctypes.byref(out_of), ctypes.byref(into), callback, None)
+        if pressed:
+            raise KeyboardInterrupt
         if raised:
             raise raised[0]
         self._check(status)
