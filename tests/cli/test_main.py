@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
+from tvmsr.cli import show
 from tvmsr.cli.main import INTERRUPTED, main
 from tvmsr.errors import DeviceError, InputFileError, UsageError, WorkError
 
@@ -42,6 +45,10 @@ def test_targets_and_models_load_no_torch() -> None:
         (["compile", "--target", "no-such-target"], 2, "no-such-target"),
         (["compile", "--bits", "99"], 2, "99"),
         (["compile", "--layer-bits", "nonsense"], 2, "NAME=BITS"),
+        (["compile", "--colour", "blue"], 2, "known are rgb, y"),
+        (["compile", "-o", "no/folder/sr.so"], 2, "no/folder does not exist"),
+        (["calibrate", "-o", "no/folder/p.json"], 2, "no/folder does not exist"),
+        (["demo", "--folder", "/dev/null/x"], 2, "/dev/null/x"),
         (["bench", "--size", "wide"], 2, "WIDTHxHEIGHT"),
         (["bench", "--threads", "0"], 2, "thread"),
         (["upscale", "missing.so", "in.png", "out.png"], 3, "missing.so"),
@@ -82,3 +89,30 @@ def test_errors_carry_their_exit_codes(error: BaseException, code: int, monkeypa
 def test_json_is_json(capfd) -> None:
     assert main(["targets", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["targets"]
+
+
+def test_ctrl_c_while_modules_are_loaded(capfd, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def interrupted(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "tvmsr.cli.app":
+            raise KeyboardInterrupt
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", interrupted)
+    assert main(["targets"]) == INTERRUPTED
+    assert capfd.readouterr().err == "error: interrupted\n"
+
+
+def test_default_model_is_mentioned_only_where_it_was_not_asked_for(capfd) -> None:
+    main(["compile", "--target", "no-such-target"])
+    assert "no MODEL given: default:x2" in capfd.readouterr().err
+    main(["compile", "default:x2", "--target", "no-such-target"])
+    assert "MODEL" not in capfd.readouterr().err
+
+
+def test_tables_in_a_pipe_are_whole_and_literal(capfd) -> None:
+    show.rows(("name", "why"), [("a[b].png", "x" * 300)])
+    show.facts([("path", "a[b]/" + "y" * 300)])
+    text = capfd.readouterr().out
+    assert "a[b].png" in text and "x" * 300 in text and "a[b]/" + "y" * 300 in text

@@ -21,6 +21,14 @@ def _complain(message: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     try:
+        return _run(arguments)
+    except (KeyboardInterrupt, EOFError):
+        _complain("interrupted")
+        return INTERRUPTED
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
         from tvmsr.cli.app import app
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich", "click"):
@@ -37,9 +45,6 @@ def main(arguments: list[str] | None = None) -> int:
     except TvmsrError as error:
         _complain(str(error))
         return error.exit_code
-    except (KeyboardInterrupt, EOFError):
-        _complain("interrupted")
-        return INTERRUPTED
     except MemoryError:
         _complain("out of memory")
         return FAILED

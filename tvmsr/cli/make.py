@@ -9,13 +9,13 @@ import typer
 import tvmsr
 from tvmsr.cli import options as o
 from tvmsr.cli import show
-from tvmsr.commands.source import Overrides
+from tvmsr.commands.source import DEFAULT_MODEL, Overrides
 
 
 @o.of_the_network
 def compile(
     overrides: Overrides,
-    model: o.Model = "default:x2",
+    model: o.Model = None,
     out: o.Out = None,
     target: o.TargetName = "host",
     bits: o.Bits = "8",
@@ -35,11 +35,10 @@ def compile(
 ) -> None:
     """Compile a network to one shared library."""
     o.log_level(verbose)
-    if model == "default:x2" and not json:
-        show.notes(["no MODEL given or default:x2: the embedded x2 network"])
+    chosen = _or_default(model)
     with show.progress_bar() as progress:
         made = tvmsr.compile(
-            model, out=out, target=target, bits=bits, method=method, calib=calib, hr=hr,
+            chosen, out=out, target=target, bits=bits, method=method, calib=calib, hr=hr,
             layer_bits=o.layer_bits(layer_bits), equalise=equalise, bias_correction=bias_correction, plan=plan,
             emit=emit, prefix=prefix, cc=cc, seed=seed,
             overrides=overrides, progress=progress,
@@ -63,7 +62,7 @@ def compile(
 @o.of_the_network
 def calibrate(
     overrides: Overrides,
-    model: o.Model = "default:x2",
+    model: o.Model = None,
     out: o.Out = None,
     bits: o.Bits = "8",
     method: o.Method = "minmax",
@@ -78,9 +77,10 @@ def calibrate(
 ) -> None:
     """Quantize a network after training; write the plan."""
     o.log_level(verbose)
+    chosen = _or_default(model)
     with show.progress_bar() as progress:
         made = tvmsr.calibrate(
-            model, out=out, bits=bits, method=method, calib=calib, hr=hr, layer_bits=o.layer_bits(layer_bits),
+            chosen, out=out, bits=bits, method=method, calib=calib, hr=hr, layer_bits=o.layer_bits(layer_bits),
             equalise=equalise, bias_correction=bias_correction, seed=seed,
             overrides=overrides, progress=progress,
         )  # fmt: skip
@@ -89,3 +89,9 @@ def calibrate(
     show.notes(made.notes)
     show.say(f"{made.path}")
     return None
+
+
+def _or_default(model: str | None) -> str:
+    if model is None:
+        show.notes([f"no MODEL given: {DEFAULT_MODEL}, the embedded x2 network"])
+    return model or DEFAULT_MODEL

@@ -15,7 +15,11 @@ from tvmsr.commands.source import Overrides
 from tvmsr.errors import UsageError
 
 Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="Network: .safetensors, .pth, .onnx, .pt2, default:x2 or default:x4.")
+    str | None,
+    typer.Argument(
+        metavar="[MODEL]",
+        help="Network: .safetensors, .pth, .onnx, .pt2, default:x2 or default:x4. [default: default:x2]",
+    ),
 ]
 What = Annotated[str, typer.Argument(metavar="ART|MODEL", help="An artifact (.so), or a network.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="What to write. [default: a name made of the parts]")]

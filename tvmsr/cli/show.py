@@ -10,8 +10,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from tvmsr.commands.progress import Progress as Report
+
+#: Columns of what is no terminal.
+ENDLESS = 10_000
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -36,8 +40,8 @@ def facts(rows: Iterable[tuple[str, str]]) -> None:
     """Label and value in two columns."""
     table = Table(box=None, show_header=False, pad_edge=False)
     for label, value in rows:
-        table.add_row(label, value)
-    out.print(table, markup=False)
+        table.add_row(Text(label), Text(value, overflow="fold"))
+    _table(table)
 
 
 def rows(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
@@ -48,8 +52,13 @@ def rows(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
         numeric = bool(lines) and all(_is_number(line[i]) for line in lines)
         table.add_column(column, justify="right" if numeric else "left")
     for line in lines:
-        table.add_row(*line)
-    out.print(table, markup=False)
+        table.add_row(*(Text(cell, overflow="fold") for cell in line))
+    _table(table)
+
+
+def _table(table: Table) -> None:
+    """Whole cells: folded to the width of a terminal, and one line a row where a file or a pipe reads them."""
+    (out if out.is_terminal else Console(width=ENDLESS, highlight=False)).print(table)
 
 
 def _is_number(text: str) -> bool:

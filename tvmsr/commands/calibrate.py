@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tvmsr.commands.files import check_out
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model, short_name
 
@@ -109,6 +110,8 @@ def calibrate(
     calib: a folder of pictures, LR as they are, or HR with `hr=True` (downsized first). layer_bits: activation bits
     that single layers read, by node name. Raises UsageError, InputFileError or WorkError.
     """
+    if out is not None:
+        check_out(Path(out))
     how = Calibration(bits, method, calib, hr, layer_bits, equalise, bias_correction, seed)
     plan, notes = plan_for(open_model(model, overrides), how, progress)
     path = Path(out) if out is not None else Path(f"{short_name(model)}-{bits}.plan.json")

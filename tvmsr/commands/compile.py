@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvmsr.commands.calibrate import Calibration, plan_for
+from tvmsr.commands.files import check_out
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model, short_name
 
@@ -92,6 +93,8 @@ def compile(
     from tvmsr.hardware import load_target
     from tvmsr.quant.plan import Plan
 
+    if out is not None:
+        check_out(Path(out))
     start = time.perf_counter()
     chosen = load_target(target)
     network = open_model(model, overrides)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tvmsr.commands.compile import compile as compile_model
 from tvmsr.commands.progress import Progress, silent
+from tvmsr.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,10 @@ def demo(folder: Path = Path("tvmsr-demo"), *, scale: int = 2, progress: Progres
     from tvmsr.runtime import load
 
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be made a folder ({error.strerror}); give another --folder") from None
     made = compile_model(f"default:x{scale}", out=folder / f"default-x{scale}.so", progress=progress)
     original = demo_picture()
     lr = make_lr(original, scale)

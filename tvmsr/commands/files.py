@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tvmsr.errors import InputFileError
+from tvmsr.errors import InputFileError, UsageError
 
 _LIBRARY_MAGICS = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"MZ")
 
@@ -24,3 +24,11 @@ def is_artifact(path: str | Path) -> bool:
 def is_plan(path: str | Path) -> bool:
     """True for a JSON file."""
     return Path(path).suffix == ".json"
+
+
+def check_out(path: Path) -> None:
+    """UsageError where a file cannot be made at `path`: said before the work, not after it."""
+    if not path.parent.is_dir():
+        raise UsageError(f"{path}: the folder {path.parent} does not exist; make it first")
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; give the name of a file")

@@ -50,9 +50,7 @@ def load_model(
         Where two conventions fit and none was given, or an option contradicts the file.
 
     """
-    options = Overrides(
-        family, scale, value_range, None if colour is None else Colour(colour).value, slope, activation, residual_scale
-    )
+    options = Overrides(family, scale, value_range, _colour(colour), slope, activation, residual_scale)
     _check(options)
     if isinstance(source, str | Path):
         path = Path(source)
@@ -65,6 +63,16 @@ def load_model(
     from tvmsr.frontend.torch_export import import_module
 
     return import_module(source, Choices(options, name or type(source).__name__), example_size, name)
+
+
+def _colour(colour: str | Colour | None) -> str | None:
+    if colour is None:
+        return None
+    try:
+        return Colour(colour).value
+    except ValueError:
+        known = ", ".join(known.value for known in Colour)
+        raise UsageError(f"--colour {colour}: known are {known}") from None
 
 
 def _check(options: Overrides) -> None:
