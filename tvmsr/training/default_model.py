@@ -183,7 +183,8 @@ def train(data: Path, recipe: Recipe, out: Path) -> None:
             state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "average": average, "step": step + 1}
             save_atomically(state, resume)
     net.load_state_dict(average)
-    facts = {"made_by": "tvmsr.training.default_model", **{k: str(v) for k, v in vars(recipe).items()}}
+    facts = {"made_by": "tvmsr.training.default_model", "license": "Apache-2.0"}
+    facts |= {key: str(value) for key, value in vars(recipe).items()}
     save_file(net.state(), str(out.with_suffix(".part")), metadata=facts)
     out.with_suffix(".part").replace(out)
 
