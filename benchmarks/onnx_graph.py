@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from tvmsr.graph.model import INPUT, Activation, ActivateAttrs, ConvAttrs, Graph, Model, Node
+
+from tvmsr.graph.model import INPUT, ActivateAttrs, Activation, ConvAttrs, Graph, Model, Node
 
 OPSET = 17
 _SIMPLE = {Activation.RELU: "Relu", Activation.TANH: "Tanh", Activation.SIGMOID: "Sigmoid"}
@@ -88,7 +89,10 @@ def write_onnx(model: Model, path: Path, height: int, width: int) -> None:
     writer, graph = _Writer(), model.graph
     for node in graph:
         writer.node(node)
-    shapes = (1, 3, height, width), (1, 1 if model.colour.value == "y" else 3, height * model.scale, width * model.scale)
+    shapes = (
+        (1, 3, height, width),
+        (1, 1 if model.colour.value == "y" else 3, height * model.scale, width * model.scale),
+    )
     source = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, shapes[0])
     result = helper.make_tensor_value_info(graph.output, TensorProto.FLOAT, shapes[1])
     proto = helper.make_graph(writer.nodes, model.name, [source], [result], writer.constants)

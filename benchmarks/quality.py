@@ -18,7 +18,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """A network: its file (or default:xN), and the FP32 PSNR stated for it on Set5 and Set14, with where that is from."""
+    """A network: its file (or default:xN), the FP32 PSNR stated for it on Set5 and Set14, and where that is from."""
 
     model: str
     stated: tuple[float | None, float | None]
@@ -73,7 +73,8 @@ def _table(results: list[dict[str, Any]]) -> list[str]:
         drop = " / ".join(f"{means[s]['fp32_psnr_y'] - means[s]['psnr_y']:.2f}" for s in SETS)
         count, share = _wide_share(result["manifest"])
         lines.append(
-            f"| {result['row'].model.removesuffix('.safetensors')} | {stated} | {pair('fp32_psnr_y')} | {pair('psnr_y')} | {drop} "
+            f"| {result['row'].model.removesuffix('.safetensors')} | {stated} "
+            f"| {pair('fp32_psnr_y')} | {pair('psnr_y')} | {drop} "
             f"| {pair('fp32_ssim_y', 4)} | {pair('ssim_y', 4)} | {pair('bicubic_psnr_y')} | {count} ({share:.0%}) "
             f"| {made.size / 1024:.0f}, {made.weights_size / 1024:.0f} |"
         )
@@ -97,10 +98,12 @@ def main() -> None:
         "",
         "Made by `python benchmarks/quality.py --weights WEIGHTS --images IMAGES`.",
         "",
-        f"PSNR in dB and SSIM on Y, Set5 / Set14, LR by MATLAB-compatible bicubic, borders of `scale` pixels cut off, means over the "
-        f"images. INT8 is what the compiled .so gives (level {level}, {platform.machine()}; every level gives the same bytes), "
-        "`--bits 8 --method minmax`, calibrated on 16 crops of 96x96 of training photographs, downsized. FP32 is the canonical "
-        "graph run by numpy. *stated*: " + "; ".join(sorted({r.source for r in ROWS})) + ".",
+        "PSNR in dB and SSIM on Y, Set5 / Set14, LR by MATLAB-compatible bicubic, borders of `scale` pixels cut off, "
+        f"means over the images. INT8 is what the compiled .so gives (level {level}, {platform.machine()}; every level "
+        "gives the same bytes), `--bits 8 --method minmax`, calibrated on 16 crops of 96x96 of training photographs, "
+        "downsized. FP32 is the canonical graph run by numpy. *stated*: "
+        + "; ".join(sorted({r.source for r in ROWS}))
+        + ".",
         "",
         *_table(results),
         "",

@@ -2,13 +2,14 @@
 
 Every command of the command line is a function here, with the same name and arguments: `tvmsr.compile(...)`,
 `tvmsr.calibrate(...)`, `tvmsr.upscale(...)`, `tvmsr.evaluate(...)`, `tvmsr.bench(...)`, `tvmsr.inspect(...)`,
-`tvmsr.verify(...)`, `tvmsr.targets()`, `tvmsr.models()`, `tvmsr.demo(...)`, `tvmsr.doctor()`. `tvmsr.load(path)` opens an
+`tvmsr.verify(...)`, `tvmsr.targets()`, `tvmsr.models()`, `tvmsr.demo(...)`, `tvmsr.doctor()`. `tvmsr.load(path)` opens
 artifact; it needs numpy and Pillow only. Nothing else is imported before a function is called.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 __version__ = "0.1.0"
@@ -36,6 +37,10 @@ __all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'tvmsr' has no attribute {name!r}")
+    if name != "load" and find_spec("pydantic") is None:
+        raise ImportError(
+            f"tvmsr.{name} needs the whole installation: pip install tvmsr without --no-deps; this one runs artifacts"
+        )
     return getattr(import_module(_PUBLIC[name]), name)
 
 

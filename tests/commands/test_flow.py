@@ -126,3 +126,11 @@ def test_a_file_compiled_again_is_loaded_again(made: Made, tmp_path: Path) -> No
         with tvmsr.load(path) as session:
             scales.append(session.info.scale)
     assert scales == [2, 4]
+
+
+def test_licence_reaches_the_manifest(made: Made, tmp_path: Path, capfd) -> None:
+    out = tmp_path / "sr.so"
+    assert main(["compile", "--plan", str(made.plan), "--licence", "BSD-3-Clause", "-o", str(out)]) == 0
+    assert main(["inspect", str(out), "--json"]) == 0
+    captured = capfd.readouterr().out
+    assert json.loads(captured[captured.index("{") :])["weights_licence"] == "BSD-3-Clause"

@@ -115,3 +115,17 @@ def test_forced_level_that_is_not_there(made: Made, tmp_path: Path, capfd) -> No
     Image.new("RGB", (8, 8)).save(tmp_path / "in.png")
     arguments = ["upscale", str(made.artifact), str(tmp_path / "in.png"), str(tmp_path / "o.png"), "--level", "no-such"]
     _fails(arguments, 2, "no-such", capfd)
+
+
+@pytest.mark.parametrize("option", [["--bits", "6"], ["--method", "mse"], ["--layer-bits", "conv.1=16"], ["--hr"]])
+def test_a_plan_and_options_of_another(option: list[str], made: Made, tmp_path: Path, capfd) -> None:
+    _fails(["compile", "--plan", str(made.plan), *option, "-o", str(tmp_path / "sr.so")], 2, option[0], capfd)
+
+
+def test_onnx_operator_of_nobody(tmp_path: Path, capfd) -> None:
+    onnx = pytest.importorskip("onnx")
+    helper, float32 = onnx.helper, onnx.TensorProto.FLOAT
+    ends = [helper.make_tensor_value_info(n, float32, [1, 3, "h", "w"]) for n in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Fancy", ["x"], ["y"], name="body/fancy")], "g", ends[:1], ends[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "f.onnx")
+    _fails(["compile", str(tmp_path / "f.onnx"), "-o", str(tmp_path / "sr.so")], 3, "body/fancy", capfd)

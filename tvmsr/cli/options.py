@@ -49,6 +49,7 @@ _NETWORK = {
     "colour": Annotated[str | None, typer.Option("--colour", help="What the network computes: rgb or y.")],
     "slope": Annotated[float | None, typer.Option("--slope", help="Slope of LeakyReLU.")],
     "activation": Annotated[str | None, typer.Option("--activation", help="relu, leaky, tanh or none.")],
+    "licence": Annotated[str | None, typer.Option("--licence", help="Licence of the weights, for the manifest.")],
     "residual_scale": Annotated[float | None, typer.Option("--residual-scale", help="Factor of residual branches.")],
 }
 

@@ -12,6 +12,7 @@ from tvmsr.commands.calibrate import Calibration, plan_for
 from tvmsr.commands.files import check_out
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model, short_name
+from tvmsr.errors import UsageError
 
 if TYPE_CHECKING:
     from tvmsr.graph.model import Model
@@ -87,21 +88,20 @@ def compile(
 ) -> Compiled:
     """Compile `model` for `target` and write `out` (default: MODEL-TARGET-BITS.so in the current folder).
 
-    With `plan`, that plan is used as it is and the calibration options are ignored; without, the network is calibrated
-    first, as `calibrate` does. Raises UsageError, InputFileError or WorkError; nothing is half-written.
+    With `plan`, that plan is used as it is, and options that would ask for another are refused; without, the network is
+    calibrated first, as `calibrate` does. Raises UsageError, InputFileError or WorkError; nothing is half-written.
     """
     from tvmsr.hardware import load_target
-    from tvmsr.quant.plan import Plan
 
     if out is not None:
         check_out(Path(out))
     start = time.perf_counter()
     chosen = load_target(target)
     network = open_model(model, overrides)
+    how = Calibration(bits, method, calib, hr, layer_bits, equalise, bias_correction, seed)
     if plan is not None:
-        ready, notes = Plan.load(Path(plan)), network.assumed
+        ready, notes = _given_plan(Path(plan), how), network.assumed
     else:
-        how = Calibration(bits, method, calib, hr, layer_bits, equalise, bias_correction, seed)
         ready, notes = plan_for(network, how, progress)
     suffix = "so" if emit == "so" else "a"
     path = Path(out) if out is not None else Path(f"{short_name(model)}-{target_word(target)}-{ready.bits}.{suffix}")
@@ -117,6 +117,20 @@ def compile(
         seconds=time.perf_counter() - start,
         notes=tuple(notes),
     )
+
+
+def _given_plan(path: Path, how: Calibration) -> Plan:
+    """The plan of a file; UsageError where options ask for another one."""
+    from tvmsr.quant.plan import Plan
+
+    asked = [
+        name.replace("_", "-")
+        for name, default in vars(Calibration()).items()
+        if name != "seed" and (getattr(how, name) or None) != (default or None)
+    ]
+    if asked:
+        raise UsageError(f"--plan {path} has its own quantization, so --{asked[0]} cannot be given beside it")
+    return Plan.load(path)
 
 
 def target_word(target: str) -> str:

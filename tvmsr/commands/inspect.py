@@ -8,6 +8,7 @@ from typing import Any
 
 from tvmsr.commands.files import is_artifact, is_plan
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model
+from tvmsr.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ def inspect(
     """
     if is_artifact(what):
         return _artifact(Path(what), plan)
+    if plan is not None:
+        raise UsageError(f"--plan takes the plan out of an artifact, which {what} is not")
     if is_plan(what):
         return _plan(Path(what))
     return _model(what, overrides)

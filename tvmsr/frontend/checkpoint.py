@@ -39,7 +39,9 @@ def build_model(
     if wanted is not None and wanted != scale:
         raise UsageError(f"{choices.source}: is a network for scale {scale}; --scale {wanted} contradicts it")
     assumed = tuple(choices.assumed)
-    return Model(graph, name, family, int(scale), colour, clip, licence, assumed, checksum(graph))
+    return Model(
+        graph, name, family, int(scale), colour, clip, choices.given("licence") or licence, assumed, checksum(graph)
+    )
 
 
 def licence_of(metadata: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ class Overrides:
     slope: float | None = None
     activation: str | None = None
     residual_scale: float | None = None
+    licence: str | None = None  # of the weights; goes into the manifest
 
 
 #: How the options are called on the command line.

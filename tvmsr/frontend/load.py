@@ -25,6 +25,7 @@ def load_model(
     slope: float | None = None,
     activation: str | None = None,
     residual_scale: float | None = None,
+    licence: str | None = None,
     example_size: tuple[int, int] = (24, 32),
     name: str | None = None,
 ) -> Model:
@@ -37,6 +38,8 @@ def load_model(
     family, scale, value_range, colour, slope, activation, residual_scale
         What the file cannot tell, or to contradict what the family assumes. `value_range` is 1 or 255, `colour` rgb
         or y.
+    licence
+        Licence of the weights, where their file does not state it; an artifact's manifest carries it.
     example_size
         Height and width of the picture with which an nn.Module is exported.
     name
@@ -50,7 +53,7 @@ def load_model(
         Where two conventions fit and none was given, or an option contradicts the file.
 
     """
-    options = Overrides(family, scale, value_range, _colour(colour), slope, activation, residual_scale)
+    options = Overrides(family, scale, value_range, _colour(colour), slope, activation, residual_scale, licence)
     _check(options)
     if isinstance(source, str | Path):
         path = Path(source)

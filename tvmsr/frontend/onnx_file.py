@@ -63,8 +63,12 @@ def _read(path: Path) -> onnx.ModelProto:
 
     try:
         model = onnx.load(path)
+    except Exception as error:  # protobuf and missing external data raise what they like
+        raise InputFileError(f"{path}: is not a valid ONNX file ({_first_line(error)})") from error
+    _report_problems([_problem(n) for n in model.graph.node if not _is_standard(n)], str(path))
+    try:
         onnx.checker.check_model(model)
-    except Exception as error:  # protobuf, the checker and missing external data raise what they like
+    except Exception as error:  # the checker raises what it likes
         raise InputFileError(f"{path}: is not a valid ONNX file ({_first_line(error)})") from error
     versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     if not versions or versions[0] < OLDEST_OPSET:
@@ -113,14 +117,26 @@ def _check_ends(model: onnx.ModelProto, source: str) -> None:
         )
 
 
+def _is_standard(node: onnx.NodeProto) -> bool:
+    """An operator of ONNX itself, which its checker knows."""
+    import onnx
+
+    return node.domain in ("", "ai.onnx") and onnx.defs.has(node.op_type)
+
+
 def _check_operators(model: onnx.ModelProto, source: str) -> None:
-    problems = []
-    for node in model.graph.node:
-        if node.domain not in ("", "ai.onnx") or node.op_type not in SUPPORTED:
-            place = f"node {node.name or 'without a name'}, makes {', '.join(node.output)}"
-            what = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-            instead = INSTEAD.get(node.op_type)
-            problems.append(f"{what} ({place}): is not supported" + (f"; use {instead}" if instead else ""))
+    unfit = [n for n in model.graph.node if not _is_standard(n) or n.op_type not in SUPPORTED]
+    _report_problems([_problem(node) for node in unfit], source)
+
+
+def _problem(node: onnx.NodeProto) -> str:
+    place = f"node {node.name or 'without a name'}, makes {', '.join(node.output)}"
+    what = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+    instead = INSTEAD.get(node.op_type)
+    return f"{what} ({place}): is not supported" + (f"; use {instead}" if instead else "")
+
+
+def _report_problems(problems: list[str], source: str) -> None:
     if problems:
         raise InputFileError(report(source, problems))
 
