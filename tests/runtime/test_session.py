@@ -27,6 +27,15 @@ def test_wrong_arrays(fake, array):
         session.upscale(array)
 
 
+@pytest.fixture
+def interruptible():
+    """Python's own handler, also where the tests were started in the background and ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_an_upscale_as_such(fake):
     before = signal.getsignal(signal.SIGINT)
     with load(fake, threads=1, memory=1 << 20) as session:
