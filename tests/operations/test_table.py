@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from tests.graph.networks import affine, conv, leaky
-from tvmsr.graph.model import ActivateAttrs, Activation, ConvAttrs, GatherAttrs, Node, ShuffleAttrs, TensorType
+from tvmsr.graph.model import (
+    ActivateAttrs,
+    Activation,
+    AddAttrs,
+    ConvAttrs,
+    GatherAttrs,
+    Node,
+    ShuffleAttrs,
+    TensorType,
+)
 from tvmsr.operations.activate import unary
 from tvmsr.operations.operation import ShapeError
 from tvmsr.operations.table import OPERATIONS, operation_of
@@ -130,3 +139,17 @@ def test_needs_numpy_only():
         "found = {'tvm', 'torch', 'onnx', 'PIL', 'scipy'} & set(sys.modules); assert not found, found"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("attrs", "want"),
+    [
+        (AddAttrs(), [-3.0, 0.5, 4.0]),
+        (AddAttrs(Activation.RELU), [0.0, 0.5, 4.0]),
+        (AddAttrs(Activation.CLIP, -1.0, 2.0), [-1.0, 0.5, 2.0]),
+    ],
+)
+def test_add_applies_its_activation(attrs: AddAttrs, want: list[float]):
+    node = Node("sum", "add", ("a", "b"), attrs)
+    a, b = np.array([[[-1.0, 0.25, 1.0]]], np.float32), np.array([[[-2.0, 0.25, 3.0]]], np.float32)
+    assert np.array_equal(run(node, a.reshape(1, 3, 1), b.reshape(1, 3, 1)).ravel(), np.array(want, np.float32))

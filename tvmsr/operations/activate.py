@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from tvmsr.graph.model import F32, ActivateAttrs, Activation, ConvAttrs, Node, TensorType
+from tvmsr.graph.model import F32, ActivateAttrs, Activation, AddAttrs, ConvAttrs, Node, TensorType
 from tvmsr.operations.operation import expect, expect_vector
 
 _SQRT_HALF = float(np.sqrt(0.5))
@@ -33,8 +33,8 @@ def reference(inputs: tuple[F32, ...], node: Node) -> F32:
 
 
 def apply_activation(x: F32, node: Node) -> F32:
-    """Apply the activation of a conv or activate node to x (..., C), which may be overwritten."""
-    attrs = cast("ActivateAttrs | ConvAttrs", node.attrs)
+    """Apply the activation of a conv, add or activate node to x (..., C), which may be overwritten."""
+    attrs = cast("ActivateAttrs | AddAttrs | ConvAttrs", node.attrs)
     kind = attrs.activation
     if kind is Activation.NONE:
         return x
