@@ -68,7 +68,7 @@ def test_bytes_are_stored_in_16_bits_where_that_pays():
     point = Conv((1, 1), 64, 64, operand(64), 8, 8)
     assert wanted_form("avx2", 8, [(point, weight[:1, :1])]) is Form.U8
     for isa in set(ISAS) - {"avx2"}:
-        assert wanted_form(isa, 8, [(conv(), weight)]) is Form.U8
+        assert wanted_form(isa, 8, [(conv(), weight)]) is ISAS[isa].byte_form
 
 
 def test_illegal_is_named():
@@ -106,5 +106,5 @@ def test_names():
 
 
 def test_table_is_complete():
-    assert list(ALGORITHMS) == ["direct", "direct_wide", "depthwise", "pointwise"]
+    assert list(ALGORITHMS) == ["direct", "direct_wide", "direct_matrix", "depthwise", "pointwise"]
     assert all(a.granule == (1, 1) and a.read_ahead == (0, 0) for a in ALGORITHMS.values())

@@ -104,4 +104,4 @@ def test_bytes(kernels, index):
 
 
 def test_every_isa_is_tested():
-    assert set(ISAS) == {"avx512vnni", "avxvnni", "avx2", "portable"}
+    assert set(ISAS) == {"avx512vnni", "avxvnni", "avx2", "portable", "i8mm", "dotprod", "neon", "neon32"}

@@ -9,7 +9,7 @@ from itertools import product
 from tvmsr.kernels.cost import direct_cycles, lanewise_cycles, pointwise_cycles, storage_cycles
 from tvmsr.kernels.isa import ISAS, Isa, Primitive
 from tvmsr.kernels.layout import WeightLayout, depthwise_layout, direct_layout
-from tvmsr.kernels.legality import Weight, direct_legal
+from tvmsr.kernels.legality import NO_PRIMITIVE, Weight, direct_legal
 from tvmsr.kernels.naming import symbol
 from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Load, Operand, Store
 
@@ -50,7 +50,7 @@ class Algorithm:
 def accepted_forms(isa: str, bits: int) -> tuple[Form, ...]:
     """Forms in which convolutions of this isa can read codes of up to `bits` bits, the best first."""
     if bits <= 8:
-        return (Form.U8, Form.S16, Form.U16)
+        return (ISAS[isa].byte_form, Form.S16, Form.U16)
     if bits <= 15 or isa == "portable":
         return (Form.S16, Form.U16)
     return (Form.S16,)
@@ -70,7 +70,7 @@ def wanted_form(isa: str, bits: int, readers: Sequence[tuple[Conv, Weight]] = ()
     def cycles(form: Form) -> float:
         return storage_cycles(channels, form) + sum(_read_cycles(isa, form, *reader) for reader in readers)
 
-    return Form.S16 if cycles(Form.S16) < _CLEARLY * cycles(Form.U8) else Form.U8
+    return Form.S16 if cycles(Form.S16) < _CLEARLY * cycles(forms[0]) else forms[0]
 
 
 def _read_cycles(isa: str, form: Form, conv: Conv, weight: Weight) -> float:
@@ -96,7 +96,9 @@ def choose(source: Conv | Load, epilogue: Epilogue, isa: str, weight: Weight | N
                 best = Choice(spec, _reason(algorithm, primitive, tile, cycles), cycles)
     if best is None:
         raise ValueError(f"no algorithm of {isa} computes {source}: {'; '.join(why_not)}")
-    refused = [w for w in why_not if w.split(":")[0].startswith("direct")] if isinstance(source, Conv) else []
+    refused = (
+        [w for w in why_not if w.startswith("direct") and NO_PRIMITIVE not in w] if isinstance(source, Conv) else []
+    )
     return replace(best, reason="; ".join([best.reason, *refused]))
 
 
@@ -156,7 +158,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     for row in (
         Algorithm(
             "direct",
-            _named("dot4", "pair16", "mac"),
+            _named("dot4", "chain", "pair16", "mac"),
             direct_legal,
             _direct_tiles,
             direct_cycles,
@@ -167,6 +169,16 @@ ALGORITHMS: dict[str, Algorithm] = {
         Algorithm(
             "direct_wide",
             _named("wide4"),
+            direct_legal,
+            _direct_tiles,
+            direct_cycles,
+            direct_layout,
+            "tvmsr.kernels.conv:direct",
+        ),
+        # Two pixels by two channels at once, where the CPU multiplies matrices of bytes.
+        Algorithm(
+            "direct_matrix",
+            _named("matrix"),
             direct_legal,
             _direct_tiles,
             direct_cycles,

@@ -25,10 +25,11 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from tvmsr.kernels.algorithms import primitive_of, weight_layout
-from tvmsr.kernels.emit import Expr, Frame, Tensor, add_products, broadcast_inputs, build_function, ramp
+from tvmsr.kernels.emit import Expr, Frame, Tensor, build_function
 from tvmsr.kernels.epilogue import Block, Pixels, finish, shared_blocks
 from tvmsr.kernels.isa import Primitive
 from tvmsr.kernels.layout import WeightLayout
+from tvmsr.kernels.products import Inputs, Sums, Weights, open_sums
 from tvmsr.kernels.spec import Conv, KernelSpec
 
 
@@ -91,33 +92,31 @@ def for_columns(frame: Frame, pixels: int, tile: Callable[[Expr, int], None]) ->
 
 
 def _tile(d: _Direct, group: int, base: Expr, block: Block, pixels: Pixels) -> None:
-    lanes, layout = d.frame.lanes, d.layout
+    lanes, layout, conv, pitch = d.frame.lanes, d.layout, d.conv, d.x.pitch
     vectors = len(block.valid)
-    acc = [[T.alloc_buffer((lanes,), "int32", scope="global") for _ in range(vectors)] for _ in range(pixels.count)]
-    for n in range(vectors):
-        start = T.bind(d.frame.params.ints("bias", block.position + n * lanes))
-        for p in range(pixels.count):
-            T.buffer_store(acc[p][n], start, [ramp(0, lanes)])
-    conv, pitch = d.conv, d.x.pitch
+    sums = open_sums(d.frame.isa, d.primitive, pixels.count, vectors, layout.vectors)
+    sums.start([T.bind(d.frame.params.ints("bias", block.position + n * lanes)) for n in range(vectors)])
     column = pixels.column * (conv.stride * pitch) + group * conv.inputs // conv.groups
-    issue = layout.vectors * lanes * layout.depth
     with T.serial(0, layout.kernel_h) as i:
         line = T.bind(d.x.row(pixels.row * conv.stride + i * conv.dilation) + column)
-        with T.serial(0, layout.runs) as run, T.serial(0, layout.steps) as step:
-            x_index = line + run * (conv.dilation * pitch) + step * d.primitive.group
-            w_index = base + ((i * layout.runs + run) * layout.steps + step) * (layout.halves * issue)
-            _step(d, acc, x_index, w_index)
-    values = [[a[ramp(0, lanes)] for a in line] for line in acc]
-    finish(d.frame, block, pixels, values)
+        with T.serial(0, layout.runs) as run:
+            x_index = line + run * (conv.dilation * pitch)
+            w_index = base + (i * layout.runs + run) * (layout.steps * sums.step_size)
+            _run(d, sums, x_index, w_index)
+    finish(d.frame, block, pixels, sums.values())
 
 
-def _step(d: _Direct, acc: list[list[Expr]], x_index: Expr, w_index: Expr) -> None:
-    """All products of one group of inputs with one block's weights."""
-    lanes, layout = d.frame.lanes, d.layout
-    size = lanes * layout.depth
-    for p, line in enumerate(acc):
-        inputs = broadcast_inputs(d.primitive, lanes, d.x, x_index + p * d.conv.stride * d.x.pitch)
-        for half, x in enumerate(inputs):
-            for n, a in enumerate(line):
-                weights = d.frame.weights[ramp(w_index + (half * layout.vectors + n) * size, size)]
-                T.buffer_store(a, add_products(d.primitive, lanes, a[ramp(0, lanes)], x, weights), [ramp(0, lanes)])
+def _run(d: _Direct, sums: Sums, x_index: Expr, w_index: Expr) -> None:
+    """All steps of a run: a loop over those that fill a load of every pixel, then the others."""
+    whole, rest = divmod(d.layout.steps, sums.span)
+    advance = sums.span * d.primitive.group
+
+    def add(at: Expr, steps: int) -> None:
+        inputs = Inputs(d.x, x_index + at * advance, d.conv.stride * d.x.pitch)
+        sums.add(inputs, Weights(d.frame.weights, w_index + at * (sums.span * sums.step_size)), steps)
+
+    if whole:
+        with T.serial(0, whole) as at:
+            add(at, sums.span)
+    if rest:
+        add(whole, rest)

@@ -10,7 +10,7 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
-from tvmsr.kernels.isa import ISAS, Isa, Primitive, Rounding
+from tvmsr.kernels.isa import ISAS, Isa, Rounding
 from tvmsr.kernels.layout import ALIGN_WORDS, FieldKind, ParamLayout, param_fields, param_layout
 from tvmsr.kernels.spec import Form, KernelSpec
 
@@ -18,6 +18,11 @@ from tvmsr.kernels.spec import Form, KernelSpec
 Expr = Any
 
 _DTYPES = {Form.U8: "uint8", Form.S8: "int8", Form.U16: "uint16", Form.S16: "int16"}
+
+_ROUND = {
+    Rounding.LRINT: "llvm.lrint.v{lanes}i32.v{lanes}f32",
+    Rounding.FCVTNS: "llvm.aarch64.neon.fcvtns.v{lanes}i32.v{lanes}f32",
+}
 
 #: 1.5 * 2**23: added to |v| <= 2**22 it leaves rne(v) in the low bits of the mantissa.
 _MAGIC = 12582912.0
@@ -124,45 +129,24 @@ def clamp(value: Expr, low: Expr, high: Expr) -> Expr:
     return T.max(T.min(value, high), low)
 
 
+def clamp_floats(isa: Isa, value: Expr, low: Expr, high: Expr) -> Expr:
+    """Clamp a float32 vector that is never NaN. TIR's min and max are a comparison and a selection where NaN counts."""
+    if isa.float_min_max is None:
+        return clamp(value, low, high)
+    smaller, larger = isa.float_min_max
+    kind = f"float32x{isa.lanes}"
+    return T.call_llvm_pure_intrin(kind, larger, T.call_llvm_pure_intrin(kind, smaller, value, high), low)
+
+
 def round_to_int(isa: Isa, value: Expr) -> Expr:
     """Round a clamped float32 vector: ties to even."""
     lanes = isa.lanes
-    if isa.rounding is Rounding.LRINT:
-        return T.call_llvm_pure_intrin(f"int32x{lanes}", f"llvm.lrint.v{lanes}i32.v{lanes}f32", value)
+    if isa.rounding is not Rounding.MAGIC:
+        name = _ROUND[isa.rounding].format(lanes=lanes)
+        return T.call_llvm_pure_intrin(f"int32x{lanes}", name, value)
     # The operand comes out of a clamp, never out of a product: there is nothing that could be contracted.
     shifted = value + T.broadcast(T.float32(_MAGIC), lanes)
     return T.reinterpret(f"int32x{lanes}", shifted) - T.broadcast(T.int32(_MAGIC_BITS), lanes)
-
-
-def add_products(primitive: Primitive, lanes: int, acc: Expr, x: Expr, weights: Expr) -> Expr:
-    """Sum of `acc` and the products of one issue of the primitive."""
-    i32 = f"int32x{lanes}"
-    if primitive.fused:
-        return T.call_llvm_pure_intrin(i32, primitive.fused, acc, x, weights)
-    if not primitive.pairs:
-        return acc + T.cast(x, i32) * T.cast(weights, i32)
-    if not primitive.widen:
-        return acc + T.call_llvm_pure_intrin(i32, primitive.pairs, x, weights)
-    sums = T.call_llvm_pure_intrin(f"int16x{2 * lanes}", primitive.pairs, x, weights)
-    ones = T.broadcast(T.int16(1), 2 * lanes)
-    return acc + T.call_llvm_pure_intrin(i32, primitive.widen, sums, ones)
-
-
-def broadcast_inputs(primitive: Primitive, lanes: int, x: Tensor, index: Expr) -> list[Expr]:
-    """The inputs of one step at element `index`, broadcast to all lanes: one vector for each half."""
-    if primitive.depth == 1:
-        # 8-bit and signed 16-bit codes multiply as 16-bit numbers (smlal); 16-bit unsigned ones need 32.
-        narrow = "int32" if x.dtype == "uint16" else "int16"
-        return [T.bind(T.broadcast(T.cast(x.data[index], narrow), lanes))]
-    word = T.broadcast(T.reinterpret("int32", x.load(index, 4 // x.bytes)), lanes)
-    if primitive.weight_bytes == 1:
-        return [T.bind(T.reinterpret(f"uint8x{4 * lanes}", word))]
-    if primitive.halves == 1:
-        return [T.bind(T.reinterpret(f"int16x{2 * lanes}", word))]
-    wide = T.bind(T.reinterpret(f"uint16x{2 * lanes}", word))
-    even = T.bitwise_and(wide, T.broadcast(T.uint16(255), 2 * lanes))
-    odd = T.shift_right(wide, T.broadcast(T.uint16(8), 2 * lanes))
-    return [T.bind(T.reinterpret(f"int16x{2 * lanes}", half)) for half in (even, odd)]
 
 
 def gather(tensor: Tensor, index: Expr, channels: Sequence[int], lanes: int) -> Expr:

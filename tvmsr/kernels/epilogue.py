@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from tvm.tirx.script import builder as T
 
-from tvmsr.kernels.emit import Expr, Frame, clamp, gather, round_to_int
+from tvmsr.kernels.emit import Expr, Frame, clamp, clamp_floats, gather, round_to_int
 from tvmsr.kernels.spec import Reads
 from tvmsr.kernels.stores import Place, store_channels
 from tvmsr.quant.integer import TERM_LIMIT
@@ -82,7 +82,7 @@ def _result(frame: Frame, block: Block, n: int, value: Expr, residuals: Sequence
 def _scaled(frame: Frame, value: Expr, m: Expr, low: Expr, high: Expr) -> Expr:
     """rne(clamp(float32(value) * m, low, high))."""
     product = T.bind(T.cast(value, f"float32x{frame.lanes}") * m)
-    return T.bind(round_to_int(frame.isa, clamp(product, low, high)))
+    return T.bind(round_to_int(frame.isa, clamp_floats(frame.isa, product, low, high)))
 
 
 def _add_shift(frame: Frame, total: Expr) -> Expr:

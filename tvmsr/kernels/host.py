@@ -39,7 +39,9 @@ def host_triple() -> str:
 
 
 def missing_features(isa: str) -> tuple[str, ...]:
-    """CPU features that an isa needs and this machine has not, by Linux's word."""
+    """CPU features that an isa needs and this machine has not, by Linux's word; another machine altogether."""
+    if ISAS[isa].machine not in ("", platform.machine()):
+        return (f"{ISAS[isa].machine} instructions",)
     text = Path("/proc/cpuinfo").read_text()
     have = {w for line in text.splitlines() if line.startswith(("flags", "Features")) for w in line.split()}
     have |= {w.replace("_", "") for w in have}

@@ -12,7 +12,18 @@ class Rounding(str, Enum):
     """How float32 becomes int32 by rne; the clamp before it keeps values within +-2**22."""
 
     LRINT = "lrint"  # llvm.lrint: one instruction where it is listed, a library call on other CPUs
+    FCVTNS = "fcvtns"  # AArch64's one instruction; lrint makes two of it
     MAGIC = "magic"  # add 1.5 * 2**23 and read the mantissa: any CPU
+
+
+class Kind(str, Enum):
+    """How a primitive takes its inputs: a class of tvmsr.kernels.products each."""
+
+    PLAIN = "plain"  # plain TIR, one input at a time
+    BROADCAST = "broadcast"  # a group of inputs, broadcast to all lanes
+    ELEMENT = "element"  # element i of a register that holds 16 bytes of a pixel
+    CHAIN = "chain"  # pairs of inputs copied to all lanes, two products summed in 16 bits
+    MATRIX = "matrix"  # two pixels at once: 2 x 2 sums in a register
 
 
 @dataclass(frozen=True)
@@ -30,13 +41,18 @@ class Primitive:
     weight_bytes: int
     code_bits: int  # the widest codes it takes
     cycles: float  # of one issue on one vector: reciprocal throughput where the isa was measured
-    fused: str = ""  # intrinsic (acc, x, w) -> acc
-    pairs: str = ""  # intrinsic (x, w) -> sums of products of neighbours
-    widen: str = ""  # intrinsic (pairs, ones) -> int32, where `pairs` gives int16
+    # Intrinsics. BROADCAST: fused(acc, x, w), or pairs(x, w) -> sums of products of neighbours, of int16 where there is
+    # widen(pairs, ones). ELEMENT: fused(acc, w, x), or pairs(w, x) -> int32. CHAIN: pairs(w, x) -> int16, then
+    # fused(acc, pairs) or widen(pairs). MATRIX: fused(acc, x, w).
+    fused: str = ""
+    pairs: str = ""
+    widen: str = ""
     pair_limit: bool = False
     prepare: float = 0.0  # cycles that bringing the inputs of one step into their halves takes
     tiles: tuple[tuple[int, int], ...] = ()  # offered instead of the isa's
     latency: float = 1.0  # cycles from one issue on a sum to the next: of an addition, unless the issue is `fused`
+    kind: Kind = Kind.BROADCAST
+    span: int = 1  # steps that one load of a pixel serves
 
     @property
     def group(self) -> int:
@@ -58,6 +74,9 @@ class Isa:
     needs: tuple[str, ...] = ()  # CPU features, by the driver's names
     tiles: tuple[tuple[int, int], ...] = ()  # offered to convolutions: pixels, vectors
     epilogue_cycles: float = 4.0  # per vector of outputs, rough
+    machine: str = ""  # instruction set: "x86_64", "aarch64", "arm"; "": any
+    byte_form: Form = Form.U8  # how codes of up to 8 bits are stored for convolutions
+    float_min_max: tuple[str, str] | None = None  # intrinsics; None: a comparison and a selection
 
     def primitive(self, name: str) -> Primitive:
         return next(p for p in self.primitives if p.name == name)
@@ -87,15 +106,63 @@ _AVX512VNNI = (
 _FORMS = (Form.U8, Form.S8, Form.S16, Form.U16)
 
 #: Products in plain TIR: LLVM makes smlal, pmullw/pmulhw or what the CPU has of them.
-_MAC = Primitive("mac", _FORMS, 1, 1, 2, 16, 3.5)
+_MAC = Primitive("mac", _FORMS, 1, 1, 2, 16, 3.5, kind=Kind.PLAIN)
 #: The same with another input in every lane: depthwise convolutions.
-_LANEWISE = Primitive("lanewise", _FORMS, 1, 1, 2, 16, 1.0)
+_LANEWISE = Primitive("lanewise", _FORMS, 1, 1, 2, 16, 1.0, kind=Kind.PLAIN)
+
+_SMULL = "llvm.aarch64.neon.smull"
+_DOT = Primitive(
+    "dot4", (Form.S8,), 4, 1, 1, 8, 0.5, fused="llvm.aarch64.neon.sdot.v4i32.v16i8",
+    kind=Kind.ELEMENT, span=4, latency=1,
+)  # fmt: skip
+_CHAIN = Primitive(
+    "chain", (Form.S8,), 2, 1, 1, 8, 1.0, pairs=f"{_SMULL}.v8i16", widen="llvm.aarch64.neon.saddlp.v4i32.v8i16",
+    kind=Kind.CHAIN, span=8, prepare=0.25, tiles=((3, 4), (4, 3), (6, 2), (8, 1)),
+)  # fmt: skip
+_MLAL = Primitive(
+    "pair16", _PAIR_FORMS, 1, 1, 2, 16, 1.0, pairs=f"{_SMULL}.v4i32", kind=Kind.ELEMENT, span=8, latency=1,
+    tiles=((6, 4), (4, 3), (6, 2), (8, 1)),
+)  # fmt: skip
+_MATRIX = Primitive(
+    "matrix", (Form.S8,), 8, 1, 1, 8, 0.5, fused="llvm.aarch64.neon.smmla.v4i32.v16i8",
+    kind=Kind.MATRIX, span=2, prepare=0.25, tiles=((4, 6), (4, 5), (4, 4), (6, 3), (8, 2), (12, 1)),
+)  # fmt: skip
+_CHAIN32 = Primitive(
+    "chain", (Form.S8,), 2, 1, 1, 8, 2.0, pairs="llvm.arm.neon.vmulls.v8i16", fused="llvm.arm.neon.vpadals.v4i32.v8i16",
+    kind=Kind.CHAIN, span=8, prepare=1.0, tiles=((2, 2), (4, 1)),
+)  # fmt: skip
+_MLAL32 = Primitive(
+    "pair16", _PAIR_FORMS, 1, 1, 2, 16, 2.0, pairs="llvm.arm.neon.vmulls.v4i32", kind=Kind.ELEMENT, span=8, latency=1,
+    tiles=((2, 4), (4, 2), (6, 1)),
+)  # fmt: skip
 
 # Sums and operands in registers: 32 of them, 16 of them, and 16 that also hold what pairs are widened with. 6x2 is as
 # fast there where LLVM finds room, and a third slower where it does not.
 _WIDE_TILES = ((6, 4), (8, 3), (12, 2), (14, 1))
 _NARROW_TILES = ((6, 2), (12, 1))
 _PAIRS_TILES = ((4, 2), (12, 1))
+
+# Sums, the pixels' registers and a vector of weights: 24 + 6 + 1 of 32.
+_ARM_TILES = ((6, 4), (7, 3), (8, 2), (14, 1))
+
+
+def _arm64(name: str, bytewise: tuple[Primitive, ...], cpu: str, needs: tuple[str, ...]) -> Isa:
+    """A row of AArch64: they differ in how bytes are multiplied."""
+    return Isa(
+        name=name,
+        lanes=4,
+        registers=32,
+        primitives=(*bytewise, _MLAL, _LANEWISE),
+        rounding=Rounding.FCVTNS,
+        cpu=cpu,
+        features=tuple(f"+{need}" for need in needs),
+        needs=needs,
+        tiles=_ARM_TILES,
+        machine="aarch64",
+        byte_form=Form.S8,
+        float_min_max=("llvm.aarch64.neon.fminnm.v4f32", "llvm.aarch64.neon.fmaxnm.v4f32"),
+    )
+
 
 ISAS: dict[str, Isa] = {
     row.name: row
@@ -106,6 +173,7 @@ ISAS: dict[str, Isa] = {
             registers=32,
             primitives=(*_AVX512VNNI, _LANEWISE),
             rounding=Rounding.LRINT,
+            machine="x86_64",
             cpu="cascadelake",
             features=("-prefer-256-bit",),
             needs=("avx512vnni", "avx512bw", "avx512vl"),
@@ -117,6 +185,7 @@ ISAS: dict[str, Isa] = {
             registers=16,
             primitives=(*_AVXVNNI, _LANEWISE),
             rounding=Rounding.LRINT,
+            machine="x86_64",
             cpu="haswell",
             features=("+avxvnni",),
             needs=("avx2", "fma", "avxvnni"),
@@ -128,9 +197,27 @@ ISAS: dict[str, Isa] = {
             registers=16,
             primitives=(*_AVX2, _LANEWISE),
             rounding=Rounding.LRINT,
+            machine="x86_64",
             cpu="haswell",
             needs=("avx2", "fma"),
             tiles=_PAIRS_TILES,
+        ),
+        _arm64("i8mm", (_MATRIX, _DOT), "neoverse-n2", ("i8mm", "dotprod")),
+        _arm64("dotprod", (_DOT,), "cortex-a76", ("dotprod",)),
+        _arm64("neon", (_CHAIN,), "cortex-a53", ()),
+        Isa(
+            name="neon32",
+            lanes=4,
+            registers=16,
+            primitives=(_CHAIN32, _MLAL32, _LANEWISE),
+            rounding=Rounding.MAGIC,
+            cpu="cortex-a7",
+            features=("+neon",),
+            needs=("neon",),
+            tiles=((2, 2), (4, 1)),
+            machine="arm",
+            byte_form=Form.S8,
+            float_min_max=("llvm.arm.neon.vmins.v4f32", "llvm.arm.neon.vmaxs.v4f32"),
         ),
         # 8 lanes: two registers of 128 bits. Four accumulators fit the 16 registers of SSE2 and NEON.
         Isa("portable", 8, 16, (_MAC, _LANEWISE), Rounding.MAGIC, "generic", tiles=((4, 1),)),

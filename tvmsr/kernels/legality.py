@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tvmsr.kernels.isa import Primitive
+from tvmsr.kernels.isa import Kind, Primitive
 from tvmsr.kernels.layout import row_inputs
 from tvmsr.kernels.spec import Conv, Form, Load
 
@@ -13,16 +13,19 @@ Weight = NDArray[np.int8]
 
 _SATURATION = 32767
 
+#: Begins the refusal of an algorithm that the isa has no primitive for at all.
+NO_PRIMITIVE = "no primitive reads"
+
 
 def direct_legal(source: Conv | Load, primitive: Primitive | None, weight: Weight | None) -> str:
     """Why a direct convolution with this primitive is not exact, "" where it is."""
     if not isinstance(source, Conv):
         return "not a convolution"
     if primitive is None:
-        return f"no primitive reads {source.x.form.value}"
+        return f"{NO_PRIMITIVE} {source.x.form.value}"
     if source.max_bits > primitive.code_bits:
         return f"{primitive.name} takes codes of {primitive.code_bits} bits"
-    if source.x.form is Form.U16 and source.max_bits > 15 and primitive.depth > 1:
+    if source.x.form is Form.U16 and source.max_bits > 15 and primitive.kind is not Kind.PLAIN:
         return f"{primitive.name} takes signed codes: 16 bits need the form s16"
     if primitive.pair_limit:
         largest = largest_pair(source, primitive, weight)
