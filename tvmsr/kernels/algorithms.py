@@ -149,8 +149,8 @@ def _pointwise_legal(source: Conv | Load, primitive: Primitive | None, weight: W
 
 
 def _lanewise_tiles(isa: Isa, primitive: Primitive | None) -> tuple[Tile, ...]:
-    del isa, primitive
-    return tuple(product((4,), (1, 2, 4)))
+    del isa
+    return (primitive and primitive.tiles) or tuple(product((4,), (1, 2, 4)))
 
 
 ALGORITHMS: dict[str, Algorithm] = {

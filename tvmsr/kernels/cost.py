@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from tvmsr.kernels.isa import Isa, Primitive
-from tvmsr.kernels.layout import direct_layout
+from tvmsr.kernels.layout import WeightLayout, direct_layout
 from tvmsr.kernels.spec import Conv, Epilogue, Form, Load
 
 #: Loads a cycle; cycles that a tile costs beside its steps.
 _LOADS = 2.0
 _TILE = 12.0
+#: Many blocks with code of their own, where one loop would do, cost instruction fetch and kilobytes.
+_UNSHARED = 1.06
 #: Cycles to write a byte of a map and read it again, as far as that does not hide behind multiplies.
 _BYTE = 0.35
 
@@ -30,7 +32,14 @@ def direct_cycles(
     loads = steps * (layout.blocks / layout.halves + vectors / pixels) / _LOADS
     tiles = layout.blocks * (_TILE + layout.kernel_h * layout.runs * 2) / pixels
     finish = vectors * epilogue_cycles(epilogue, isa)
-    return source.groups * (max(issue, loads) + tiles + finish)
+    unshared = _UNSHARED if layout.blocks > 2 and not _shares_code(source, epilogue, layout) else 1.0
+    return source.groups * (max(issue, loads) + tiles + finish) * unshared
+
+
+def _shares_code(source: Conv, epilogue: Epilogue, layout: WeightLayout) -> bool:
+    """Whether blocks of channels can run in a loop: tvmsr.kernels.epilogue.shared_blocks, as far as stores decide."""
+    width = layout.vectors * layout.lanes
+    return source.groups == 1 and all(s.block == 1 or s.channels % width == 0 for s in epilogue.stores)
 
 
 def lanewise_cycles(

@@ -13,7 +13,7 @@ from tvm.tirx.script import builder as T
 
 from tvmsr.kernels.algorithms import weight_layout
 from tvmsr.kernels.conv import for_columns
-from tvmsr.kernels.emit import Expr, Frame, build_function, ramp
+from tvmsr.kernels.emit import Expr, Frame, build_function, load_vectors, ramp
 from tvmsr.kernels.epilogue import Block, Pixels, finish
 from tvmsr.kernels.pointwise import blocks_of
 from tvmsr.kernels.spec import Conv, KernelSpec
@@ -41,17 +41,17 @@ def _tile(frame: Frame, conv: Conv, block: Block, number: Expr, row: Expr, colum
         start = T.bind(frame.params.ints("bias", block.position + n * lanes))
         for p in range(pixels.count):
             T.buffer_store(acc[p][n], start, [ramp(0, lanes)])
-    width = layout.vectors * lanes
+    width, i32 = layout.vectors * lanes, f"int32x{lanes}"
     narrow = "int32" if frame.x.dtype == "uint16" else "int16"
     with T.serial(0, layout.kernel_h) as i:
         line = T.bind(frame.x.row(pixels.row * conv.stride + i * conv.dilation) + pixels.column * (conv.stride * pitch))
         with T.serial(0, layout.kernel_w) as j:
             at = line + j * (conv.dilation * pitch) + block.channel
             base = ((number * layout.kernel_h + i) * layout.kernel_w + j) * width
-            for n in range(vectors):
-                weights = T.bind(T.cast(frame.weights[ramp(base + n * lanes, lanes)], f"int32x{lanes}"))
-                for p in range(pixels.count):
-                    codes = frame.x.load(at + p * conv.stride * pitch + n * lanes, lanes)
-                    product = T.cast(T.cast(codes, f"{narrow}x{lanes}"), f"int32x{lanes}") * weights
-                    T.buffer_store(acc[p][n], acc[p][n][ramp(0, lanes)] + product, [ramp(0, lanes)])
+            weights = load_vectors(frame.packed_weights, base, vectors, lanes)
+            for p in range(pixels.count):
+                codes = load_vectors(frame.x, at + p * conv.stride * pitch, vectors, lanes)
+                for a, code, weight in zip(acc[p], codes, weights, strict=True):
+                    product = T.cast(T.cast(code, f"{narrow}x{lanes}"), i32) * T.cast(weight, i32)
+                    T.buffer_store(a, a[ramp(0, lanes)] + product, [ramp(0, lanes)])
     finish(frame, block, pixels, [[a[ramp(0, lanes)] for a in line] for line in acc])

@@ -19,6 +19,9 @@ Expr = Any
 
 _DTYPES = {Form.U8: "uint8", Form.S8: "int8", Form.U16: "uint16", Form.S16: "int16"}
 
+#: Vectors of fewer lanes are cut from loads of a whole NEON register.
+_SHORT, _CUT_BYTES = 8, 16
+
 _ROUND = {
     Rounding.LRINT: "llvm.lrint.v{lanes}i32.v{lanes}f32",
     Rounding.FCVTNS: "llvm.aarch64.neon.fcvtns.v{lanes}i32.v{lanes}f32",
@@ -74,6 +77,11 @@ class Frame:
     @property
     def lanes(self) -> int:
         return self.isa.lanes
+
+    @property
+    def packed_weights(self) -> Tensor:
+        """The packed weights, to be loaded like a tensor."""
+        return Tensor(self.weights, None, str(self.weights.dtype), 0)
 
 
 @dataclass(frozen=True)
@@ -149,17 +157,34 @@ def round_to_int(isa: Isa, value: Expr) -> Expr:
     return T.reinterpret(f"int32x{lanes}", shifted) - T.broadcast(T.int32(_MAGIC_BITS), lanes)
 
 
+def load_vectors(tensor: Tensor, index: Expr, vectors: int, lanes: int) -> list[Expr]:
+    """Neighbouring vectors of `lanes` stored values; short ones, cut from one load, come widened to 16 bits.
+
+    Cutting bytes first would leave LLVM with vectors of less than a register, which it widens badly.
+    """
+    if lanes >= _SHORT:
+        return [tensor.load(index + n * lanes, lanes) for n in range(vectors)]
+    width = _CUT_BYTES // tensor.bytes
+    found: list[Expr] = []
+    for first in range(0, vectors * lanes, width):
+        whole = tensor.load(index + first, width)
+        wide = T.bind(whole if tensor.bytes == 2 else T.cast(whole, f"int16x{width}"))
+        found += [concat([wide], width, lanes, lane) for lane in range(0, width, lanes)]
+    return found[:vectors]
+
+
 def gather(tensor: Tensor, index: Expr, channels: Sequence[int], lanes: int) -> Expr:
     """A vector of the given channels of the pixel at element `index`, padded with whatever is near to `lanes`."""
+    width = lanes if lanes >= _SHORT else _CUT_BYTES // tensor.bytes
     starts: list[int] = []
     for channel in sorted(set(channels)):
-        if not starts or channel >= starts[-1] + lanes:
+        if not starts or channel >= starts[-1] + width:
             starts.append(channel)
-    loads = [tensor.load(index + start, lanes) for start in starts]
+    loads = [T.bind(tensor.load(index + start, width)) for start in starts]
     where = [max(k for k, s in enumerate(starts) if s <= c) for c in channels]
-    picks = [k * lanes + c - starts[k] for k, c in zip(where, channels, strict=True)]
+    picks = [k * width + c - starts[k] for k, c in zip(where, channels, strict=True)]
     picks += [0] * (lanes - len(picks))
-    if picks[: len(channels)] == list(range(len(channels))):
+    if width == lanes and picks[: len(channels)] == list(range(len(channels))):
         return loads[0]
     return tirx.Shuffle(loads, picks)
 

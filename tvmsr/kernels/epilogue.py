@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from tvm.tirx.script import builder as T
 
-from tvmsr.kernels.emit import Expr, Frame, clamp, clamp_floats, gather, round_to_int
+from tvmsr.kernels.emit import Expr, Frame, clamp, clamp_floats, gather, load_vectors, round_to_int
 from tvmsr.kernels.spec import Reads
 from tvmsr.kernels.stores import Place, store_channels
 from tvmsr.quant.integer import TERM_LIMIT
@@ -53,8 +53,8 @@ def finish(frame: Frame, block: Block, pixels: Pixels, values: Sequence[Sequence
     """Send values[pixel][vector] through the epilogue and store them."""
     bases = [T.bind(r.row(pixels.row) + pixels.column * r.pitch) for r in frame.residuals]
     for p in range(pixels.count):
-        places = [base + p * r.pitch for base, r in zip(bases, frame.residuals, strict=True)]
-        results = [T.bind(_result(frame, block, n, value, places)) for n, value in enumerate(values[p])]
+        codes = [_residual_codes(frame, block, i, base + p * frame.residuals[i].pitch) for i, base in enumerate(bases)]
+        results = [T.bind(_result(frame, block, n, value, [c[n] for c in codes])) for n, value in enumerate(values[p])]
         for index, store in enumerate(frame.spec.epilogue.stores):
             stored = [_stored(frame, block, n, index, store.reads, r) for n, r in enumerate(results)]
             place = Place(pixels.row, pixels.column + p, pixels.count - 1 - p)
@@ -69,8 +69,8 @@ def _result(frame: Frame, block: Block, n: int, value: Expr, residuals: Sequence
         m = T.Select(value < T.broadcast(T.int32(0), frame.lanes), params.floats("m_neg", position), m)
     result = _scaled(frame, value, m, params.floats("lo", position), params.floats("hi", position))
     if epilogue.residuals:
-        for index, base in enumerate(residuals):
-            result = result + _term(frame, block, n, index, base)
+        for index, codes in enumerate(residuals):
+            result = result + _term(frame, block, n, index, codes)
         result = _add_shift(frame, result)
         result = clamp(T.bind(result), params.ints("sum_lo", position), params.ints("sum_hi", position))
     if epilogue.table:
@@ -93,17 +93,22 @@ def _add_shift(frame: Frame, total: Expr) -> Expr:
     return T.shift_right(total + half, T.broadcast(T.int32(fraction), lanes))
 
 
-def _term(frame: Frame, block: Block, n: int, index: int, base: Expr) -> Expr:
-    """Term of a residual; `base` is the element at which its pixel starts."""
-    residual, tensor, lanes = frame.spec.epilogue.residuals[index], frame.residuals[index], frame.lanes
-    channel = block.channel + n * lanes
-    if not residual.modulo:
-        codes = tensor.load(base + channel, lanes)
-    elif isinstance(block.channel, int):
-        wanted = [c % residual.modulo for c in range(channel, channel + block.valid[n])]
-        codes = gather(tensor, base, wanted, lanes)
-    else:  # blocks divide the modulo: see `shared_blocks`
-        codes = tensor.load(base + T.truncmod(channel, T.int32(residual.modulo)), lanes)
+def _residual_codes(frame: Frame, block: Block, index: int, base: Expr) -> list[Expr]:
+    """Stored codes of a residual, one vector for each of the block; `base` is the element at which its pixel starts."""
+    modulo, tensor, lanes = frame.spec.epilogue.residuals[index].modulo, frame.residuals[index], frame.lanes
+    channel = block.channel
+    if modulo and isinstance(channel, int):
+        firsts = [channel + n * lanes for n in range(len(block.valid))]
+        wanted = [[c % modulo for c in range(f, f + v)] for f, v in zip(firsts, block.valid, strict=True)]
+        return [gather(tensor, base, channels, lanes) for channels in wanted]
+    if modulo:  # blocks divide the modulo: see `shared_blocks`
+        channel = T.truncmod(channel, T.int32(modulo))
+    return load_vectors(tensor, base + channel, len(block.valid), lanes)
+
+
+def _term(frame: Frame, block: Block, n: int, index: int, codes: Expr) -> Expr:
+    """Term of a residual from its stored codes."""
+    residual, lanes = frame.spec.epilogue.residuals[index], frame.lanes
     centred = T.bind(T.cast(codes, f"int32x{lanes}") - frame.params.scalar_vector(f"residual{index}_zero"))
     if residual.identity:
         fraction = frame.spec.epilogue.fraction

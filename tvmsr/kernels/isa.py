@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from tvmsr.kernels.spec import Form
@@ -110,6 +110,12 @@ _MAC = Primitive("mac", _FORMS, 1, 1, 2, 16, 3.5, kind=Kind.PLAIN)
 #: The same with another input in every lane: depthwise convolutions.
 _LANEWISE = Primitive("lanewise", _FORMS, 1, 1, 2, 16, 1.0, kind=Kind.PLAIN)
 
+# Tiles that reach one product instruction a cycle: codes come 16 bytes at a time, and LLVM keeps weights in registers.
+_LANEWISE64 = (
+    replace(_LANEWISE, forms=(Form.S8, Form.U8), tiles=((4, 2),)),
+    replace(_LANEWISE, forms=_PAIR_FORMS, tiles=((4, 4),)),
+)
+_LANEWISE32 = replace(_LANEWISE, tiles=((2, 4),))
 _SMULL = "llvm.aarch64.neon.smull"
 _DOT = Primitive(
     "dot4", (Form.S8,), 4, 1, 1, 8, 0.5, fused="llvm.aarch64.neon.sdot.v4i32.v16i8",
@@ -152,7 +158,7 @@ def _arm64(name: str, bytewise: tuple[Primitive, ...], cpu: str, needs: tuple[st
         name=name,
         lanes=4,
         registers=32,
-        primitives=(*bytewise, _MLAL, _LANEWISE),
+        primitives=(*bytewise, _MLAL, *_LANEWISE64),
         rounding=Rounding.FCVTNS,
         cpu=cpu,
         features=tuple(f"+{need}" for need in needs),
@@ -209,7 +215,7 @@ ISAS: dict[str, Isa] = {
             name="neon32",
             lanes=4,
             registers=16,
-            primitives=(_CHAIN32, _MLAL32, _LANEWISE),
+            primitives=(_CHAIN32, _MLAL32, _LANEWISE32),
             rounding=Rounding.MAGIC,
             cpu="cortex-a7",
             features=("+neon",),

@@ -13,7 +13,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from tvmsr.kernels.conv import for_columns
-from tvmsr.kernels.emit import Expr, Frame, Tensor, build_function, gather
+from tvmsr.kernels.emit import Expr, Frame, Tensor, build_function, gather, load_vectors
 from tvmsr.kernels.epilogue import Block, Pixels, finish, shared_blocks
 from tvmsr.kernels.spec import KernelSpec, Load
 
@@ -48,7 +48,7 @@ def _tile(frame: Frame, load: Load, block: Block, row: Expr, column: Expr, count
     pixels = Pixels(row, column, count)
     line = T.bind(frame.x.row(pixels.row) + pixels.column * frame.x.pitch)
     values = [
-        [_centred(frame, "x", _codes(frame, load, block, n, line + p * frame.x.pitch)) for n in range(len(block.valid))]
+        [_centred(frame, "x", codes) for codes in _codes(frame, load, block, line + p * frame.x.pitch)]
         for p in range(pixels.count)
     ]
     if frame.times is not None:
@@ -65,17 +65,18 @@ def _multiplied(
 ) -> list[list[Expr]]:
     """The values times the centred codes of the second factor, as int32."""
     line = T.bind(times.row(pixels.row) + pixels.column * times.pitch + block.channel)
-    return [
-        [
-            value * _centred(frame, "times", times.load(line + (p * times.pitch + n * frame.lanes), frame.lanes))
-            for n, value in enumerate(vectors)
-        ]
-        for p, vectors in enumerate(values)
-    ]
+    result = []
+    for p, vectors in enumerate(values):
+        factors = load_vectors(times, line + p * times.pitch, len(vectors), frame.lanes)
+        result.append([v * _centred(frame, "times", codes) for v, codes in zip(vectors, factors, strict=True)])
+    return result
 
 
-def _codes(frame: Frame, load: Load, block: Block, n: int, pixel: Expr) -> Expr:
-    first = block.channel + n * frame.lanes
+def _codes(frame: Frame, load: Load, block: Block, pixel: Expr) -> list[Expr]:
+    """One vector of stored codes for each of the block."""
+    lanes, count = frame.lanes, len(block.valid)
     if not load.channels:
-        return frame.x.load(pixel + first, frame.lanes)
-    return gather(frame.x, pixel, load.channels[first : first + block.valid[n]], frame.lanes)
+        return load_vectors(frame.x, pixel + block.channel, count, lanes)
+    firsts = [block.channel + n * lanes for n in range(count)]
+    wanted = [load.channels[first : first + valid] for first, valid in zip(firsts, block.valid, strict=True)]
+    return [gather(frame.x, pixel, channels, lanes) for channels in wanted]
