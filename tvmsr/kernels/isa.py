@@ -135,11 +135,11 @@ _MATRIX = Primitive(
 )  # fmt: skip
 _CHAIN32 = Primitive(
     "chain", (Form.S8,), 2, 1, 1, 8, 2.0, pairs="llvm.arm.neon.vmulls.v8i16", fused="llvm.arm.neon.vpadals.v4i32.v8i16",
-    kind=Kind.CHAIN, span=8, prepare=1.0, tiles=((2, 2), (4, 1)),
+    kind=Kind.CHAIN, span=8, prepare=1.0, tiles=((2, 2), (5, 1)),
 )  # fmt: skip
 _MLAL32 = Primitive(
     "pair16", _PAIR_FORMS, 1, 1, 2, 16, 2.0, pairs="llvm.arm.neon.vmulls.v4i32", kind=Kind.ELEMENT, span=8, latency=1,
-    tiles=((2, 4), (4, 2), (6, 1)),
+    tiles=((2, 4), (4, 2), (4, 1)),
 )  # fmt: skip
 
 # Sums and operands in registers: 32 of them, 16 of them, and 16 that also hold what pairs are widened with. 6x2 is as
