@@ -12,7 +12,7 @@ from tvmsr.artifact.link import Parts, link_shared
 from tvmsr.artifact.manifest import Manifest, pack_plan, read_manifest, read_plan_text
 from tvmsr.errors import InputFileError
 from tvmsr.runtime import load
-from tvmsr.runtime.elf import read_elf
+from tvmsr.runtime.sections import read_library
 
 MANIFEST = Manifest(
     abi=1, tvmsr="0.1.0", model="größe", family="fake", model_checksum="00", weights_licence="MIT", assumed=[], scale=2,
@@ -45,7 +45,7 @@ def test_of_another_cpu(tmp_path, triple):
     parts = fake_reference.parts()
     link_shared(Parts(parts.tables, parts.data, MANIFEST.to_bytes()), path, link_triple="arm-linux-gnueabihf.2.17")
     assert read_manifest(path).model == "größe"
-    assert read_elf(path).cpu == "ARM" and read_elf(path).bits == 32
+    assert read_library(path).made_for == "ARM (32 bits)"
     with pytest.raises(InputFileError, match="is for ARM"):
         load(path)
 
@@ -74,7 +74,7 @@ def test_damaged_section_headers(artifact, tmp_path):
 def test_not_an_artifact(tmp_path):
     text = tmp_path / "text.so"
     text.write_text("hello")
-    with pytest.raises(InputFileError, match="no ELF file"):
+    with pytest.raises(InputFileError, match="no ELF or Mach-O file"):
         read_manifest(text)
     with pytest.raises(InputFileError, match="cannot be read"):
         load(tmp_path / "missing.so")

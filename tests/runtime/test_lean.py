@@ -18,7 +18,7 @@ import json, sys
 import tvmsr
 tvmsr.load
 import tvmsr.devices.runner
-import tvmsr.runtime.elf
+import tvmsr.runtime.sections
 print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tvmsr.artifact.zig import cache_folder, run_tool, zig_command
 from tvmsr.errors import UsageError, WorkError
-from tvmsr.runtime.elf import MANIFEST_SECTION, PLAN_SECTION
+from tvmsr.runtime.library import MANIFEST_SECTION, PLAN_SECTION
 
 HERE = Path(__file__).parent
 INCLUDE = HERE / "include"

@@ -10,7 +10,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tvmsr.errors import InputFileError
-from tvmsr.runtime.elf import PLAN_SECTION, manifest_text, read_section
+from tvmsr.runtime.library import PLAN_SECTION
+from tvmsr.runtime.sections import manifest_text, read_section
 
 FORMAT_VERSION = 1
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from tvmsr.errors import InputFileError, UsageError, WorkError
 from tvmsr.runtime import abi
-from tvmsr.runtime.elf import MANIFEST_SECTION, read_elf
 from tvmsr.runtime.interrupts import noted_interrupts
+from tvmsr.runtime.library import MANIFEST_SECTION
+from tvmsr.runtime.sections import read_library
 
 U8 = NDArray[np.uint8]
 
@@ -62,13 +63,13 @@ class StepTime:
 
 def _open_library(path: Path) -> tuple[abi.Abi, dict[str, Any]]:
     """Check a file before any of it is run, then load it."""
-    elf = read_elf(path)
-    if MANIFEST_SECTION not in elf.sections:
+    file = read_library(path)
+    if MANIFEST_SECTION not in file.sections:
         raise InputFileError(f"{path}: not an artifact of tvmsr (it has no manifest)")
-    if not elf.runs_here():
-        raise InputFileError(f"{path}: is for {elf.cpu} ({elf.bits} bits), which this machine is not")
+    if not file.runs_here():
+        raise InputFileError(f"{path}: is for {file.made_for}, which this machine is not")
     try:
-        manifest = json.loads(elf.sections[MANIFEST_SECTION].rstrip(b"\0"))
+        manifest = json.loads(file.sections[MANIFEST_SECTION].rstrip(b"\0"))
         prefix = manifest.get("prefix", "tvmsr")
     except (ValueError, AttributeError) as error:
         raise InputFileError(f"{path}: its manifest is damaged") from error

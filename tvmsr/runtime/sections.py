@@ -1,0 +1,47 @@
+"""Sections of an artifact, whatever system and CPU it is for, read without loading it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tvmsr.errors import InputFileError
+from tvmsr.runtime import elf, macho
+from tvmsr.runtime.library import MANIFEST_SECTION, Library, Reader
+
+#: The first bytes of a file to what reads it.
+_PARSERS: dict[bytes, Callable[[Reader], Library]] = {
+    elf.MAGIC: elf.parse_elf,
+    macho.MAGIC: macho.parse_macho,
+}
+
+
+def read_library(path: Path) -> Library:
+    """Read a shared library's sections. InputFileError where it is none, cannot be read, or is damaged."""
+    try:
+        reader = Reader(path, path.read_bytes())
+    except OSError as error:
+        raise InputFileError(f"{path}: cannot be read: {error.strerror}") from error
+    magic = reader.data[:4]
+    if magic == macho.FAT_MAGIC:
+        raise InputFileError(f"{path}: holds several CPUs; take one out of it (lipo -thin arm64)")
+    if magic not in _PARSERS:
+        raise InputFileError(f"{path}: not a shared library that tvmsr made (no ELF or Mach-O file)")
+    return _PARSERS[magic](reader)
+
+
+def read_section(path: Path, name: str, what: str) -> bytes:
+    """The bytes of one section of an artifact; InputFileError names `what` where there is none."""
+    sections = read_library(path).sections
+    if name not in sections:
+        raise InputFileError(f"{path}: has no {what}: not an artifact of tvmsr")
+    return sections[name]
+
+
+def manifest_text(path: Path) -> str:
+    """The manifest of an artifact, JSON, whatever CPU it is for."""
+    raw = read_section(path, MANIFEST_SECTION, "manifest").rstrip(b"\0")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputFileError(f"{path}: its manifest is damaged") from error
