@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tvmsr.artifact.link import Parts
+from tvmsr.quant.checks import data_checksum
 
 FAKE = Path(__file__).parent / "fake"
 
@@ -20,9 +21,12 @@ PADS = {
 }
 
 
-def parts(source: str = "model.c", manifest: dict | None = None, define: str = "") -> Parts:
+def parts(
+    source: str = "model.c", manifest: dict | None = None, define: str = "", bias: tuple[int, int] = BIAS
+) -> Parts:
+    data = np.array(bias, "<i4").tobytes()
+    define += f"#define DATA_CHECKSUM {data_checksum(data):#x}ull\n"
     text = define + (FAKE / source).read_text()
-    data = np.array(BIAS, "<i4").tobytes()
     return Parts(tables=text, data=data, manifest=json.dumps(manifest or {"model": "fake"}).encode())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 from tvmsr import __version__
 from tvmsr.artifact.link import Parts, check_prefix, link_shared
-from tvmsr.artifact.manifest import LayerEntry, LevelEntry, LinkedCode, Manifest, pack_plan
+from tvmsr.artifact.manifest import (
+    CheckEntry,
+    LayerEntry,
+    LevelEntry,
+    LinkedCode,
+    Manifest,
+    StoredEntry,
+    pack_plan,
+)
 from tvmsr.artifact.static import link_static
 from tvmsr.errors import UsageError
 
@@ -23,6 +31,7 @@ if TYPE_CHECKING:
     from tvmsr.kernels.spec import KernelSpec
     from tvmsr.lower.emit import Emitted
     from tvmsr.lower.program import Program, Step
+    from tvmsr.quant.checks import Check
     from tvmsr.quant.integer import IntegerGraph
     from tvmsr.quant.plan import Plan
 
@@ -65,12 +74,14 @@ def build(
     UsageError for a wrong prefix or emit, WorkError where a tool fails.
     """
     from tvmsr.lower.emit import emit as emit_tables
+    from tvmsr.quant.checks import make_checks
 
     if emit not in ("so", "static"):
         raise UsageError(f"--emit {emit!r}: so and static are known")
     check_prefix(prefix)
-    emitted = emit_tables(programs, target.levels, graph)
-    manifest = _manifest(programs, graph, model, plan, target, emitted, prefix)
+    checks = make_checks(graph, _macs_per_pixel(programs[0]))
+    emitted = emit_tables(programs, target.levels, graph, checks)
+    manifest = _manifest(programs, graph, model, plan, target, emitted, checks, prefix)
     with tempfile.TemporaryDirectory(prefix="tvmsr-build-") as name:
         objects = tuple(_compile(emitted.kernels[level.name], level, target, Path(name)) for level in target.levels)
         parts = Parts(emitted.source, emitted.data, manifest.to_bytes(), pack_plan(plan.to_json()), objects)
@@ -94,6 +105,7 @@ def _manifest(
     plan: Plan,
     target: Target,
     emitted: Emitted,
+    checks: Sequence[Check],
     prefix: str,
 ) -> Manifest:
     levels = [_level(program, level) for program, level in zip(programs, target.levels, strict=True)]
@@ -111,7 +123,7 @@ def _manifest(
         receptive_radius=max(program.radius for program in programs),
         minimum_width=1,
         minimum_height=1,
-        macs_per_pixel=sum(layer.macs_per_pixel for layer in levels[0].layers),
+        macs_per_pixel=_macs_per_pixel(programs[0]),
         bits=plan.bits,
         method=plan.method,
         plan_checksum=_sha256(plan.to_json().encode()),
@@ -124,18 +136,29 @@ def _manifest(
         weights_size=sum(layers.values()),
         data_size=len(emitted.data),
         data_checksum=_sha256(emitted.data),
+        checks=[CheckEntry(**{**asdict(check), "checksum": f"{check.checksum:016x}"}) for check in checks],
         linked_code=list(_LINKED),
         tools=_tool_versions(),
     )
 
 
+def _grids(program: Program) -> list[Fraction]:
+    """The ratio of every step's grid."""
+    ratios = {buffer.name: buffer.ratio for buffer in program.buffers}
+    stores = [step.spec.epilogue.stores for step in program.steps]
+    return [ratios[s.operands[-len(t)].buffer] / t[0].block for s, t in zip(program.steps, stores, strict=True)]
+
+
+def _macs_per_pixel(program: Program) -> float:
+    """Multiplications an input pixel."""
+    grids = zip(program.steps, _grids(program), strict=True)
+    return sum(float(step.macs_per_pixel * grid * grid) for step, grid in grids)
+
+
 def _level(program: Program, level: Level) -> LevelEntry:
-    buffers = {buffer.name: buffer for buffer in program.buffers}
-    layers = []
-    for step in program.steps:
-        store = step.spec.epilogue.stores[0]
-        grid = buffers[step.operands[-len(step.spec.epilogue.stores)].buffer].ratio / store.block
-        layers.append(_layer(step, grid, buffers[step.operands[0].buffer].bits))
+    bits = {buffer.name: buffer.bits for buffer in program.buffers}
+    grids = zip(program.steps, _grids(program), strict=True)
+    layers = [_layer(step, grid, bits[step.operands[0].buffer]) for step, grid in grids]
     return LevelEntry(
         name=level.name,
         isa=level.isa,
@@ -157,6 +180,7 @@ def _layer(step: Step, grid: Fraction, input_bits: int) -> LayerEntry:
         macs_per_pixel=float(step.macs_per_pixel * grid * grid),
         weights_bytes=_weights_bytes(step),
         reason=step.reason,
+        stored=[StoredEntry(**asdict(held)) for held in step.stored],
     )
 
 

@@ -21,6 +21,7 @@ PACK = HERE.parent / "kernels" / "pack.c"
 
 #: The C ABI's functions (include/tvmsr.h), without their prefix. By name, not `tvmsr_*`: kernels begin like that too.
 API = (
+    "check",
     "choice_name",
     "close",
     "error",
@@ -34,6 +35,8 @@ API = (
     "predict_choice",
     "profile",
     "read_profile",
+    "read_trace",
+    "trace",
     "upscale",
     "workspace",
 )
@@ -91,6 +94,9 @@ sr_manifest_end:
     .hidden sr_data
 sr_data:
     .incbin "data.bin"
+    .globl sr_data_end
+    .hidden sr_data_end
+sr_data_end:
     .zero 64
     .section {PLAN_SECTION},"",%progbits
     .incbin "plan.bin"

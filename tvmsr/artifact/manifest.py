@@ -30,8 +30,29 @@ class LinkedCode(_Part):
     licence: str
 
 
+class StoredEntry(_Part):
+    """What a store holds: channels [first, first + channels) of a tensor of the network."""
+
+    tensor: str
+    first: int
+    channels: int
+
+
+class CheckEntry(_Part):
+    """A picture made from a seed (docs/numerics.md) and the checksum of its result: 64 bits in hex."""
+
+    seed: int
+    width: int
+    height: int
+    choice: int
+    checksum: str
+
+
 class LayerEntry(_Part):
-    """One step of a level's program. name: as profiles call it. macs_per_pixel: of an input pixel."""
+    """One step of a level's program. name: as profiles call it. macs_per_pixel: of an input pixel.
+
+    stored: what each of its stores holds, in the order in which a trace names them.
+    """
 
     name: str
     nodes: list[str]
@@ -42,6 +63,7 @@ class LayerEntry(_Part):
     macs_per_pixel: float
     weights_bytes: int
     reason: str
+    stored: list[StoredEntry] = []
 
 
 class LevelEntry(_Part):
@@ -85,6 +107,7 @@ class Manifest(_Part):
     weights_size: int
     data_size: int
     data_checksum: str
+    checks: list[CheckEntry] = []
     linked_code: list[LinkedCode]
     tools: dict[str, str]
 

@@ -97,7 +97,7 @@ def _duplicate(draft: Draft, name: str, target: str) -> None:
     if name == INPUT:
         picture = draft.tensors[INPUT]
         source = replace(draft.groups[0].x, of=INPUT, first=0, channels=picture.channels)
-        draft.groups.insert(0, copy_group(target, source, picture.code, picture.ratio, target))
+        draft.groups.insert(0, copy_group(target, source, picture.code, picture.ratio, target, INPUT))
         return
     for group in list(draft.groups):
         copies = tuple(replace(write, place=target) for write in group.writes if write.place == name)

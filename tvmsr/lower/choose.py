@@ -9,7 +9,7 @@ from tvmsr.kernels.algorithms import choose
 from tvmsr.kernels.spec import Conv, Epilogue, KernelSpec, Load, Operand, Reads, Residual, Store
 from tvmsr.lower.draft import Draft, Group, Term, Write
 from tvmsr.lower.params import params_of
-from tvmsr.lower.program import Layer, Step, View
+from tvmsr.lower.program import Layer, Step, Stored, View
 from tvmsr.lower.shape import convolution_of, padding_of
 
 
@@ -37,6 +37,7 @@ def _step(draft: Draft, group: Group) -> Step:
         nodes=group.nodes,
         macs_per_pixel=_macs(choice.spec),
         reason=choice.reason,
+        stored=tuple(Stored(write.tensor, write.tensor_first, write.channels) for write in group.writes),
     )
 
 

@@ -61,12 +61,17 @@ class Requant:
 
 @dataclass(frozen=True, eq=False)
 class Write:
-    """A store of a group: channels [first, first + channels * block**2) of its grid, to channels `at`... of a place."""
+    """A store of a group: channels [first, first + channels * block**2) of its grid, to channels `at`... of a place.
+
+    They are channels [tensor_first, tensor_first + channels) of `tensor`.
+    """
 
     place: str
     at: int
     first: int
     channels: int
+    tensor: str
+    tensor_first: int
     block: int = 1
     requant: Requant | None = None
 

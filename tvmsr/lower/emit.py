@@ -13,6 +13,7 @@ from tvmsr.kernels.spec import Form, KernelSpec
 from tvmsr.lower.ctext import Arrays, array, quoted, table
 from tvmsr.lower.data import Blob
 from tvmsr.lower.program import Buffer, Layer, Program, Step
+from tvmsr.quant.checks import Check, data_checksum
 from tvmsr.quant.integer import IntegerGraph
 
 _FORMS = {form: f"SR_FORM_{form.name}" for form in Form}
@@ -38,13 +39,15 @@ class Emitted:
     kernels: Mapping[str, Mapping[str, KernelSpec]]
 
 
-def emit(programs: Sequence[Program], levels: Sequence[Level], graph: IntegerGraph) -> Emitted:
-    """The tables of one artifact: a program for each level, in this order (best first)."""
+def emit(
+    programs: Sequence[Program], levels: Sequence[Level], graph: IntegerGraph, checks: Sequence[Check] = ()
+) -> Emitted:
+    """The tables of one artifact: a program for each level, in this order (best first). checks: its self check."""
     if [program.level for program in programs] != [level.name for level in levels]:
         raise ValueError("programs and levels differ")
     writer = _Writer(tuple(programs))
     bodies = [writer.level(program, level) for program, level in zip(programs, levels, strict=True)]
-    model = writer.model(graph, programs, bodies)
+    model = writer.model(graph, programs, bodies, checks)
     kernels = {level.name: dict(sorted(writer.specs[level.name].items())) for level in levels}
     return Emitted(_file(writer.externs(levels), writer.arrays.text(), model), bytes(writer.blob), kernels)
 
@@ -150,15 +153,24 @@ class _Writer:
             self.layer_index[step.layer.name] if step.layer else -1,
             step.macs_per_pixel,
         ]
-        operands = self._operands(step, buffers)
-        fields = [quoted(step.name), exported_name(name, level), operands, *map(str, numbers), weights, block, params]
+        operands, stored = self._operands(step, buffers), self._stored(step)
+        names = [quoted(step.name), exported_name(name, level)]
+        fields = [*names, operands, *map(str, numbers), weights, block, params, stored]
         return f"{{{', '.join(fields)}}}"
 
-    def model(self, graph: IntegerGraph, programs: Sequence[Program], levels: list[str]) -> str:
-        """The tables of layers and levels, and the model itself."""
+    def _stored(self, step: Step) -> str:
+        rows = [f"{{{quoted(held.tensor)}, {held.first}, {held.channels}}}" for held in step.stored]
+        return self.arrays.share("sr_stored", "stored", rows)
+
+    def model(
+        self, graph: IntegerGraph, programs: Sequence[Program], levels: list[str], checks: Sequence[Check]
+    ) -> str:
+        """The tables of layers, levels and checks, and the model itself."""
         self.arrays.add(table("sr_layer", "model_layers", self.layer_rows or ["{0}"]))
         self.arrays.add(table("sr_level", "model_levels", levels))
         self.arrays.add(array("char *const", "model_choices", map(quoted, CHOICES)))
+        rows = [f"{{{c.seed}u, {c.width}, {c.height}, {c.choice}, {c.checksum:#x}ull}}" for c in checks]
+        self.arrays.add(table("sr_check", "model_checks", rows or ["{0}"]))
         data = bytes(self.blob)
         fields = {
             "version": "SR_PROGRAM_VERSION",
@@ -176,9 +188,12 @@ class _Writer:
             "levels": "model_levels",
             "data": "sr_data",
             "data_bytes": f"{len(data)}u",
+            "data_checksum": f"{data_checksum(data):#x}ull",
+            "checks": "model_checks",
+            "check_count": str(len(checks)),
         }
-        rows = "".join(f"    .{name} = {value},\n" for name, value in fields.items())
-        return f"const sr_model sr_the_model = {{\n{rows}}};\n"
+        text = "".join(f"    .{name} = {value},\n" for name, value in fields.items())
+        return f"const sr_model sr_the_model = {{\n{text}}};\n"
 
 
 def _ints(layout: WeightLayout | ParamLayout) -> str:

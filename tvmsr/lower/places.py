@@ -78,23 +78,24 @@ class _Placing:
         if name in self.done:
             return
         self.done.add(name)
-        tensor, origin = self.draft.tensors[name], self.draft.tensors[name].origin
+        origin = self.draft.tensors[name].origin
         if isinstance(origin, Span):
             self._store(origin.of)
         elif isinstance(origin, Made):
-            self._write(origin, self.where(name))
+            self._write(origin, self.where(name), name)
         elif isinstance(origin, Joined):
             at, place = 0, self.where(name)
             for part, requant in zip(origin.parts, origin.requants, strict=True):
-                self._join(tensor, part, requant, place.part(at, part.channels))
+                self._join(Span(name, at, part.channels), part, requant, place.part(at, part.channels))
                 at += part.channels
 
-    def _write(self, origin: Made, to: Span) -> None:
-        write = Write(to.of, to.first, origin.first, origin.channels, origin.block, origin.requant)
+    def _write(self, origin: Made, to: Span, tensor: str, first: int = 0) -> None:
+        """Store channels of `tensor`, from `first` on."""
+        write = Write(to.of, to.first, origin.first, origin.channels, tensor, first, origin.block, origin.requant)
         self.draft.add_write(origin.group, write)
 
-    def _join(self, joined: Tensor, part: Span, requant: Requant, to: Span) -> None:
-        """Store one operand of a concat in its slice."""
+    def _join(self, joined: Span, part: Span, requant: Requant, to: Span) -> None:
+        """Store one operand of a concat, its channels `joined`, in its slice."""
         if self.alias.get(part.of) and self.where(part.of) == to:
             self._store(part.of)
             return
@@ -102,23 +103,23 @@ class _Placing:
         if origin is not None and (keeps or origin.requant is None):
             if not keeps:
                 origin = replace(origin, requant=requant.repeated(origin.block**2))
-            self._write(origin, to)
+            self._write(origin, to, joined.of, joined.first)
             return
         self._copy(joined, part, requant, to)
 
-    def _copy(self, joined: Tensor, part: Span, requant: Requant, to: Span) -> None:
+    def _copy(self, joined: Span, part: Span, requant: Requant, to: Span) -> None:
         """A pass that requantizes an operand into its slice."""
         source, tensor = self.stored(part), self.draft.tensors[part.of]
         group = Group(
-            name=self.draft.unused(f"{joined.name}.{part.of}"),
+            name=self.draft.unused(f"{joined.of}.{part.of}"),
             x=source,
             x_code=tensor.code,
             channels=part.channels,
             ratio=tensor.ratio,
-            code=joined.code,
+            code=self.draft.tensors[joined.of].code,
             value=Value(requant.m, requant.lo, requant.hi, requant.zero),
-            nodes=(joined.name,),
-            writes=(Write(to.of, to.first, 0, part.channels),),
+            nodes=(joined.of,),
+            writes=(Write(to.of, to.first, 0, part.channels, joined.of, joined.first),),
         )
         self.draft.insert_after_writers(source.of, group)
 
@@ -137,14 +138,15 @@ class _Placing:
         self.draft.places[name] = Place(name, tensor.code, tensor.channels, tensor.ratio)
         origin = made(self.draft, name)
         if origin is not None:
-            self._write(origin, Span(name, 0, tensor.channels))
+            self._write(origin, Span(name, 0, tensor.channels), name)
             return
         source = self.stored(Span(name, 0, tensor.channels))
-        self.draft.groups.append(copy_group(self.draft.unused(f"{name}.copy"), source, tensor.code, tensor.ratio, name))
+        copy = copy_group(self.draft.unused(f"{name}.copy"), source, tensor.code, tensor.ratio, name, name)
+        self.draft.groups.append(copy)
 
 
-def copy_group(name: str, source: Span, code: Code, ratio: Fraction, to: str) -> Group:
-    """A pass that copies channels of a place to a place of their own."""
+def copy_group(name: str, source: Span, code: Code, ratio: Fraction, to: str, tensor: str) -> Group:
+    """A pass that copies a tensor to a place of its own."""
     return Group(
         name=name,
         x=source,
@@ -154,5 +156,5 @@ def copy_group(name: str, source: Span, code: Code, ratio: Fraction, to: str) ->
         code=code,
         value=copy_value(code, source.channels),
         nodes=(),
-        writes=(Write(to, 0, 0, source.channels),),
+        writes=(Write(to, 0, 0, source.channels, tensor, 0),),
     )

@@ -34,6 +34,15 @@ class View:
     offset: int = 0
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What a store holds: channels [first, first + channels) of an IntegerGraph node, `input` among them."""
+
+    tensor: str
+    first: int
+    channels: int
+
+
 @dataclass(frozen=True, eq=False)
 class Layer:
     """The weights of a convolution, shared by its bit choices and by all levels: int8 codes (KH, KW, IC/groups, OC)."""
@@ -60,6 +69,7 @@ class Step:
     nodes: tuple[str, ...]  # the IntegerGraph nodes it computes, for profiles and `inspect`
     macs_per_pixel: int
     reason: str  # why this algorithm and tile
+    stored: tuple[Stored, ...]  # what each store holds
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,4 +38,5 @@ def _cut(group: Group, name: str, first: int, channels: int) -> Group:
 
 def _cut_write(write: Write, first: int, channels: int) -> Write:
     requant = write.requant and write.requant.part(first, channels)
-    return replace(write, first=write.first + first, channels=channels, requant=requant)
+    at, tensor_first = write.first + first, write.tensor_first + first
+    return replace(write, first=at, channels=channels, tensor_first=tensor_first, requant=requant)

@@ -12,7 +12,7 @@ from tvmsr.runtime.dynamic import load_library
 
 ABI_VERSION = 1
 
-OK, CANCELLED, BUSY, WRONG_CPU = 0, 1, 8, 7
+OK, CANCELLED, WRONG_CPU, BUSY, DAMAGED, CHECK_FAILED = 0, 1, 7, 8, 9, 10
 
 #: Pixel format of a number of channels.
 FORMATS = {1: 1, 3: 2, 4: 3}
@@ -60,6 +60,8 @@ class Options(ctypes.Structure):
         ("memory_limit", ctypes.c_uint64),
         ("fixed_bits", ctypes.c_int32),
         ("reserved", ctypes.c_int32),
+        ("self_check", ctypes.c_int32),
+        ("reserved_too", ctypes.c_int32),
     ]
 
 
@@ -88,6 +90,18 @@ class StepTime(ctypes.Structure):
     ]
 
 
+class StepSum(ctypes.Structure):
+    """tvmsr_step_sum"""
+
+    _fields_ = [
+        ("step", ctypes.c_char_p),
+        ("tensor", ctypes.c_char_p),
+        ("first", ctypes.c_int32),
+        ("channels", ctypes.c_int32),
+        ("sum", ctypes.c_uint64),
+    ]
+
+
 Progress = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
 _SESSION = ctypes.c_void_p
@@ -112,6 +126,13 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "error": (ctypes.c_char_p, (_SESSION,)),
 }
 
+#: Functions that files of earlier releases lack.
+_ADDED: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "trace": (ctypes.c_int32, (_SESSION, ctypes.c_int32)),
+    "read_trace": (ctypes.c_int32, (_SESSION, _P(_P(StepSum)), _P(ctypes.c_size_t))),
+    "check": (ctypes.c_int32, (_SESSION,)),
+}
+
 
 class Abi:
     """The functions of one artifact, typed. Loaded once a file; the library stays loaded."""
@@ -121,16 +142,21 @@ class Abi:
             self._library = load_library(path)
         except OSError as error:
             raise InputFileError(f"{path}: cannot be loaded: {str(error).splitlines()[0]}") from error
-        for name, (result, arguments) in _FUNCTIONS.items():
+        self._path = path
+        for name, (result, arguments) in (_FUNCTIONS | _ADDED).items():
             try:
                 function = getattr(self._library, f"{prefix}_{name}")
             except AttributeError as error:
+                if name in _ADDED:
+                    continue
                 raise InputFileError(f"{path}: has no {prefix}_{name}: not an artifact of tvmsr") from error
             function.restype = result
             function.argtypes = arguments
             setattr(self, name, function)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name in _ADDED:
+            raise InputFileError(f"{self._path}: was compiled by an earlier tvmsr, without {name}; compile it again")
         raise AttributeError(name)
 
     def info(self) -> Info:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -18,47 +17,13 @@ from tvmsr.errors import InputFileError, UsageError, WorkError
 from tvmsr.runtime import abi
 from tvmsr.runtime.interrupts import noted_interrupts
 from tvmsr.runtime.library import MANIFEST_SECTION
+from tvmsr.runtime.results import ArtifactInfo, LastRun, StepSum, StepTime
 from tvmsr.runtime.sections import read_library
 
 U8 = NDArray[np.uint8]
 
 #: Rows done, rows in all; True cancels.
 ProgressFunction = Callable[[int, int], Any]
-
-
-@dataclass(frozen=True)
-class ArtifactInfo:
-    """What the C ABI says of an artifact. levels, choices: names, best level first."""
-
-    scale: int
-    colour: str
-    minimum_size: tuple[int, int]  # width, height
-    receptive_radius: int
-    levels: tuple[str, ...]
-    choices: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class LastRun:
-    """What the last upscale did."""
-
-    level: str
-    choice: int
-    threads: int
-    strips: int
-    workspace: int  # bytes
-    seconds: float
-
-
-@dataclass(frozen=True)
-class StepTime:
-    """Time of one step since profiling was turned on. macs_per_pixel: of an input pixel; kernel: "" for conversions."""
-
-    name: str
-    kernel: str
-    seconds: float
-    macs_per_pixel: float
-    calls: int
 
 
 def _open_library(path: Path) -> tuple[abi.Abi, dict[str, Any]]:
@@ -94,11 +59,13 @@ def load(
     level: str | None = None,
     memory: float | None = None,
     adaptive: bool = True,
+    self_check: bool = False,
 ) -> Session:
     """Open an artifact.
 
-    threads: None for one a CPU; level: a CPU level by name, None for the best this CPU has; memory: MiB of workspace a
-    call may take. Raises InputFileError where the file is damaged or for another CPU, UsageError for wrong options.
+    threads: None for one a CPU (on ARM: a big one); level: a CPU level by name, None for the best this CPU has; memory:
+    MiB of workspace a call may take; self_check: upscale the file's check pictures first. Raises InputFileError where
+    the file is damaged or for another CPU, UsageError for wrong options, WorkError where a check picture is wrong.
     """
     if memory is not None and memory <= 0:
         raise UsageError(f"a memory limit of {memory} MiB")
@@ -111,13 +78,16 @@ def load(
         level=level.encode() if level is not None else None,
         memory_limit=int((memory or 0) * 2**20),
         fixed_bits=not adaptive,
+        self_check=self_check,
     )
     handle = ctypes.c_void_p()
     status = library.open(ctypes.byref(options), ctypes.byref(handle))
     if status != abi.OK:
         text = f"{path}: {library.why_not_opened()}"
-        if status == abi.WRONG_CPU:
+        if status in (abi.WRONG_CPU, abi.DAMAGED):
             raise InputFileError(text)
+        if status == abi.CHECK_FAILED:
+            raise WorkError(text)
         raise UsageError(text) if level is not None or threads is not None else WorkError(text)
     return Session(library, handle, manifest)
 
@@ -255,6 +225,26 @@ class Session:
             macs = float(layer.get("macs_per_pixel", 0))
             rows.append(StepTime(name, layer.get("kernel", ""), row.nanoseconds / 1e9, macs, row.calls))
         return tuple(rows)
+
+    def traced(self, picture: U8) -> tuple[U8, tuple[StepSum, ...]]:
+        """An upscale, and a checksum of everything that its steps stored, in their order (docs/numerics.md).
+
+        Some times slower than `upscale`. InputFileError where the file is of a release that had no trace.
+        """
+        self._check(self._abi.trace(self._open, 1))
+        try:
+            result = self.upscale(picture)
+            sums, count = ctypes.POINTER(abi.StepSum)(), ctypes.c_size_t()
+            self._check(self._abi.read_trace(self._open, ctypes.byref(sums), ctypes.byref(count)))
+            rows = [sums[i] for i in range(count.value)]
+            found = tuple(StepSum(r.step.decode(), r.tensor.decode(), r.first, r.channels, r.sum) for r in rows)
+        finally:
+            self._check(self._abi.trace(self._open, 0))
+        return result, found
+
+    def check(self) -> None:
+        """Upscale the file's check pictures; WorkError where one comes out other than its compiler computed."""
+        self._check(self._abi.check(self._open))
 
     def _layers(self) -> dict[str, dict[str, Any]]:
         level = self.level

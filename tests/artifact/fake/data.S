@@ -5,6 +5,8 @@
 sr_data:
     .long 3
     .long 200
+    .globl sr_data_end
+sr_data_end:
     .zero 64
     .globl sr_manifest
     .globl sr_manifest_end

@@ -52,7 +52,7 @@ static void free_sample(sample s) {
 }
 
 static tvmsr_session *open_session(int threads, uint64_t limit, const char *level) {
-    tvmsr_options options = {sizeof options, threads, level, limit, 0, 0};
+    tvmsr_options options = {sizeof options, threads, level, limit, 0, 0, 0, 0};
     tvmsr_session *session = NULL;
     CHECK(tvmsr_open(&options, &session) == TVMSR_OK);
     return session;
@@ -148,10 +148,10 @@ static void check_errors(void) {
     tvmsr_close(session);
     tvmsr_options newer[2];
     memset(newer, 1, sizeof newer);
-    newer[0] = (tvmsr_options){sizeof newer, 1, NULL, 0, 0, 0};
+    newer[0] = (tvmsr_options){sizeof newer, 1, NULL, 0, 0, 0, 0, 0};
     CHECK(tvmsr_open(newer, &session) == TVMSR_BAD_ARGUMENT && session == NULL);
     CHECK(tvmsr_open(NULL, NULL) == TVMSR_BAD_ARGUMENT);
-    tvmsr_options future = {sizeof future, 1, "future", 0, 0, 0};
+    tvmsr_options future = {sizeof future, 1, "future", 0, 0, 0, 0, 0};
     CHECK(tvmsr_open(&future, &session) == TVMSR_WRONG_CPU);
     char text[20];
     tvmsr_open_error(text, sizeof text);

@@ -122,15 +122,22 @@ static const sr_operand OP2[] = {{1, 1, 4}, {3, 1, 0}};
 static const sr_operand OP3[] = {{3, 1, 0}, {2, 1, 0}, {0, 1, 0}, {4, 1, 0}};
 static const sr_operand OP4[] = {{4, 1, 0}, {5, 2, 0}};
 
+static const sr_stored HOLDS0[] = {{"blur0", 0, 3}};
+static const sr_stored HOLDS1[] = {{"tall", 0, 3}, {"wide", 0, 3}};
+static const sr_stored HOLDS2[] = {{"blur1", 0, 3}};
+static const sr_stored HOLDS3[] = {{"add", 0, 3}};
+static const sr_stored HOLDS4[] = {{"expand", 0, 3}};
+
 static const tvmsr_param_layout BLOCK = {3, 1, 16, 1, 0, 0, 0};
 static const uint64_t PARAMS[] = {0, 4};
 
-#define STEP(name, kernel, ops, residuals, stores, extent, top, left, ahead) \
-    {name, (sr_kernel)kernel, ops, residuals, stores, 1, extent, top, left, 1, ahead, ahead, 100, -1, 10, 0, &BLOCK, PARAMS}
+#define STEP(n, name, kernel, residuals, stores, extent, top, left, ahead) \
+    {name, (sr_kernel)kernel, OP##n, residuals, stores, 1, extent, top, left, 1, ahead, ahead, 100, -1, 10, 0, &BLOCK, \
+     PARAMS, HOLDS##n}
 #define STEPS(last) \
-    STEP("blur0", blur_input, OP0, 0, 1, 3, 1, 1, 2), STEP("tall", tall, OP1, 0, 2, 5, 2, 0, 0), \
-    STEP("blur1", blur_slice, OP2, 0, 1, 3, 1, 1, 0), STEP("add", add, OP3, 2, 1, 1, 0, 0, 1), \
-    STEP("expand", last, OP4, 0, 1, 1, 0, 0, 0)
+    STEP(0, "blur0", blur_input, 0, 1, 3, 1, 1, 2), STEP(1, "tall", tall, 0, 2, 5, 2, 0, 0), \
+    STEP(2, "blur1", blur_slice, 0, 1, 3, 1, 1, 0), STEP(3, "add", add, 2, 1, 1, 0, 0, 1), \
+    STEP(4, "expand", last, 0, 1, 1, 0, 0, 0)
 
 static const sr_step STEPS_DIRECT[] = {STEPS(expand3)};
 static const sr_step STEPS_COPIED[] = {STEPS(expand4)};
@@ -146,4 +153,13 @@ static const sr_level LEVELS[] = {
 
 static const char *const CHOICES[] = {"a8", "a6"};
 
-const sr_model sr_the_model = {SR_PROGRAM_VERSION, 2, SR_COLOUR_RGB, 4, 1, 1, 2, 0, 3, CHOICES, 0, LEVELS, sr_data, 8};
+#ifndef DATA_CHECKSUM
+#define DATA_CHECKSUM UINT64_C(0xb7cb519dec7736bc)
+#endif
+
+/* Checksums as tvmsr/quant/checks.py has them, of fake_reference.py's results; tests/artifact/test_driver.py says so. */
+static const sr_check CHECKS[] = {{3, 24, 18, 0, UINT64_C(0x72f29d6d0f792b2f)}, {4, 24, 18, 1, UINT64_C(0x8a22fa2a701b843f)}};
+
+const sr_model sr_the_model = {
+    SR_PROGRAM_VERSION, 2, SR_COLOUR_RGB, 4, 1, 1, 2, 0, 3, CHOICES, 0, LEVELS, sr_data, 8, DATA_CHECKSUM,
+    CHECKS, 2};

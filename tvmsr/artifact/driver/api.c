@@ -1,7 +1,6 @@
 /* The exported functions: arguments are checked here, the work is done elsewhere. */
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,36 +8,6 @@
 #include "memory.h"
 #include "rounding.h"
 #include "session.h"
-
-#define MAX_THREADS 256
-
-/* The manifest's text, put in its section by tvmsr/artifact/link.py; sr_manifest_end is its closing zero. */
-extern const char sr_manifest[];
-extern const char sr_manifest_end[];
-
-static atomic_flag open_error_lock = ATOMIC_FLAG_INIT;
-static char open_error_text[256];
-
-static void lock_open_error(void) {
-    while (atomic_flag_test_and_set_explicit(&open_error_lock, memory_order_acquire)) {
-    }
-}
-
-static void unlock_open_error(void) { atomic_flag_clear_explicit(&open_error_lock, memory_order_release); }
-
-static tvmsr_status fail_open(tvmsr_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static tvmsr_status fail_open(tvmsr_status status, const char *format, ...) {
-    char text[sizeof open_error_text];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    lock_open_error();
-    memcpy(open_error_text, text, sizeof text);
-    unlock_open_error();
-    return status;
-}
 
 tvmsr_status sr_fail(tvmsr_session *session, tvmsr_status status, const char *format, ...) {
     va_list arguments;
@@ -48,8 +17,8 @@ tvmsr_status sr_fail(tvmsr_session *session, tvmsr_status status, const char *fo
     return status;
 }
 
-/* Take the session for one call. In a fork's child nobody else can be in it. */
-static tvmsr_status enter(tvmsr_session *session) {
+/* In a fork's child nobody else can be in the session. */
+tvmsr_status sr_enter(tvmsr_session *session) {
     if (session == NULL) return TVMSR_BAD_ARGUMENT;
     const int32_t pid = (int32_t)getpid();
     if (session->pid != pid) {
@@ -61,7 +30,7 @@ static tvmsr_status enter(tvmsr_session *session) {
     return TVMSR_OK;
 }
 
-static tvmsr_status leave(tvmsr_session *session, tvmsr_status status) {
+tvmsr_status sr_leave(tvmsr_session *session, tvmsr_status status) {
     atomic_store(&session->busy, 0);
     return status;
 }
@@ -103,91 +72,7 @@ SR_API int32_t TVMSR_FN(level_runs)(int32_t index) {
     return sr_cpu_lacks(sr_the_model.levels[index].needs) == NULL;
 }
 
-/* The level asked for, or the best that runs here. */
-static tvmsr_status choose_level(const char *name, const sr_level **level) {
-    const char *lacks = "a level";
-    for (uint32_t i = 0; i < sr_the_model.level_count; i++) {
-        const sr_level *candidate = &sr_the_model.levels[i];
-        if (name != NULL && strcmp(candidate->name, name) != 0) continue;
-        *level = candidate;
-        lacks = sr_cpu_lacks(candidate->needs);
-        if (lacks == NULL) return TVMSR_OK;
-        if (name != NULL) return fail_open(TVMSR_WRONG_CPU, "this CPU has no %s, which level %s needs", lacks, name);
-    }
-    if (name != NULL) return fail_open(TVMSR_BAD_ARGUMENT, "there is no level %.64s in this file", name);
-    return fail_open(TVMSR_WRONG_CPU, "this CPU has no %s, which this file needs", lacks);
-}
-
-/* The caller's options in our version of the structure. */
-static tvmsr_status read_options(const tvmsr_options *given, tvmsr_options *options) {
-    memset(options, 0, sizeof *options);
-    if (given == NULL) return TVMSR_OK;
-    if (given->struct_size < sizeof given->struct_size) return fail_open(TVMSR_BAD_ARGUMENT, "options.struct_size is not set");
-    memcpy(options, given, given->struct_size < sizeof *options ? given->struct_size : sizeof *options);
-    for (uint32_t i = sizeof *options; i < given->struct_size; i++) {
-        if (((const unsigned char *)given)[i] != 0) {
-            return fail_open(TVMSR_BAD_ARGUMENT, "options of a newer header that this file does not know");
-        }
-    }
-    if (options->threads < 0 || options->threads > MAX_THREADS) {
-        return fail_open(TVMSR_BAD_ARGUMENT, "%d threads; 0 to %d can be asked for", options->threads, MAX_THREADS);
-    }
-    return TVMSR_OK;
-}
-
-static tvmsr_status out_of_memory(tvmsr_session *session) {
-    TVMSR_FN(close)(session);
-    return fail_open(TVMSR_OUT_OF_MEMORY, "out of memory");
-}
-
-SR_API tvmsr_status TVMSR_FN(open)(const tvmsr_options *given, tvmsr_session **result) {
-    if (result == NULL) return fail_open(TVMSR_BAD_ARGUMENT, "no place for the session was given");
-    *result = NULL;
-    tvmsr_options options;
-    const sr_level *level = NULL;
-    tvmsr_status status = read_options(given, &options);
-    if (status == TVMSR_OK) status = choose_level(options.level, &level);
-    if (status != TVMSR_OK) return status;
-    const char *wrong = sr_check_level(&sr_the_model, level);
-    if (wrong != NULL) return fail_open(TVMSR_DAMAGED, "this file is damaged: %s", wrong);
-    tvmsr_session *session = calloc(1, sizeof *session);
-    if (session == NULL) return out_of_memory(NULL);
-    atomic_init(&session->busy, 0);
-    session->pid = (int32_t)getpid();
-    session->level = level;
-    session->last.level = level->name;
-    session->last.choice = -1;
-    session->threads = options.threads != 0 ? options.threads : (int)sr_min(sr_cpu_count(), MAX_THREADS);
-    session->adaptive = options.fixed_bits == 0;
-    session->forced = -1;
-    session->memory_limit = options.memory_limit;
-    session->times = calloc((size_t)level->step_count + 2, sizeof *session->times);
-    if (session->times == NULL || !sr_flow_open(&session->flow, level)) return out_of_memory(session);
-    if (!sr_pack_open(&session->packed, level)) return out_of_memory(session);
-    session->pool = sr_pool_open(session->threads);
-    if (session->pool == NULL) return out_of_memory(session);
-    *result = session;
-    return TVMSR_OK;
-}
-
-SR_API void TVMSR_FN(open_error)(char *text, size_t size) {
-    if (text == NULL || size == 0) return;
-    lock_open_error();
-    snprintf(text, size, "%s", open_error_text);
-    unlock_open_error();
-}
-
-SR_API void TVMSR_FN(close)(tvmsr_session *session) {
-    if (session == NULL) return;
-    sr_pool_close(session->pool);
-    sr_pack_close(&session->packed);
-    sr_flow_close(&session->flow);
-    sr_free(session->workspace);
-    free(session->times);
-    free(session);
-}
-
-static tvmsr_status plan(tvmsr_session *session, int64_t width, int64_t height) {
+tvmsr_status sr_plan(tvmsr_session *session, int64_t width, int64_t height) {
     if (width < sr_the_model.minimum_width || height < sr_the_model.minimum_height || width < 1 || height < 1) {
         return sr_fail(session, TVMSR_BAD_SIZE, "%lld x %lld is less than the smallest picture, %u x %u", (long long)width,
                        (long long)height, sr_the_model.minimum_width, sr_the_model.minimum_height);
@@ -218,7 +103,7 @@ static tvmsr_status check_pair(tvmsr_session *session, const tvmsr_picture *in, 
         return sr_fail(session, TVMSR_BAD_SIZE, "the output is %d x %d, not %lld times %d x %d", out->width, out->height,
                        (long long)scale, in->width, in->height);
     }
-    return plan(session, in->width, in->height);
+    return sr_plan(session, in->width, in->height);
 }
 
 static void remember(tvmsr_session *session, int32_t choice, uint64_t nanoseconds) {
@@ -227,15 +112,17 @@ static void remember(tvmsr_session *session, int32_t choice, uint64_t nanosecond
     session->last.strips = (int32_t)session->flow.strips;
     session->last.workspace = session->flow.bytes;
     session->last.nanoseconds = nanoseconds;
+    session->traced |= session->tracing;
 }
 
 SR_API tvmsr_status TVMSR_FN(upscale)(tvmsr_session *session, const tvmsr_picture *in, const tvmsr_picture *out,
                                       tvmsr_progress progress, void *user) {
-    tvmsr_status status = enter(session);
+    tvmsr_status status = sr_enter(session);
     if (status != TVMSR_OK) return status;
     const uint64_t begin = sr_now();
+    if (session->tracing) sr_trace_rewind(session);
     status = check_pair(session, in, out);
-    if (status != TVMSR_OK) return leave(session, status);
+    if (status != TVMSR_OK) return sr_leave(session, status);
     sr_pool_revive(session->pool);
     const sr_plane from = sr_plane_of(in), to = sr_plane_of(out);
     const int32_t choice = choice_of(session);
@@ -243,51 +130,51 @@ SR_API tvmsr_status TVMSR_FN(upscale)(tvmsr_session *session, const tvmsr_pictur
     status = sr_run(session, &from, &to, choice, progress, user);
     sr_rounding_set(rounding);
     if (status == TVMSR_OK) remember(session, choice, sr_now() - begin);
-    return leave(session, status);
+    return sr_leave(session, status);
 }
 
 SR_API tvmsr_status TVMSR_FN(workspace)(tvmsr_session *session, int32_t width, int32_t height, uint64_t *bytes) {
-    tvmsr_status status = enter(session);
+    tvmsr_status status = sr_enter(session);
     if (status != TVMSR_OK) return status;
-    if (bytes == NULL) return leave(session, sr_fail(session, TVMSR_BAD_ARGUMENT, "no place for the size was given"));
-    status = plan(session, width, height);
+    if (bytes == NULL) return sr_leave(session, sr_fail(session, TVMSR_BAD_ARGUMENT, "no place for the size was given"));
+    status = sr_plan(session, width, height);
     *bytes = status == TVMSR_OK || status == TVMSR_MEMORY_LIMIT ? session->flow.bytes : 0;
-    return leave(session, status);
+    return sr_leave(session, status);
 }
 
 SR_API tvmsr_status TVMSR_FN(predict_choice)(tvmsr_session *session, const tvmsr_picture *in, int32_t *choice) {
-    tvmsr_status status = enter(session);
+    tvmsr_status status = sr_enter(session);
     if (status != TVMSR_OK) return status;
-    if (choice == NULL) return leave(session, sr_fail(session, TVMSR_BAD_ARGUMENT, "no place for the choice was given"));
+    if (choice == NULL) return sr_leave(session, sr_fail(session, TVMSR_BAD_ARGUMENT, "no place for the choice was given"));
     status = sr_check_picture(session, "input", in);
     if (status == TVMSR_OK) *choice = choice_of(session);
-    return leave(session, status);
+    return sr_leave(session, status);
 }
 
 SR_API tvmsr_status TVMSR_FN(force_choice)(tvmsr_session *session, int32_t choice) {
-    tvmsr_status status = enter(session);
+    tvmsr_status status = sr_enter(session);
     if (status != TVMSR_OK) return status;
     if (choice < -1 || choice >= (int32_t)sr_the_model.choices) {
         status = sr_fail(session, TVMSR_BAD_ARGUMENT, "choice %d; the file has %u", choice, sr_the_model.choices);
-        return leave(session, status);
+        return sr_leave(session, status);
     }
     session->forced = choice;
-    return leave(session, TVMSR_OK);
+    return sr_leave(session, TVMSR_OK);
 }
 
 SR_API tvmsr_status TVMSR_FN(last)(tvmsr_session *session, tvmsr_last_run *last) {
-    tvmsr_status status = enter(session);
+    tvmsr_status status = sr_enter(session);
     if (status != TVMSR_OK) return status;
     if (last == NULL || last->struct_size < sizeof last->struct_size) {
-        return leave(session, sr_fail(session, TVMSR_BAD_ARGUMENT, "last->struct_size is not set"));
+        return sr_leave(session, sr_fail(session, TVMSR_BAD_ARGUMENT, "last->struct_size is not set"));
     }
     tvmsr_last_run full = session->last;
     copy_out(last, last->struct_size, &full, sizeof full);
-    return leave(session, TVMSR_OK);
+    return sr_leave(session, TVMSR_OK);
 }
 
 SR_API tvmsr_status TVMSR_FN(profile)(tvmsr_session *session, int32_t on) {
-    tvmsr_status status = enter(session);
+    tvmsr_status status = sr_enter(session);
     if (status != TVMSR_OK) return status;
     session->profiling = on != 0;
     if (on != 0) {
@@ -297,18 +184,18 @@ SR_API tvmsr_status TVMSR_FN(profile)(tvmsr_session *session, int32_t on) {
         session->times[0].name = "input";
         session->times[level->step_count + 1].name = "output";
     }
-    return leave(session, TVMSR_OK);
+    return sr_leave(session, TVMSR_OK);
 }
 
 SR_API tvmsr_status TVMSR_FN(read_profile)(tvmsr_session *session, const tvmsr_step_time **times, size_t *count) {
-    tvmsr_status status = enter(session);
+    tvmsr_status status = sr_enter(session);
     if (status != TVMSR_OK) return status;
     if (times == NULL || count == NULL) {
-        return leave(session, sr_fail(session, TVMSR_BAD_ARGUMENT, "no place for the profile was given"));
+        return sr_leave(session, sr_fail(session, TVMSR_BAD_ARGUMENT, "no place for the profile was given"));
     }
     *times = session->times;
     *count = session->times[0].name == NULL ? 0 : (size_t)session->level->step_count + 2;
-    return leave(session, TVMSR_OK);
+    return sr_leave(session, TVMSR_OK);
 }
 
 SR_API const char *TVMSR_FN(error)(const tvmsr_session *session) { return session == NULL ? "" : session->error; }

@@ -1,47 +1,183 @@
-/* The tables are made by a program, but from a plan that people may edit and by code that may be wrong: what would make
- * the driver read or write outside of its memory is looked at once, at open. */
+/* The tables are made by a program, but files get cut, copied and edited: what would make the driver or the packer read or
+ * write outside of its memory is looked at once, at open, before anything is read through it. Of kernels, which are code,
+ * nothing can be proven; the checksum of the data and the check pictures are for them. */
+#include <string.h>
+
+#include "checksum.h"
 #include "colour.h"
+#include "memory.h"
 #include "session.h"
 
+/* No layout of a real network comes near. Three such numbers multiplied fit 64 bits. */
+#define MOST_CHANNELS (1 << 20)
+
+#define MOST_TABLE 65536
+#define MOST_CHECK_PIXELS (1u << 20)
+
+static int in_data(const sr_model *model, uint64_t offset, uint64_t bytes) {
+    return offset <= model->data_bytes && bytes <= model->data_bytes - offset;
+}
+
+static int between(int32_t value, int32_t low, int32_t high) { return low <= value && value <= high; }
+
 static const char *check_buffer(const sr_buffer *buffer) {
-    const uint32_t bytes = buffer->form == SR_FORM_U16 || buffer->form == SR_FORM_S16 ? 2 : 1;
     if (buffer->form > SR_FORM_S16) return "unknown form of a buffer";
     if (buffer->ratio_num == 0 || buffer->ratio_den == 0) return "a buffer without a ratio";
-    if (buffer->channels == 0 || buffer->pitch < buffer->channels * bytes) return "a buffer's pixels overlap";
+    if (buffer->channels == 0 || buffer->channels > MOST_CHANNELS) return "a buffer's channels";
+    if (buffer->pitch < buffer->channels * (uint32_t)sr_code_bytes(buffer)) return "a buffer's pixels overlap";
     if (buffer->pitch > 1u << 20) return "a buffer's pixels are too wide";
     return NULL;
 }
 
+static const char *check_layer(const sr_model *model, const sr_layer *layer) {
+    if (layer->bits < 2 || layer->bits > 8) return "a layer's bits";
+    return in_data(model, layer->offset, layer->bytes) ? NULL : "a layer's weights lie outside of the data";
+}
+
+/* The layout itself, and that the layer has as many codes as it says. */
+static const char *check_weights(const sr_layer *layer, const tvmsr_weight_layout *w) {
+    const int32_t sizes[] = {w->kernel_h, w->kernel_w, w->inputs, w->outputs, w->groups, w->runs,
+                             w->steps,    w->halves,   w->depth,  w->blocks,  w->vectors, w->lanes};
+    const uint64_t packed[] = {(uint64_t)w->groups, (uint64_t)w->blocks, (uint64_t)w->kernel_h,
+                               (uint64_t)w->runs,   (uint64_t)w->steps,  (uint64_t)w->halves,
+                               (uint64_t)w->depth,  (uint64_t)w->vectors, (uint64_t)w->lanes,
+                               (uint64_t)w->element_bytes};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        if (!between(sizes[i], 1, MOST_CHANNELS)) return "a layout of weights";
+    }
+    if (!between(w->element_bytes, 1, 2) || !between(w->tap_pitch, 0, MOST_CHANNELS)) return "a layout of weights";
+    uint64_t bytes = 1, codes = (uint64_t)w->kernel_h * (uint64_t)w->kernel_w * (uint64_t)w->inputs;
+    for (size_t i = 0; i < sizeof packed / sizeof *packed; i++) bytes = sr_times(bytes, packed[i]);
+    codes = sr_times(codes, (uint64_t)w->outputs);
+    if (bytes > INT32_MAX || codes > INT32_MAX) return "a layout of weights is too large";
+    const int64_t width = w->outputs / w->groups, block = (int64_t)w->vectors * w->lanes;
+    if (w->outputs % w->groups != 0 || (w->blocks - 1) * block >= width || w->blocks * block < width) {
+        return "a layout of weights does not hold its channels";
+    }
+    return (layer->bits > 4 ? codes : (codes + 1) / 2) > layer->bytes ? "a layer has fewer weights than its step" : NULL;
+}
+
+static const char *check_block(const sr_step *step) {
+    const tvmsr_param_layout *l = step->block;
+    const tvmsr_weight_layout *w = step->weights;
+    if (!between(l->outputs, 1, MOST_CHANNELS) || !between(l->groups, 1, MOST_CHANNELS)) return "a layout of parameters";
+    if (!between(l->positions, 1, MOST_CHANNELS) || !between(l->scalars, 0, 64)) return "a layout of parameters";
+    if (!between(l->arrays, 0, 64) || l->outputs % l->groups != 0) return "a layout of parameters";
+    if (l->positions < l->outputs / l->groups) return "a layout of parameters does not hold its channels";
+    if ((int64_t)l->groups * l->positions > MOST_CHANNELS) return "a layout of parameters is too large";
+    if (l->has_table && l->scalars < 3) return "a table without its numbers";
+    if (l->has_start && (w == NULL || l->arrays < 1 || l->scalars < 1)) return "start values without weights";
+    return l->has_start && w->outputs != l->outputs ? "weights and parameters of different widths" : NULL;
+}
+
+/* Offset and length of the plain parameters; a table's length is among them. */
+static const char *check_params(const sr_model *model, const sr_step *step, uint64_t offset) {
+    const tvmsr_param_layout *l = step->block;
+    const uint64_t words = (uint64_t)l->scalars + (uint64_t)l->arrays * (uint64_t)l->outputs;
+    if (offset % 4 != 0 || !in_data(model, offset, words * 4)) return "a step's parameters lie outside of the data";
+    if (!l->has_table) return NULL;
+    int32_t length;
+    memcpy(&length, model->data + offset + 4, sizeof length);
+    if (!between(length, 1, MOST_TABLE)) return "the length of a table";
+    const uint64_t table = ((uint64_t)length + 1) / 2;
+    return in_data(model, offset, (words + table) * 4) ? NULL : "a table lies outside of the data";
+}
+
+/* An operand's picture must have the size that the step's grid, times `grid`, has. */
+static int same_ratio(const sr_buffer *a, uint64_t by_a, const sr_buffer *b, uint64_t by_b) {
+    return (uint64_t)a->ratio_num * by_a * b->ratio_den == (uint64_t)b->ratio_num * by_b * a->ratio_den;
+}
+
+static const char *check_operand(const sr_level *level, const sr_step *step, int o) {
+    const sr_operand *operand = &step->operands[o], *store = &step->operands[1 + step->residuals];
+    if (operand->buffer >= level->buffer_count || store->buffer >= level->buffer_count) return "an operand's buffer";
+    if (operand->block < 1 || store->block < 1 || (operand->block > 1 && !sr_is_store(step, o))) return "an operand's block";
+    const sr_buffer *buffer = &level->buffers[operand->buffer];
+    if (operand->offset >= buffer->pitch) return "an operand's offset";
+    /* The grid is a store's picture, divided by its block; x is its picture times the stride. */
+    const uint64_t stride = o == 0 ? step->stride : 1;
+    if (!same_ratio(buffer, store->block, &level->buffers[store->buffer], stride * operand->block)) {
+        return "operands of different sizes";
+    }
+    if (!sr_is_store(step, o)) return NULL;
+    const sr_stored *stored = &step->stored[o - 1 - step->residuals];
+    if (stored->tensor == NULL || stored->channels > buffer->channels) return "what a store holds";
+    const uint64_t end = operand->offset + (uint64_t)stored->channels * (uint64_t)sr_code_bytes(buffer);
+    return end > buffer->pitch ? "what a store holds" : NULL;
+}
+
 static const char *check_step(const sr_model *model, const sr_level *level, const sr_step *step) {
-    if (step->kernel == NULL || step->block == NULL || step->params == NULL) return "a step without a kernel or parameters";
+    if (step->name == NULL || step->kernel == NULL || step->operands == NULL) return "a step without a kernel";
+    if (step->block == NULL || step->params == NULL || step->stored == NULL) return "a step without parameters";
     if (step->stores < 1 || sr_operand_count(step) > SR_MAX_OPERANDS) return "a step's number of operands";
     if (step->stride < 1 || step->extent < 1 || step->granule_rows < 1) return "a step's geometry";
-    if (step->layer >= (int32_t)model->layer_count || (step->layer < 0 && step->weights != NULL)) return "a step's layer";
-    for (int o = 0; o < sr_operand_count(step); o++) {
-        const sr_operand *operand = &step->operands[o];
-        if (operand->buffer >= level->buffer_count) return "an operand's buffer";
-        if (operand->block < 1 || (operand->block > 1 && !sr_is_store(step, o))) return "an operand's block";
-        if (operand->offset >= level->buffers[operand->buffer].pitch) return "an operand's offset";
+    if (step->layer >= (int32_t)model->layer_count || (step->layer < 0) != (step->weights == NULL)) return "a step's layer";
+    const char *wrong = NULL;
+    for (int o = 0; o < sr_operand_count(step) && wrong == NULL; o++) wrong = check_operand(level, step, o);
+    if (wrong == NULL && step->weights != NULL) wrong = check_weights(&model->layers[step->layer], step->weights);
+    if (wrong == NULL) wrong = check_block(step);
+    for (uint32_t c = 0; c < model->choices && wrong == NULL; c++) wrong = check_params(model, step, step->params[c]);
+    if (wrong != NULL) return wrong;
+    return step->pad_left > level->buffers[step->operands[0].buffer].border ? "a border narrower than the padding" : NULL;
+}
+
+/* The manifest's number of that name, or -1 where it has none. Text in JSON has no quote without a backslash in front, so
+ * that this is a name. */
+static int64_t manifest_number(const char *name) {
+    const char *at = strstr(sr_manifest, name);
+    if (at == NULL) return -1;
+    for (at += strlen(name); *at == ' ' || *at == ':'; at++) {
     }
-    if (step->pad_left > level->buffers[step->operands[0].buffer].border) return "a border narrower than the padding";
-    for (uint32_t c = 0; c < model->choices; c++) {
-        if (step->params[c] >= model->data_bytes) return "a step's parameters";
+    int64_t value = -1;
+    for (; *at >= '0' && *at <= '9' && value < INT64_MAX / 16; at++) value = (value < 0 ? 0 : value * 10) + (*at - '0');
+    return value < 0 ? INT64_MAX : value;
+}
+
+static const char *check_data(const sr_model *model) {
+    const uint64_t bytes = (uint64_t)((uintptr_t)sr_data_end - (uintptr_t)sr_data);
+    if (model->data != sr_data || model->data_bytes != bytes) return "its data are not as long as its tables say";
+    const int64_t promised = manifest_number("\"data_size\"");
+    if (promised >= 0 && (uint64_t)promised != bytes) return "its data are not as long as its manifest says";
+    return sr_data_checksum(model->data, bytes) == model->data_checksum ? NULL : "its data were changed";
+}
+
+static const char *check_levels(const sr_model *model) {
+    if (model->level_count < 1 || model->levels == NULL) return "it has no level";
+    for (uint32_t i = 0; i < model->level_count; i++) {
+        const sr_level *level = &model->levels[i];
+        if (level->name == NULL || level->needs == NULL) return "a level without a name or without what it needs";
+        for (const char *const *need = level->needs; *need != NULL; need++) {
+            if (**need == '\0') return "a level needs a feature that has no name";
+        }
     }
     return NULL;
 }
 
-const char *sr_check_level(const sr_model *model, const sr_level *level) {
+static const char *check_checks(const sr_model *model) {
+    for (uint32_t i = 0; i < model->check_count; i++) {
+        const sr_check *check = &model->checks[i];
+        if (check->width < 1 || check->height < 1 || check->choice >= model->choices) return "a check picture";
+        if ((uint64_t)check->width * check->height > MOST_CHECK_PIXELS) return "a check picture's size";
+    }
+    return NULL;
+}
+
+const char *sr_check_model(const sr_model *model) {
     if (model->version != SR_PROGRAM_VERSION) return "tables of another version";
-    if (model->scale < 1 || model->scale > SR_MAX_SCALE || model->choices < 1) return "scale or choices";
+    if (model->scale < 1 || model->scale > SR_MAX_SCALE) return "its scale";
+    if (model->choices < 1 || model->choices > 256 || model->layer_count > INT32_MAX) return "its choices or layers";
+    const char *wrong = check_levels(model);
+    if (wrong == NULL) wrong = check_checks(model);
+    for (uint32_t i = 0; i < model->layer_count && wrong == NULL; i++) wrong = check_layer(model, &model->layers[i]);
+    return wrong != NULL ? wrong : check_data(model);
+}
+
+const char *sr_check_level(const sr_model *model, const sr_level *level) {
     if (level->input >= level->buffer_count || level->output >= level->buffer_count) return "input or output buffer";
     const sr_buffer *in = &level->buffers[level->input], *out = &level->buffers[level->output];
     if (in->channels != 3 || in->form > SR_FORM_S8 || in->ratio_num != in->ratio_den) return "the input buffer";
     if (out->channels != (model->colour == SR_COLOUR_Y ? 1u : 3u) || out->form != SR_FORM_U8) return "the output buffer";
     if (out->ratio_num != model->scale * out->ratio_den) return "the output's ratio";
-    for (uint32_t i = 0; i < model->layer_count; i++) {
-        const sr_layer *layer = &model->layers[i];
-        if (layer->offset > model->data_bytes || layer->bytes > model->data_bytes - layer->offset) return "a layer's weights";
-    }
     const char *wrong = NULL;
     for (uint32_t i = 0; i < level->buffer_count && wrong == NULL; i++) wrong = check_buffer(&level->buffers[i]);
     for (uint32_t i = 0; i < level->step_count && wrong == NULL; i++) wrong = check_step(model, level, &level->steps[i]);

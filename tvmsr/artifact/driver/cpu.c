@@ -1,8 +1,10 @@
-#define _GNU_SOURCE
 #include "cpu.h"
 
-#include <sched.h>
 #include <string.h>
+
+#if defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
@@ -85,6 +87,30 @@ static int has(const char *name) {
     return 0;
 }
 
+#elif defined(__APPLE__) && defined(__aarch64__)
+
+typedef struct {
+    const char *name, *key; /* NULL: every one has it */
+} feature;
+
+static const feature FEATURES[] = {
+    {"neon", NULL},
+    {"fp16", "hw.optional.arm.FEAT_FP16"},
+    {"dotprod", "hw.optional.arm.FEAT_DotProd"},
+    {"i8mm", "hw.optional.arm.FEAT_I8MM"},
+};
+
+static int has(const char *name) {
+    for (size_t i = 0; i < sizeof FEATURES / sizeof *FEATURES; i++) {
+        if (strcmp(FEATURES[i].name, name) != 0) continue;
+        int value = 0;
+        size_t size = sizeof value;
+        if (FEATURES[i].key == NULL) return 1;
+        return sysctlbyname(FEATURES[i].key, &value, &size, NULL, 0) == 0 && value != 0;
+    }
+    return 0;
+}
+
 #else
 
 static int has(const char *name) {
@@ -99,18 +125,4 @@ const char *sr_cpu_lacks(const char *const *needs) {
         if (!has(*needs)) return *needs;
     }
     return NULL;
-}
-
-int sr_cpu_count(void) {
-#if defined(__linux__)
-    /* Not sysconf: its numbers differ between C libraries. */
-    unsigned long mask[64];
-    memset(mask, 0, sizeof mask);
-    int count = 0;
-    if (sched_getaffinity(0, sizeof mask, (cpu_set_t *)(void *)mask) != 0) return 1;
-    for (size_t i = 0; i < sizeof mask / sizeof *mask; i++) count += __builtin_popcountl(mask[i]);
-    return count > 0 ? count : 1;
-#else
-    return 1;
-#endif
 }

@@ -1,4 +1,4 @@
-/* What the CPU that runs us can do, by the names that Level.needs uses. */
+/* What the CPU that runs us can do, by the names that Level.needs uses, and which CPUs there are. */
 #ifndef SR_CPU_H
 #define SR_CPU_H
 
@@ -7,7 +7,29 @@
 /* The first feature of `needs` (NULL-terminated) that is missing here or unknown to this driver, or NULL. */
 const char *sr_cpu_lacks(const char *const *needs);
 
-/* CPUs this process may run on, at least 1. */
-int sr_cpu_count(void);
+/* A set of CPUs by number, as the system calls of Linux have it. */
+#define SR_MOST_CPUS 4096
+typedef struct sr_cpus {
+    unsigned long bits[SR_MOST_CPUS / (8 * sizeof(unsigned long))];
+} sr_cpus;
+
+int sr_cpus_count(const sr_cpus *cpus);
+
+/* The CPUs that the calling thread may run on; returns how many, 0: not known. */
+int sr_cpus_allowed(sr_cpus *cpus);
+
+/* Keep the big ones: with at least a third of the largest capacity among them. `root` is the folder that has
+ * cpu0/cpu_capacity, /sys/devices/system/cpu; where it does not say for each of them, all stay. Returns how many.
+ */
+int sr_cpus_keep_big(sr_cpus *cpus, const char *root);
+
+/* Threads of a session that was not told how many: a big CPU each; at least 1. */
+int sr_default_threads(void);
+
+/* Where threads of a session of so many belong: 1, and the big CPUs, where there are others and they are enough. */
+int sr_cpus_for(int threads, sr_cpus *cpus);
+
+/* Keep the calling thread on these; no harm where the system does not let it. */
+void sr_cpus_bind(const sr_cpus *cpus);
 
 #endif

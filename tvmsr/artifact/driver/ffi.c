@@ -3,6 +3,9 @@
  * Tensors are uint8, (H, W) or (H, W, 3 or 4), in this process's memory. The calling convention is TVM-FFI's: an argument
  * is a type, padding and 8 bytes of value; type 7 is a DLTensor, type 70 an object with a DLTensor behind its header.
  */
+#if defined(__APPLE__)
+#include <dlfcn.h>
+#endif
 #include <stdatomic.h>
 #include <string.h>
 
@@ -32,14 +35,24 @@ typedef struct dl_tensor {
     uint64_t byte_offset;
 } dl_tensor;
 
-/* There where a TVM runtime is in the process, and nobody calls us where it is not. */
+/* NULL where no TVM runtime is in the process; nobody calls us there. */
+typedef void (*raise_function)(const char *kind, const char *message);
+
+#if defined(__APPLE__)
+/* There a linker wants to know which library a name may come from. */
+static raise_function raiser(void) { return (raise_function)dlsym(RTLD_DEFAULT, "TVMFFIErrorSetRaisedFromCStr"); }
+#else
 extern void TVMFFIErrorSetRaisedFromCStr(const char *kind, const char *message) __attribute__((weak));
+
+static raise_function raiser(void) { return TVMFFIErrorSetRaisedFromCStr; }
+#endif
 
 /* The session between calls; a call takes it out, so that calls at once get sessions of their own. */
 static _Atomic(tvmsr_session *) idle;
 
 static int raise_error(const char *message) {
-    if (TVMFFIErrorSetRaisedFromCStr != NULL) TVMFFIErrorSetRaisedFromCStr("RuntimeError", message);
+    const raise_function raise = raiser();
+    if (raise != NULL) raise("RuntimeError", message);
     return -1;
 }
 

@@ -11,17 +11,13 @@
 /* Kernels may read this far past the last pixel they need (the kernel contract). */
 #define READ_SLACK 64u
 
-static uint32_t code_bytes(const sr_buffer *buffer) {
-    return buffer->form == SR_FORM_U16 || buffer->form == SR_FORM_S16 ? 2 : 1;
-}
-
 /* Where the bytes of a pixel that an operand reads end; the pixel's end where the tables do not say. */
 static uint32_t read_end(const sr_level *level, const sr_step *step, int o) {
     const sr_operand *operand = &step->operands[o];
     const sr_buffer *buffer = &level->buffers[operand->buffer];
     if (o == 0 && step->weights == NULL) return buffer->pitch;
     const int32_t channels = o == 0 ? step->weights->inputs * step->weights->groups : step->block->outputs;
-    return (uint32_t)sr_min(buffer->pitch, operand->offset + (int64_t)channels * code_bytes(buffer));
+    return (uint32_t)sr_min(buffer->pitch, operand->offset + (int64_t)channels * sr_code_bytes(buffer));
 }
 
 /* Where the bytes that a store writes end at the latest: before the next slice that somebody writes. */

@@ -86,6 +86,11 @@ void sr_flow_advance(sr_flow *flow);
 int64_t sr_input_entries(const sr_step *step, int64_t rows);
 int64_t sr_other_entries(const sr_step *step, const sr_operand *operand, int64_t rows);
 
+/* Bytes of a code as the buffer stores it. */
+static inline int32_t sr_code_bytes(const sr_buffer *buffer) {
+    return buffer->form == SR_FORM_U16 || buffer->form == SR_FORM_S16 ? 2 : 1;
+}
+
 /* Operands of a step: x, what else it reads, stores. */
 static inline int sr_operand_count(const sr_step *step) { return 1 + step->residuals + step->stores; }
 

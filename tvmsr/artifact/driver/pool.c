@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cpu.h"
 #include "rounding.h"
 
 /* Looks at a counter before a thread goes to sleep: a few steps of a small network long, so that the threads stay awake
@@ -35,6 +36,8 @@ struct sr_pool {
     atomic_int stop;
     int workers; /* threads that run, without the caller */
     int wanted;
+    int bound; /* workers keep to `cpus` */
+    sr_cpus cpus;
     pid_t pid;
     pthread_t *threads;
     sr_pool *next; /* list of open pools */
@@ -113,6 +116,7 @@ static void *worker_main(void *argument) {
     free(argument);
     sr_pool *pool = info.pool;
     sr_rounding_set(SR_ROUNDING_DEFAULT);
+    if (pool->bound) sr_cpus_bind(&pool->cpus);
     unsigned seen = 0;
     while (!atomic_load(&pool->stop)) {
         if (join_task(pool, &seen)) {
@@ -145,6 +149,7 @@ static void start(sr_pool *pool) {
     pool->pid = getpid();
     pool->workers = 0;
     if (pool->wanted == 0) return;
+    pool->bound = sr_cpus_for(pool->wanted + 1, &pool->cpus);
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);

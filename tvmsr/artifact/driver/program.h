@@ -47,6 +47,13 @@ typedef struct sr_operand {
     uint32_t offset; /* bytes from the pixel's first, for a slice of a concat */
 } sr_operand;
 
+/* What a store holds: codes of channels [first, first + channels) of a tensor of the network. */
+typedef struct sr_stored {
+    const char *tensor;
+    uint32_t first;
+    uint32_t channels;
+} sr_stored;
+
 /* The weights of a convolution: plain codes as tvmsr/kernels/pack.h has them (two in a byte where bits <= 4). */
 typedef struct sr_layer {
     const char *name;
@@ -79,6 +86,7 @@ typedef struct sr_step {
     const tvmsr_weight_layout *weights; /* NULL where layer is -1 */
     const tvmsr_param_layout *block;
     const uint64_t *params; /* [choices]: offsets in sr_model.data of the plain parameters, multiples of 4 */
+    const sr_stored *stored; /* [stores] */
 } sr_step;
 
 /* The program of one CPU level. */
@@ -92,6 +100,15 @@ typedef struct sr_level {
     uint32_t input;  /* buffer of 3 channels (R, G, B), 8 bits, filled by the driver */
     uint32_t output; /* buffer of 3 (R, G, B) or 1 (Y) channels, form U8, ratio = scale */
 } sr_level;
+
+/* A picture made from a seed, and the checksum of its result (checksum.h). */
+typedef struct sr_check {
+    uint32_t seed;
+    uint32_t width;
+    uint32_t height;
+    uint32_t choice;
+    uint64_t checksum;
+} sr_check;
 
 typedef struct sr_model {
     uint32_t version; /* SR_PROGRAM_VERSION */
@@ -108,6 +125,9 @@ typedef struct sr_model {
     const sr_level *levels; /* best first */
     const unsigned char *data; /* plain weights and plain parameters, 64-byte aligned: `sr_data` */
     uint64_t data_bytes;
+    uint64_t data_checksum; /* sr_data_checksum of them */
+    const sr_check *checks;
+    uint32_t check_count;
 } sr_model;
 
 /* The one definition, in the generated file. */
@@ -116,5 +136,6 @@ extern const sr_model sr_the_model;
 /* Plain weights and parameters, in an object of their own that tvmsr/artifact/link.py makes from the bytes. Equal runs of
  * bytes (parameters of two levels) need to be there once only. */
 extern const unsigned char sr_data[];
+extern const unsigned char sr_data_end[]; /* behind the last of data_bytes */
 
 #endif

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "colour.h"
 #include "memory.h"
@@ -44,11 +45,20 @@ typedef struct conversion {
     int64_t first;
 } conversion;
 
+#if defined(__linux__) && defined(__arm__)
+/* A C library's seconds have 32 or 64 bits there, and one build runs on musl and bionic: the kernel's have 32. */
+uint64_t sr_now(void) {
+    long now[2] = {0, 0};
+    syscall(263 /* clock_gettime */, CLOCK_MONOTONIC, now);
+    return (uint64_t)now[0] * 1000000000u + (uint64_t)now[1];
+}
+#else
 uint64_t sr_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
+#endif
 
 static void share_open(share *rows, int64_t count, int64_t granule, int threads) {
     atomic_init(&rows->next, 0);
@@ -148,6 +158,7 @@ static void run_step(const run *r, uint32_t index) {
     for (int o = 0; o < sr_operand_count(step); o++) table = bind_operand(r, &j, o, span->done, rows, table);
     share_open(&j.rows, rows, step->granule_rows, sr_pool_threads(s->pool));
     sr_pool_run(s->pool, job_task, &j);
+    if (s->tracing) sr_trace_step(s, index, j.base, j.table);
 }
 
 /* Pad codes in their stored form: the row that stands for all rows outside of the picture, and the columns beside it. */

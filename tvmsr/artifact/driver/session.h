@@ -38,6 +38,10 @@ struct tvmsr_session {
     uint64_t workspace_bytes;
     int32_t profiling;
     tvmsr_step_time *times; /* "input", the steps, "output" */
+    int32_t tracing;
+    int32_t traced; /* `sums` are those of a whole upscale */
+    tvmsr_step_sum *sums; /* step by step, of each its stores; NULL: never traced */
+    size_t sum_count;
     tvmsr_last_run last;
     char error[256];
 };
@@ -46,11 +50,30 @@ struct tvmsr_session {
 tvmsr_status sr_fail(tvmsr_session *session, tvmsr_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* api.c: take the session for one call, and give it back. */
+tvmsr_status sr_enter(tvmsr_session *session);
+tvmsr_status sr_leave(tvmsr_session *session, tvmsr_status status);
+
+/* api.c: lay out the flow for a picture of this size. */
+tvmsr_status sr_plan(tvmsr_session *session, int64_t width, int64_t height);
+
+/* trace.c: add what step `index` stored in this strip; base and table as its kernel got them. */
+void sr_trace_step(tvmsr_session *session, uint32_t index, void *const *base, const int32_t *const *table);
+void sr_trace_rewind(tvmsr_session *session);
+
+/* selfcheck.c: the file's check pictures, in a session that nobody else uses. */
+tvmsr_status sr_self_check(tvmsr_session *session);
+
 /* packing.c: for one level. 0: out of memory. */
 int sr_pack_open(sr_packed *packed, const sr_level *level);
 void sr_pack_close(sr_packed *packed);
 
-/* check.c: NULL, or what is wrong with the tables. */
+/* The manifest's text, put in its section by tvmsr/artifact/link.py; sr_manifest_end is its closing zero. */
+extern const char sr_manifest[];
+extern const char sr_manifest_end[];
+
+/* check.c: NULL, or what is wrong with the file: with what all levels share, and with one level. */
+const char *sr_check_model(const sr_model *model);
 const char *sr_check_level(const sr_model *model, const sr_level *level);
 
 /* picture.c */

@@ -15,6 +15,10 @@
  * session serves one call at a time; a second one is refused with TVMSR_BUSY. Close all sessions before dlclose.
  * After fork the child may go on using its copies of the sessions.
  *
+ * Big cores: where ARM Linux or Android says how much each CPU can do (cpu_capacity), those with at least a third of the
+ * largest capacity are big. Sessions with threads = 0 take one thread for each big CPU; where no more threads are asked
+ * for than there are big CPUs, the session's own threads stay on these. The caller's thread is left where it is.
+ *
  * Prefix: an artifact compiled with `--prefix imdn` has imdn_open in the place of tvmsr_open, and so on. Define
  * TVMSR_PREFIX as imdn before including this header; for several artifacts in one program, include it once for each, with
  * TVMSR_PREFIX redefined. Types and constants keep their names.
@@ -42,7 +46,8 @@ enum {
     TVMSR_MEMORY_LIMIT = 6,  /* the picture needs more than options.memory_limit even in the smallest strips */
     TVMSR_WRONG_CPU = 7,     /* this CPU lacks what every level of the file, or the level asked for, needs */
     TVMSR_BUSY = 8,          /* the session is in another call */
-    TVMSR_DAMAGED = 9        /* tables inside the file contradict each other */
+    TVMSR_DAMAGED = 9,       /* what is inside the file contradicts itself: cut short, changed or forged */
+    TVMSR_CHECK_FAILED = 10  /* a check picture's result is not what the compiler computed */
 };
 
 /* Pixel formats, 8 bits a sample. An open list: NV12 and others will come, with their planes. */
@@ -85,11 +90,14 @@ typedef struct tvmsr_info {
 /* How a session is opened. */
 typedef struct tvmsr_options {
     uint32_t struct_size;
-    int32_t threads;        /* that compute, the caller's included; 0: one for each CPU this process may use */
+    int32_t threads;        /* that compute, the caller's included; 0: one for each CPU this process may use, on ARM
+                               for each big one (see below) */
     const char *level;      /* a CPU level by name; NULL: the best this CPU has */
     uint64_t memory_limit;  /* bytes of workspace a call may take, weights not counted; 0: no limit */
     int32_t fixed_bits;     /* not 0: bits are not chosen by the picture; choice 0 until tvmsr_force_choice */
     int32_t reserved;
+    int32_t self_check;     /* not 0: tvmsr_open ends with what tvmsr_check does */
+    int32_t reserved_too;
 } tvmsr_options;
 
 /* What the last tvmsr_upscale of a session did. */
@@ -110,6 +118,17 @@ typedef struct tvmsr_step_time {
     uint64_t macs;
     uint64_t calls; /* strips */
 } tvmsr_step_time;
+
+/* What one store of one step wrote in an upscale, as a checksum: sum of (code + 1) * mix(row * 2^32 + column * channels +
+ * channel) modulo 2^64 over its codes (docs/numerics.md). The same on every CPU level, with any threads and strips.
+ */
+typedef struct tvmsr_step_sum {
+    const char *step;   /* the manifest's name */
+    const char *tensor; /* of the network: the node whose codes these are */
+    int32_t first;      /* channels [first, first + channels) of it */
+    int32_t channels;
+    uint64_t sum;
+} tvmsr_step_sum;
 
 typedef struct tvmsr_session tvmsr_session;
 
@@ -180,6 +199,22 @@ tvmsr_status TVMSR_FN(profile)(tvmsr_session *session, int32_t on);
 
 /* The sums so far; *times lives until the session's next call. */
 tvmsr_status TVMSR_FN(read_profile)(tvmsr_session *session, const tvmsr_step_time **times, size_t *count);
+
+/* Take a checksum of everything that a step stores in every upscale from now on (on != 0), or stop. Costs about as much time
+ * as a small network itself.
+ */
+tvmsr_status TVMSR_FN(trace)(tvmsr_session *session, int32_t on);
+
+/* The sums of the last upscale under trace, in the order of the steps; none where it did not succeed. *sums lives until the
+ * session's next call.
+ */
+tvmsr_status TVMSR_FN(read_trace)(tvmsr_session *session, const tvmsr_step_sum **sums, size_t *count);
+
+/* Upscale the file's check pictures and compare with what its compiler computed: TVMSR_CHECK_FAILED says which differs. For
+ * each some 50 million multiplications, at least a picture of 12 x 9. The session's choice, last run, times and sums stay as
+ * they are, and the workspace that the pictures took is freed.
+ */
+tvmsr_status TVMSR_FN(check)(tvmsr_session *session);
 
 /* What the session's last failed call failed of, one line; "" where none did. Lives until the session's next call. */
 const char *TVMSR_FN(error)(const tvmsr_session *session);

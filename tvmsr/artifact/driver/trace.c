@@ -1,0 +1,72 @@
+/* Checksums of what every step stores, taken right after it ran on the rows of a strip, by the thread that waited for it.
+ * No row is computed twice and sums commute: strips and threads leave no mark. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "checksum.h"
+#include "session.h"
+
+static size_t count_stores(const sr_level *level, uint32_t steps) {
+    size_t count = 0;
+    for (uint32_t i = 0; i < steps; i++) count += level->steps[i].stores;
+    return count;
+}
+
+static void name_sums(tvmsr_session *session) {
+    tvmsr_step_sum *sum = session->sums;
+    for (uint32_t i = 0; i < session->level->step_count; i++) {
+        const sr_step *step = &session->level->steps[i];
+        for (int s = 0; s < step->stores; s++, sum++) {
+            const sr_stored *stored = &step->stored[s];
+            *sum = (tvmsr_step_sum){step->name, stored->tensor, (int32_t)stored->first, (int32_t)stored->channels, 0};
+        }
+    }
+}
+
+void sr_trace_rewind(tvmsr_session *session) {
+    session->traced = 0;
+    for (size_t i = 0; i < session->sum_count; i++) session->sums[i].sum = 0;
+}
+
+void sr_trace_step(tvmsr_session *session, uint32_t index, void *const *base, const int32_t *const *table) {
+    const sr_level *level = session->level;
+    const sr_step *step = &level->steps[index];
+    const sr_span *span = &session->flow.spans[index];
+    tvmsr_step_sum *sums = session->sums + count_stores(level, index);
+    for (int s = 0; s < step->stores; s++) {
+        const int o = 1 + step->residuals + s;
+        const sr_operand *store = &step->operands[o];
+        const sr_buffer *buffer = &level->buffers[store->buffer];
+        const sr_codes codes = {buffer->pitch, step->stored[s].channels, sr_code_bytes(buffer), buffer->offset,
+                                span->width * store->block};
+        const int64_t first = span->done * store->block, rows = (span->goal - span->done) * store->block;
+        for (int64_t row = 0; row < rows; row++) {
+            const unsigned char *pixels = (const unsigned char *)base[o] + table[o][row];
+            sums[s].sum += sr_row_checksum(&codes, pixels, (uint64_t)(first + row));
+        }
+    }
+}
+
+SR_API tvmsr_status TVMSR_FN(trace)(tvmsr_session *session, int32_t on) {
+    const tvmsr_status status = sr_enter(session);
+    if (status != TVMSR_OK) return status;
+    if (on != 0 && session->sums == NULL) {
+        session->sum_count = count_stores(session->level, session->level->step_count);
+        session->sums = calloc(session->sum_count + 1, sizeof *session->sums);
+        if (session->sums == NULL) return sr_leave(session, sr_fail(session, TVMSR_OUT_OF_MEMORY, "out of memory"));
+        name_sums(session);
+    }
+    session->tracing = on != 0;
+    return sr_leave(session, TVMSR_OK);
+}
+
+SR_API tvmsr_status TVMSR_FN(read_trace)(tvmsr_session *session, const tvmsr_step_sum **sums, size_t *count) {
+    const tvmsr_status status = sr_enter(session);
+    if (status != TVMSR_OK) return status;
+    if (sums == NULL || count == NULL) {
+        return sr_leave(session, sr_fail(session, TVMSR_BAD_ARGUMENT, "no place for the sums was given"));
+    }
+    *sums = session->sums;
+    *count = session->traced ? session->sum_count : 0;
+    return sr_leave(session, TVMSR_OK);
+}
