@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ import tvmsr
 from tvmsr.cli import options as o
 from tvmsr.cli import show
 from tvmsr.commands.source import Overrides
+from tvmsr.commands.targets import COLUMNS, as_json, facts_of, row_of
 
 #: Exit code of `doctor` where something is wrong.
 UNHEALTHY = 1
@@ -39,14 +39,13 @@ def targets(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One target, or a .toml file.")] = None,
     json: o.Json = False,
 ) -> None:
-    """List what can be compiled for."""
+    """List what can be compiled for, or show all that is known of one."""
     found = tvmsr.targets(name)
     if json:
-        return show.as_json({"targets": [asdict(target) for target in found]})
-    show.rows(
-        ("target", "levels", "description"),
-        [(t.name, ", ".join(level.name for level in t.levels), t.description) for t in found],
-    )
+        return show.as_json({"targets": [as_json(target) for target in found]})
+    if name is not None:
+        return show.facts(facts_of(found[0]))
+    show.rows(COLUMNS, [row_of(target) for target in found])
     return None
 
 

@@ -67,10 +67,10 @@ def _attempt(name: str, work: Callable[[], str]) -> Check:
 
 
 def _cpu() -> str:
-    from tvmsr.hardware import host_target
+    from tvmsr.hardware import cpu_name, host_levels
 
-    target = host_target()
-    return f"{platform.machine()}, kernels for {', '.join(level.name for level in target.levels)}"
+    levels = ", ".join(level.name for level in host_levels())
+    return f"{platform.machine()}, {cpu_name()}; levels {levels}"
 
 
 def _linker() -> str:

@@ -4,91 +4,87 @@ from __future__ import annotations
 
 import os
 import platform
-from pathlib import Path
+import sys
+from dataclasses import replace
 
 from tvmsr.errors import WorkError
+from tvmsr.hardware.cpuinfo import cpu_name, features, llvm_cpu, machine
 from tvmsr.hardware.target import Level, Target
 
-#: Linux's names of CPU features where they differ from the driver's, which levels use in `needs`.
-_LINUX = {"avx512vnni": "avx512_vnni", "avxvnni": "avx_vnni", "bmi": "bmi1"}
-
-_SYSTEMS = {
-    # system -> (LLVM, ziglang); the C library's oldest version is part of ziglang's triple.
-    "Linux": ("unknown-linux-gnu", "linux-gnu.2.17"),
-    "Darwin": ("apple-macos", "macos"),
-    "Windows": ("pc-windows-gnu", "windows-gnu"),
+#: System and instruction set -> the target that describes machines of the kind.
+_LIKE = {
+    ("Linux", "x86_64"): "x86-64-v3",
+    ("Linux", "aarch64"): "arm",
+    ("Linux", "arm"): "linux-armv7",
+    ("Android", "aarch64"): "android-arm64",
+    ("Android", "x86_64"): "android-x86_64",
+    ("Darwin", "aarch64"): "apple-silicon",
 }
-_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+#: Instruction set -> the target whose levels such a machine may have, whatever its system.
+_LEVELS = {"x86_64": "x86-64-v3", "aarch64": "arm", "arm": "linux-armv7"}
+
+#: Other machines.
+_SYSTEMS = {
+    # system -> LLVM's words, ziglang's, object format, C library; the library's oldest version is in ziglang's triple
+    "Linux": ("unknown-linux-gnu", "linux-gnu.2.17", "elf", "glibc"),
+    "Android": ("unknown-linux-android", "linux-musl", "elf", "bionic"),
+    "Darwin": ("apple-macos", "macos", "macho", "libSystem"),
+    "Windows": ("pc-windows-gnu", "windows-gnu", "coff", "ucrt"),
+}
+
+#: LLVM's CPU of the portable level where it is what every machine of the kind has.
+_PORTABLE = {"x86_64": "x86-64"}
 
 
-def machine() -> str:
-    """The instruction set of this machine, as LLVM names it: "x86_64", "aarch64"."""
-    name = platform.machine().lower()
-    return _MACHINES.get(name, name)
+def system() -> str:
+    """The operating system of this machine: "Linux", "Android", "Darwin", "Windows"."""
+    return "Android" if hasattr(sys, "getandroidapilevel") else platform.system()
 
 
-def here(candidates: tuple[Level, ...]) -> Target:
-    """Our own machine as a target: those of the candidates that its CPU has, then the portable level."""
-    system = platform.system()
-    if system not in _SYSTEMS:
-        raise WorkError(f"cannot compile for this system ({system} on {machine()}); give a --target")
-    llvm, link = _SYSTEMS[system]
-    flags = cpu_flags()
-    found = [level for level in candidates if {_LINUX.get(need, need) for need in level.needs} <= flags]
-    return Target(
+def similar() -> str | None:
+    """Name of the target whose levels a machine like this one may have; None where there is none."""
+    return _LIKE.get((system(), machine())) or _LEVELS.get(machine())
+
+
+def here(like: Target | None) -> Target:
+    """Our own machine as a target: those levels of `like` that its CPU has, then a portable one unless it is ARM.
+
+    Raises WorkError where nothing can be compiled for this system.
+    """
+    base = like if like is not None and (system(), machine()) in _LIKE else _plain(like.levels if like else ())
+    had = features()
+    found = tuple(level for level in base.levels if set(level.needs) <= had)
+    # On ARM the last level is the baseline itself, and faster; on x86 SSE2 is.
+    if not found or machine() not in ("aarch64", "arm"):
+        found = (*found, Level("portable", "portable", _PORTABLE.get(machine()) or llvm_cpu()))
+    return replace(
+        base,
         name="host",
         description=f"this machine: {cpu_name()}",
-        triple=f"{machine()}-{llvm}",
-        link_triple=f"{machine()}-{link}",
-        levels=(*found, Level("portable", "portable", _portable_cpu())),
+        levels=found,
         cores=os.cpu_count() or 1,
+        costs="",
+        clusters=(),
+        caches=(),
+        memory=None,
+        page_size=_page_size(),
+        stands_for="",
+        reached="it is this machine",
+        status="verified by `tvmsr doctor`",
     )
 
 
-def cpu_flags() -> frozenset[str]:
-    """Features of this CPU, by Linux's names (x86 "flags", ARM "Features")."""
-    text = _cpuinfo()
-    if text:
-        for line in text.splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() in ("flags", "Features"):
-                return frozenset(value.split())
-        return frozenset()
-    return _llvm_flags()
+def _plain(levels: tuple[Level, ...]) -> Target:
+    """A machine that no target describes."""
+    name = system()
+    if name not in _SYSTEMS:
+        raise WorkError(f"cannot compile for this system ({name} on {machine()}); give a --target")
+    llvm, link, form, libc = _SYSTEMS[name]
+    return Target("host", "", f"{machine()}-{llvm}", f"{machine()}-{link}", levels, object=form, libc=libc)
 
 
-def cpu_name() -> str:
-    """The CPU's name, for people."""
-    for line in _cpuinfo().splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == "model name":
-            return value.strip()
-    return platform.processor() or platform.machine()
+def _page_size() -> int:
+    import mmap
 
-
-def _cpuinfo() -> str:
-    try:
-        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
-def _portable_cpu() -> str:
-    """LLVM's name of the CPU that the portable level is compiled for: what every machine of this kind has."""
-    return "x86-64" if machine() == "x86_64" else _llvm_cpu()
-
-
-def _llvm_cpu() -> str:
-    """What LLVM calls this CPU. It knows every CPU of the systems that have no /proc/cpuinfo."""
-    from tvm.target import codegen
-
-    return str(codegen.llvm_get_system_cpu())
-
-
-def _llvm_flags() -> frozenset[str]:
-    """Features of this CPU as LLVM knows them, by Linux's names."""
-    from tvm.target import Target as TvmTarget
-    from tvm.target import codegen
-
-    target = TvmTarget({"kind": "llvm", "mcpu": _llvm_cpu()})
-    return frozenset(_LINUX.get(str(name), str(name)) for name in codegen.llvm_get_cpu_features(target))
+    return mmap.PAGESIZE

@@ -9,7 +9,7 @@ from typing import Any
 
 from tvmsr.errors import InputFileError, UsageError
 from tvmsr.hardware.data import data_dir
-from tvmsr.hardware.host import here, machine
+from tvmsr.hardware.host import here, similar
 from tvmsr.hardware.schema import parse
 from tvmsr.hardware.target import Level, Target
 
@@ -17,9 +17,6 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
-
-#: Files that extend files that extend files: more than this is a loop.
-_DEEPEST = 8
 
 
 def list_targets() -> tuple[str, ...]:
@@ -33,10 +30,17 @@ def load_target(name_or_path: str | Path) -> Target:
     Raises UsageError where there is none of the name, InputFileError where the file is not a valid target.
     """
     path = _find(name_or_path)
-    raw = _read(path, _DEEPEST)
-    if raw.pop("detect", False):
-        return host_target()
+    raw = _read(path, ())
+    if "detect" in raw:
+        return _detected(path, raw)
     return parse(path.stem, raw, path.name)
+
+
+def _detected(path: Path, raw: dict[str, Any]) -> Target:
+    others = [key for key in raw if key not in ("detect", "description")]
+    if others or raw["detect"] is not True:
+        raise InputFileError(f"{path}: {(others or ['detect'])[0]}: a file with `detect = true` says nothing else")
+    return host_target()
 
 
 def host_levels() -> tuple[Level, ...]:
@@ -51,8 +55,8 @@ def host_target() -> Target:
 
 
 def _machine() -> Target:
-    candidates = load_target("x86-64-v3").levels if machine() == "x86_64" else ()
-    return here(candidates)
+    like = similar()
+    return here(load_target(like) if like is not None else None)
 
 
 def _find(name_or_path: str | Path) -> Path:
@@ -65,8 +69,8 @@ def _find(name_or_path: str | Path) -> Path:
     return path
 
 
-def _read(path: Path, depth: int) -> dict[str, Any]:
-    """The keys of a file laid over those of the target it extends."""
+def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """The keys of a file laid over those of the target it extends; `seen` led here. A table replaces a whole one."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -76,22 +80,39 @@ def _read(path: Path, depth: int) -> dict[str, Any]:
     keep = raw.pop("keep", None)
     parent = raw.pop("extends", None)
     if parent is not None:
-        if depth == 0 or not isinstance(parent, str):
-            raise InputFileError(f"{path}: extends: must name another target, and not in a circle")
-        raw = {**_read(_sibling(path, parent), depth - 1), **raw}
+        raw = {**_parent(path, parent, (*seen, path.resolve())), **raw}
     if keep is not None:
-        raw["levels"] = _kept(path, raw.get("levels", []), keep)
+        raw["levels"] = _kept(path, raw.get("levels"), keep)
+    return raw
+
+
+def _parent(path: Path, name: object, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if not isinstance(name, str):
+        raise InputFileError(f"{path}: extends: must name another target")
+    other = _sibling(path, name)
+    if other.resolve() in seen:
+        raise InputFileError(f"{path}: extends: {name} extends this file in turn: a circle")
+    raw = _read(other, seen)
+    if "detect" in raw:
+        raise InputFileError(f"{path}: extends: {name} is whatever machine compiles; extend another target")
     return raw
 
 
 def _sibling(path: Path, parent: str) -> Path:
     """A target that a file extends: beside it, else one that comes with the installation."""
     beside = path.parent / f"{parent}.toml"
-    return beside if beside.is_file() else _find(parent)
+    if beside.is_file() and beside.resolve() != path.resolve():
+        return beside
+    return _find(parent) if (data_dir() / f"{parent}.toml").is_file() else _lost(path, parent)
 
 
-def _kept(path: Path, levels: list[dict[str, Any]], keep: object) -> list[dict[str, Any]]:
-    names = [level.get("name") for level in levels]
-    if not isinstance(keep, list) or not set(keep) <= set(names):
+def _lost(path: Path, parent: str) -> Path:
+    raise InputFileError(f"{path}: extends: no target {parent!r} beside it, and known are {', '.join(list_targets())}")
+
+
+def _kept(path: Path, levels: object, keep: object) -> list[dict[str, Any]]:
+    found = [level for level in levels if isinstance(level, dict)] if isinstance(levels, list) else []
+    names = [level.get("name") for level in found]
+    if not isinstance(keep, list) or not keep or any(name not in names for name in keep):
         raise InputFileError(f"{path}: keep: must list names of levels: {', '.join(map(str, names))}")
-    return [level for level in levels if level.get("name") in keep]
+    return [level for level in found if level.get("name") in keep]
