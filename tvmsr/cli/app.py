@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,18 +25,23 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _cmake_dir(wanted: bool) -> None:
-    if wanted:
-        show.say(str(Path(tvmsr.__file__).parent / "artifact" / "cmake"))
-        raise typer.Exit
+def _folder(name: str, what: str) -> Any:
+    """An option that prints where a part of the package for apps lies (tvmsr/artifact/NAME)."""
+
+    def tell(wanted: bool) -> None:
+        if wanted:
+            show.say(str(Path(tvmsr.__file__).parent / "artifact" / name))
+            raise typer.Exit
+
+    return typer.Option(f"--{name}-dir", callback=tell, is_eager=True, help=what)
 
 
 @app.callback()
 def root(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
-    cmake_dir: Annotated[
-        bool, typer.Option("--cmake-dir", callback=_cmake_dir, is_eager=True, help="Where CMake's find_package looks.")
-    ] = False,
+    cmake_dir: Annotated[bool, _folder("cmake", "Where CMake's find_package looks.")] = False,
+    pkgconfig_dir: Annotated[bool, _folder("pkgconfig", "What PKG_CONFIG_PATH needs.")] = False,
+    include_dir: Annotated[bool, _folder("include", "Where tvmsr.h is.")] = False,
 ) -> None:
     """Parse the options that stand before a command."""
 

@@ -1,43 +1,26 @@
-# find_package(tvmsr): the header of the C ABI, and a function that adds an artifact as a target.
+# find_package(tvmsr): the header of the C ABI, and functions that make libraries of networks.
 #
-#   cmake -Dtvmsr_DIR="$(tvmsr --cmake-dir)" ..
+#   cmake -S . -B build -Dtvmsr_DIR="$(tvmsr --cmake-dir)"
 #
 #   find_package(tvmsr REQUIRED)
-#   tvmsr_add_artifact(upscaler FILE ${CMAKE_SOURCE_DIR}/sr.so)            # or sr.a (--emit static)
+#   tvmsr_add_model(upscaler MODEL net.safetensors)            # compiled when the app is built (tvmsrModel.cmake)
+#   tvmsr_add_artifact(upscaler FILE sr.so)                    # compiled before (tvmsrArtifact.cmake)
 #   target_link_libraries(app PRIVATE upscaler)
 #
-# PREFIX p is what `tvmsr compile --prefix p` was given; of several artifacts in one program each needs its own. An app
-# with one prefix gets TVMSR_PREFIX defined; with several, define it before each #include "tvmsr.h" (see the header), and
-# pass NO_DEFINE.
+# tvmsr::headers is the header alone, for apps that dlopen. add_subdirectory of the checkout gives the same.
 
-get_filename_component(tvmsr_INCLUDE_DIR "${CMAKE_CURRENT_LIST_DIR}/../include" ABSOLUTE)
+# Where `cmake --install` has put this file, tvmsrPaths.cmake says where it has put the header.
+include("${CMAKE_CURRENT_LIST_DIR}/tvmsrPaths.cmake" OPTIONAL RESULT_VARIABLE tvmsr_paths)
+if(NOT tvmsr_paths)
+  get_filename_component(tvmsr_INCLUDE_DIR "${CMAKE_CURRENT_LIST_DIR}/../include" ABSOLUTE)
+endif()
 
 if(NOT TARGET tvmsr::headers)
-  add_library(tvmsr::headers INTERFACE IMPORTED)
+  add_library(tvmsr::headers INTERFACE IMPORTED GLOBAL)
   set_target_properties(tvmsr::headers PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${tvmsr_INCLUDE_DIR}")
 endif()
 
-function(tvmsr_add_artifact name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "NO_DEFINE" "FILE;PREFIX" "")
-  if(NOT arg_FILE)
-    message(FATAL_ERROR "tvmsr_add_artifact(${name}): FILE is missing")
-  endif()
-  get_filename_component(file "${arg_FILE}" ABSOLUTE)
-  if(NOT EXISTS "${file}")
-    message(FATAL_ERROR "tvmsr_add_artifact(${name}): there is no ${file}; make it with `tvmsr compile`")
-  endif()
-  if(file MATCHES "\\.a$")
-    find_package(Threads REQUIRED)
-    add_library(${name} STATIC IMPORTED GLOBAL)
-    target_link_libraries(${name} INTERFACE Threads::Threads)
-  else()
-    add_library(${name} SHARED IMPORTED GLOBAL)
-    # Artifacts have no soname (their bytes do not depend on their name), so the app asks for the file by its path. To
-    # ship both side by side, link with -L<folder> -l:<file> instead, and give the app an rpath of $ORIGIN.
-  endif()
-  set_target_properties(${name} PROPERTIES IMPORTED_LOCATION "${file}")
-  target_link_libraries(${name} INTERFACE tvmsr::headers)
-  if(arg_PREFIX AND NOT arg_NO_DEFINE)
-    target_compile_definitions(${name} INTERFACE TVMSR_PREFIX=${arg_PREFIX})
-  endif()
-endfunction()
+include("${CMAKE_CURRENT_LIST_DIR}/tvmsrArtifact.cmake")
+include("${CMAKE_CURRENT_LIST_DIR}/tvmsrTarget.cmake")
+include("${CMAKE_CURRENT_LIST_DIR}/tvmsrCompiler.cmake")
+include("${CMAKE_CURRENT_LIST_DIR}/tvmsrModel.cmake")

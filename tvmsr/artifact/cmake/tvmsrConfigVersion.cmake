@@ -1,0 +1,16 @@
+# find_package(tvmsr 0.1): the same version or a later one that keeps the same promise, as in semantic versions.
+set(PACKAGE_VERSION "0.1.0")
+
+set(PACKAGE_VERSION_COMPATIBLE FALSE)
+if(NOT PACKAGE_FIND_VERSION OR PACKAGE_FIND_VERSION VERSION_EQUAL PACKAGE_VERSION)
+  set(PACKAGE_VERSION_COMPATIBLE TRUE)
+elseif(PACKAGE_FIND_VERSION VERSION_LESS PACKAGE_VERSION)
+  string(REGEX MATCH "^(0\\.[0-9]+|[1-9][0-9]*)" tvmsr_series "${PACKAGE_VERSION}")
+  string(REGEX MATCH "^(0\\.[0-9]+|[1-9][0-9]*)" tvmsr_asked "${PACKAGE_FIND_VERSION}.0")
+  if(tvmsr_series STREQUAL tvmsr_asked)
+    set(PACKAGE_VERSION_COMPATIBLE TRUE)
+  endif()
+endif()
+if(PACKAGE_FIND_VERSION VERSION_EQUAL PACKAGE_VERSION)
+  set(PACKAGE_VERSION_EXACT TRUE)
+endif()
