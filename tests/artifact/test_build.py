@@ -13,7 +13,8 @@ from tests.artifact.test_link import TWO_PREFIXES, dynamic_symbols, needs_binuti
 from tests.integration.artifacts import TARGET
 from tests.quant.networks import picture, plain
 from tvmsr.artifact.build import build
-from tvmsr.artifact.link import API, FFI_SYMBOL, INCLUDE
+from tvmsr.artifact.formats import FFI_SYMBOL
+from tvmsr.artifact.link import API, INCLUDE
 from tvmsr.artifact.manifest import read_manifest, read_plan_text
 from tvmsr.errors import UsageError
 from tvmsr.lower.pipeline import lower

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tvmsr.artifact.formats import FFI_SYMBOL, ObjectFormat, data_assembly, format_of
+from tvmsr.artifact.macho_objects import hide_all
+from tvmsr.artifact.toolchain import compile_flags, compiler
 from tvmsr.artifact.zig import cache_folder, run_tool, zig_command
 from tvmsr.errors import UsageError, WorkError
-from tvmsr.runtime.library import MANIFEST_SECTION, PLAN_SECTION
 
 HERE = Path(__file__).parent
 INCLUDE = HERE / "include"
@@ -41,11 +42,6 @@ API = (
     "workspace",
 )
 
-#: Stock tvm.runtime.load_module finds functions by this prefix; it stays whatever --prefix says.
-FFI_SYMBOL = "__tvm_ffi_sr_upscale"
-
-WARNINGS = ("-Wall", "-Wextra", "-Werror")
-
 
 @dataclass(frozen=True)
 class Parts:
@@ -71,108 +67,45 @@ def driver_sources() -> tuple[Path, ...]:
     return tuple(sorted(DRIVER.glob("*.c")))
 
 
-def version_script(prefix: str) -> str:
-    names = [f"{prefix}_{name};" for name in API] + [f"{FFI_SYMBOL};"]
-    return f"{{ global: {' '.join(names)} local: *; }};\n"
+def exported_names(prefix: str) -> list[str]:
+    """All that is visible in a shared library."""
+    return [f"{prefix}_{name}" for name in API] + [FFI_SYMBOL]
 
 
-def _data_assembly() -> str:
-    """Bytes from files into sections: fast at any size, the same for every ELF CPU (hence %progbits, not @progbits)."""
-    return f"""
-    .section {MANIFEST_SECTION},"a",%progbits
-    .globl sr_manifest
-    .hidden sr_manifest
-    .globl sr_manifest_end
-    .hidden sr_manifest_end
-sr_manifest:
-    .incbin "manifest.json"
-sr_manifest_end:
-    .byte 0
-    .section .rodata.sr_data,"a",%progbits
-    .balign 64
-    .globl sr_data
-    .hidden sr_data
-sr_data:
-    .incbin "data.bin"
-    .globl sr_data_end
-    .hidden sr_data_end
-sr_data_end:
-    .zero 64
-    .section {PLAN_SECTION},"",%progbits
-    .incbin "plan.bin"
-    .section .note.GNU-stack,"",%progbits
-"""
+def compile_command(link_triple: str, cc: str | None, prefix: str) -> list[str]:
+    """The compiler with the flags of all C files."""
+    includes = (INCLUDE, DRIVER, PACK.parent)
+    return [*compiler(link_triple, cc), *compile_flags(link_triple, cc, prefix, includes)]
 
 
-def compiler(link_triple: str, cc: str | None) -> list[str]:
-    """The compiler's command: ziglang for the target's triple, or `cc` as it is."""
-    if cc is not None:
-        words = shlex.split(cc)
-        if not words:
-            raise UsageError("--cc is empty")
-        return words
-    # With -target the CPU is the architecture's baseline; without, the driver would get the build machine's extensions.
-    return [*zig_command("cc"), "-target", link_triple]
-
-
-def compile_flags(prefix: str) -> list[str]:
-    return [
-        "-std=c11",
-        "-O2",
-        "-g0",
-        "-fPIC",
-        "-fvisibility=hidden",
-        "-fno-math-errno",
-        "-ffp-contract=off",
-        *WARNINGS,
-        f"-DTVMSR_PREFIX={prefix}",
-        f"-I{INCLUDE}",
-        f"-I{DRIVER}",
-        f"-I{PACK.parent}",
-    ]
-
-
-def _link_flags(script: Path) -> list[str]:
-    return [
-        "-shared",
-        "-Wl,--no-undefined",
-        "-Wl,-Bsymbolic",
-        f"-Wl,--version-script={script}",
-        "-Wl,-z,max-page-size=16384",  # Android and Apple pages
-        "-s",
-        "-pthread",
-    ]
-
-
-def write_parts(parts: Parts, prefix: str, folder: Path) -> list[Path]:
+def write_parts(parts: Parts, form: ObjectFormat, folder: Path) -> list[Path]:
     """Write generated files into `folder`; returns what must be compiled."""
     (folder / "manifest.json").write_bytes(parts.manifest)
     (folder / "data.bin").write_bytes(parts.data)
     (folder / "plan.bin").write_bytes(parts.plan)
-    (folder / "data.S").write_text(_data_assembly())
+    (folder / "data.S").write_text(data_assembly(form))
     (folder / "model.c").write_text(parts.tables)
-    (folder / "exports.map").write_text(version_script(prefix))
     return [folder / "model.c", folder / "data.S"]
 
 
 def link_shared(parts: Parts, out: Path, *, link_triple: str, prefix: str = "tvmsr", cc: str | None = None) -> None:
     """Link a shared library. `out` appears complete or not at all.
 
-    Reproducible with ziglang: equal parts give equal bytes in any folder.
+    Reproducible with ziglang: equal parts give equal bytes in any folder (for macOS: under the same name).
     """
     check_prefix(prefix)
+    form = format_of(link_triple)
     with tempfile.TemporaryDirectory(prefix="tvmsr-link-") as name:
         folder = Path(name)
-        generated = write_parts(parts, prefix, folder)
-        result = folder / "artifact.so"
+        exports, result = folder / "exports", folder / f"artifact{form.suffix}"
+        exports.write_text(form.exports(exported_names(prefix)))
         command: list[str | Path] = [
-            *compiler(link_triple, cc),
-            *compile_flags(prefix),
-            *_link_flags(folder / "exports.map"),
+            *compile_command(link_triple, cc, prefix),
+            *form.link_flags(exports, out.name),
             *driver_sources(),
             *parts.sources,
-            *generated,
-            *parts.objects,
+            *write_parts(parts, form, folder),
+            *_kernels(parts, form, folder),
             "-o",
             result,
         ]
@@ -180,7 +113,18 @@ def link_shared(parts: Parts, out: Path, *, link_triple: str, prefix: str = "tvm
         move_into_place(result, out)
 
 
-def move_into_place(result: Path, out: Path) -> None:
+def _kernels(parts: Parts, form: ObjectFormat, folder: Path) -> list[Path]:
+    """The kernels' objects; hidden copies where the linker cannot hide them."""
+    if not form.hides_kernels:
+        return list(parts.objects)
+    hidden = []
+    for number, path in enumerate(parts.objects):
+        hidden.append(folder / f"kernels{number}.o")
+        hidden[-1].write_bytes(hide_all(path.read_bytes()))
+    return hidden
+
+
+def move_into_place(result: Path, out: Path, mode: int = 0o755) -> None:
     """Copy beside `out`, then rename: who reads `out` sees the old file or the new one."""
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)
@@ -189,7 +133,7 @@ def move_into_place(result: Path, out: Path) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(result.read_bytes())
-        Path(temporary).chmod(0o755)
+        Path(temporary).chmod(mode)
         Path(temporary).replace(out)
     except OSError as error:
         raise WorkError(f"cannot write {out}: {error.strerror}") from error
