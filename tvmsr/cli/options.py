@@ -38,6 +38,7 @@ Seed = Annotated[int, typer.Option("--seed", help="Of everything that is drawn a
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done; full traces of failures.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, max=256, help="Threads. [default: all cores]")]
+DeviceName = Annotated[str, typer.Option("--device", help="Where it runs: here, qemu:aarch64[:CPU], qemu:arm[:CPU].")]
 LevelName = Annotated[str | None, typer.Option("--level", help="Force a CPU level of the artifact.")]
 
 

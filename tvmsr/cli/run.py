@@ -20,6 +20,8 @@ def upscale(
     threads: o.Threads = None,
     level: o.LevelName = None,
     memory: Annotated[int | None, typer.Option("--memory", min=1, help="Limit of working memory, MiB.")] = None,
+    device: o.DeviceName = "here",
+    check: Annotated[bool, typer.Option("--check", help="Let the artifact check itself first.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     json: o.Json = False,
     verbose: o.Verbose = False,
@@ -28,8 +30,9 @@ def upscale(
     o.log_level(verbose)
     with show.progress_bar() as progress:
         done = tvmsr.upscale(
-            artifact, source, out, threads=threads, level=level, memory=memory, overwrite=overwrite, progress=progress
-        )
+            artifact, source, out, threads=threads, level=level, memory=memory, device=device, check=check,
+            overwrite=overwrite, progress=progress,
+        )  # fmt: skip
     if json:
         return show.as_json(done.as_json())
     for path, (width, height) in done.files:
@@ -49,6 +52,7 @@ def evaluate(
     protocol: Annotated[str, typer.Option("--protocol", help="y or rgb.")] = "y",
     threads: o.Threads = None,
     level: o.LevelName = None,
+    device: o.DeviceName = "here",
     json: o.Json = False,
     verbose: o.Verbose = False,
 ) -> None:
@@ -57,7 +61,7 @@ def evaluate(
     with show.progress_bar() as progress:
         found = tvmsr.evaluate(
             what, data=data, lr=lr, model=model, plan=plan, protocol=protocol, threads=threads, level=level,
-            overrides=overrides, progress=progress,
+            device=device, overrides=overrides, progress=progress,
         )  # fmt: skip
     data_out = found.as_json()
     if json:
@@ -81,23 +85,24 @@ def bench(
     threads: Annotated[str, typer.Option("--threads", help="Thread counts, comma separated.")] = "1,2",
     level: o.LevelName = None,
     layers: Annotated[bool, typer.Option("--layers", help="Time per layer.")] = False,
+    device: o.DeviceName = "here",
     target: o.TargetName = "host",
     bits: o.Bits = "8",
     json: o.Json = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Time an artifact, or a network that is compiled first, on this machine."""
+    """Time an artifact, or a network that is compiled first."""
     o.log_level(verbose)
     width, height = o.size(size)
     counts = o.counts(threads)
     with show.progress_bar() as progress:
         found = tvmsr.bench(
-            what, width=width, height=height, threads=counts, level=level, layers=layers, target=target, bits=bits,
-            overrides=overrides,
-            progress=progress,
+            what, width=width, height=height, threads=counts, level=level, layers=layers, device=device,
+            target=target, bits=bits, overrides=overrides, progress=progress,
         )  # fmt: skip
     if json:
         return show.as_json(found.as_json())
+    show.notes(found.notes)
     show.say(f"{found.artifact}, level {found.level}, {width}x{height}, opened in {found.open_ms:.1f} ms")
     show.rows(
         ("threads", "runs", "minimum ms", "median ms", "GMAC/s"),
@@ -118,20 +123,31 @@ def bench(
 def verify(
     overrides: Overrides,
     artifact: Annotated[Path, typer.Argument(metavar="ART", help="The artifact.")],
-    model: Annotated[str, typer.Option("--model", help="The network it was made from.")] = "default:x2",
+    model: Annotated[
+        str | None, typer.Option("--model", help="The network it was made from. [default: check by its checksums]")
+    ] = None,
     plan: Annotated[Path | None, typer.Option("--plan", help="Its plan. [default: the one inside]")] = None,
+    device: o.DeviceName = "here",
     seed: o.Seed = 0,
     json: o.Json = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Compare an artifact with the reference executor, byte for byte."""
+    """Compare an artifact with the reference executor, byte for byte, at every level that the device's CPU has."""
     o.log_level(verbose)
     with show.progress_bar() as progress:
         found = tvmsr.verify(
-            artifact, model=model, plan=plan, seed=seed,
-            overrides=overrides, progress=progress,
-        )  # fmt: skip
+            artifact, model=model, plan=plan, device=device, seed=seed, overrides=overrides, progress=progress
+        )
     if json:
         return show.as_json(found.as_json())
-    show.say(f"equal: {found.bytes:,} bytes on {found.pictures} pictures, levels {', '.join(found.levels)}")
+    for level, why in found.skipped:
+        show.say(f"skipped {level}: {why}")
+    against = {
+        "reference": "the reference executor's bytes",
+        "checksums": "the checksums that its compiler left in it (--model compares bytes and names layers)",
+    }
+    counts = ", ".join(map(str, found.threads))
+    show.say(f"equal to {against[found.proof]}")
+    show.say(f"{found.bytes:,} bytes in {found.runs} runs of {found.pictures} pictures, in up to {found.strips} strips")
+    show.say(f"on {found.device}, levels {', '.join(found.levels)}, with {counts} threads")
     return None

@@ -1,19 +1,23 @@
-"""`tvmsr bench`: how fast an artifact is here."""
+"""`tvmsr bench`: how fast an artifact is, here or on a device."""
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tvmsr.commands.files import is_artifact
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides
 
+if TYPE_CHECKING:
+    from tvmsr.devices import Device, Runner
+
 WARM_RUNS, LEAST_RUNS, LEAST_SECONDS = 2, 5, 1.0
+
+#: Of an emulator, whose times nobody needs exactly.
+EMULATED = (1, 1, 0.0)
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class LayerTime:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What `tvmsr bench` found. open_ms: opening the artifact, weights packed."""
+    """What `tvmsr bench` found. open_ms: opening the artifact, weights packed. notes: what the times do not mean."""
 
     artifact: str
     level: str
@@ -48,29 +52,19 @@ class Benchmark:
     open_ms: float
     timings: tuple[Timing, ...]
     layers: tuple[LayerTime, ...] = ()
+    device: str = "here"
+    notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         rows = {"timings": [vars(t) for t in self.timings], "layers": [vars(x) for x in self.layers]}
-        return {**vars(self), **rows}
+        return {**vars(self), **rows, "notes": list(self.notes)}
 
 
-def _time(session: Any, picture: Any, threads: int) -> Timing:
-    for _ in range(WARM_RUNS):
-        session.upscale(picture)
-    times: list[float] = []
-    while len(times) < LEAST_RUNS or sum(times) < LEAST_SECONDS:
-        start = time.perf_counter()
-        session.upscale(picture)
-        times.append(time.perf_counter() - start)
-    return Timing(threads, len(times), 1e3 * min(times), 1e3 * statistics.median(times))
+def _layers(runner: Runner, width: int, height: int) -> tuple[LayerTime, ...]:
+    import numpy as np
 
-
-def _layers(session: Any, picture: Any) -> tuple[LayerTime, ...]:
-    session.profiling(True)
-    session.upscale(picture)
-    rows = session.profile()
-    session.profiling(False)
-    pixels = picture.shape[0] * picture.shape[1]
+    rows = runner.profiled(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    pixels = width * height
     return tuple(
         LayerTime(row.name, row.kernel, row.seconds * 1e3, row.macs_per_pixel * pixels / max(row.seconds, 1e-9) / 1e9)
         for row in rows
@@ -85,6 +79,7 @@ def bench(
     threads: tuple[int, ...] = (1, 2),
     level: str | None = None,
     layers: bool = False,
+    device: str | Device = "here",
     target: str = "host",
     bits: str = "8",
     overrides: Overrides | None = None,
@@ -92,44 +87,48 @@ def bench(
 ) -> Benchmark:
     """Time `what`, an artifact or a network (compiled first), on a noise picture of the given LR size.
 
-    Minimum and median after warm-up for every thread count. Raises UsageError, InputFileError or WorkError.
+    Minimum and median after warm-up for every thread count; device: where it runs. Raises UsageError, InputFileError,
+    WorkError or DeviceError.
     """
-    if is_artifact(what):
-        return _bench(Path(what), width, height, threads, level, layers, progress)
-    from tvmsr.commands.compile import compile as compile_model
+    from tvmsr.devices import find_device
 
-    with tempfile.TemporaryDirectory() as folder:
-        made = compile_model(
-            what, out=Path(folder, "bench.so"), target=target, bits=bits, overrides=overrides, progress=progress
-        )
-        return _bench(made.artifact, width, height, threads, level, layers, progress)
+    with find_device(device) as where:
+        if is_artifact(what):
+            return _bench(where, Path(what), (width, height), threads, level, layers, progress)
+        from tvmsr.commands.compile import compile as compile_model
+
+        with tempfile.TemporaryDirectory() as folder:
+            made = compile_model(
+                what, out=Path(folder, "bench.so"), target=target, bits=bits, overrides=overrides, progress=progress
+            )
+            return _bench(where, made.artifact, (width, height), threads, level, layers, progress)
 
 
 def _bench(
+    where: Device,
     artifact: Path,
-    width: int,
-    height: int,
+    size: tuple[int, int],
     threads: tuple[int, ...],
     level: str | None,
     layers: bool,
     progress: Progress,
 ) -> Benchmark:
-    import numpy as np
+    from tvmsr.devices import Opening
 
-    from tvmsr.runtime import load
-
-    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    warm, runs, seconds = EMULATED if where.emulated else (WARM_RUNS, LEAST_RUNS, LEAST_SECONDS)
     timings: list[Timing] = []
     opened: list[float] = []
     rows: tuple[LayerTime, ...] = ()
     for done, count in enumerate(threads):
         progress("bench", done, len(threads))
-        start = time.perf_counter()
-        with load(artifact, threads=count, level=level) as session:
-            opened.append(time.perf_counter() - start)
-            timings.append(_time(session, picture, count))
+        with where.open(artifact, Opening(threads=count, level=level)) as runner:
+            opened.append(runner.opening_seconds)
+            speed = runner.bench(*size, runs=runs, warmup=warm, seconds=seconds)
+            timings.append(Timing(count, speed.runs, 1e3 * speed.minimum, 1e3 * speed.median))
             if layers and count == threads[0]:
-                rows = _layers(session, picture)
-            name, gmac = session.level, session.macs_per_pixel * width * height / 1e9
+                rows = _layers(runner, *size)
+            name, macs = runner.level, float(runner.manifest.get("macs_per_pixel", 0))
     progress("bench", len(threads), len(threads))
-    return Benchmark(str(artifact), name, width, height, gmac, 1e3 * min(opened), tuple(timings), rows)
+    gmac = macs * size[0] * size[1] / 1e9
+    notes = (f"times are those of the emulator {where.name}, not of a CPU",) if where.emulated else ()
+    return Benchmark(str(artifact), name, *size, gmac, 1e3 * min(opened), tuple(timings), rows, where.name, notes)

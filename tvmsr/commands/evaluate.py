@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from tvmsr.commands.files import is_artifact
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model
+from tvmsr.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tvmsr.devices import Device
     from tvmsr.evaluation.evaluate import Evaluation
     from tvmsr.graph.model import Model
 
@@ -56,13 +58,15 @@ def evaluate(
     protocol: str = "y",
     threads: int | None = None,
     level: str | None = None,
+    device: str | Device = "here",
     overrides: Overrides | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
     """Measure `what` on the HR pictures of the folder `data` (LR made as MATLAB's imresize does, or taken from `lr`).
 
     what: an artifact (`model` adds its FP32 figures), or a network: in FP32, or with `plan` through the reference
-    executor. protocol: "y" or "rgb". Raises UsageError, InputFileError or WorkError.
+    executor. device: where an artifact runs. protocol: "y" or "rgb". Raises UsageError, InputFileError, WorkError or
+    DeviceError.
     """
     from tvmsr.evaluation.evaluate import evaluate as measure
 
@@ -70,12 +74,15 @@ def evaluate(
         progress("evaluate", done, total)
 
     if is_artifact(what):
-        from tvmsr.runtime import load
+        from tvmsr.devices import Opening, find_device
 
         fp32 = fp32_upscaler(open_model(model, overrides)) if model is not None else None
-        with load(Path(what), threads=threads, level=level) as session:
-            pairs = _pairs(data, lr, session.info.scale)
-            return measure(session.upscale, pairs, session.info.scale, protocol, fp32, report)
+        opening = Opening(threads=threads, level=level)
+        with find_device(device) as where, where.open(Path(what), opening) as runner:
+            pairs = _pairs(data, lr, runner.info.scale)
+            return measure(runner.upscale, pairs, runner.info.scale, protocol, fp32, report)
+    if device != "here":
+        raise UsageError(f"{what} is a network, which is computed here; --device {device} runs an artifact")
     network = open_model(what, overrides)
     pairs = _pairs(data, lr, network.scale)
     if plan is None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.errors import UsageError
+
+if TYPE_CHECKING:
+    from tvmsr.devices import Device
 
 
 @dataclass(frozen=True)
@@ -48,28 +50,31 @@ def upscale(
     threads: int | None = None,
     level: str | None = None,
     memory: int | None = None,
+    device: str | Device = "here",
+    check: bool = False,
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Upscaled:
     """Upscale the picture `source` to `out` (PNG or JPEG by its name), or a folder of pictures to PNGs in a folder.
 
-    memory: limit of the working memory in MiB. Raises UsageError, InputFileError or WorkError; no half-written file.
+    memory: limit of the working memory in MiB; device: where it runs (docs/devices.md); check: let the artifact upscale
+    its check pictures first. Raises UsageError, InputFileError, WorkError or DeviceError; no half-written file.
     """
+    from tvmsr.devices import Opening, find_device
     from tvmsr.imaging.files import read_picture, write_picture
-    from tvmsr.runtime import load
 
     pairs = _pairs(Path(source), Path(out), overwrite)
     written: list[tuple[Path, tuple[int, int]]] = []
     seconds = 0.0
-    with load(Path(artifact), threads=threads, level=level, memory=memory) as session:
+    opening = Opening(threads=threads, level=level, memory=memory, check=check)
+    with find_device(device) as where, where.open(Path(artifact), opening) as runner:
         for done, (file, target) in enumerate(pairs):
             progress("upscale", done, len(pairs))
             picture = read_picture(file)
-            start = time.perf_counter()
-            result = session.upscale(picture.for_artifact())
-            seconds += time.perf_counter() - start
+            result = runner.upscale(picture.for_artifact())
+            seconds += runner.last().seconds
             target.parent.mkdir(parents=True, exist_ok=True)
             write_picture(target, result)
             written.append((target, (result.shape[1], result.shape[0])))
         progress("upscale", len(pairs), len(pairs))
-        return Upscaled(tuple(written), seconds, session.level)
+        return Upscaled(tuple(written), seconds, runner.level)

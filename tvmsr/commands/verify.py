@@ -1,74 +1,185 @@
-"""`tvmsr verify`: an artifact against the definition of its arithmetic, byte for byte."""
+"""`tvmsr verify`: an artifact against the definition of its arithmetic, byte for byte, on any device."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import Overrides, open_model
-from tvmsr.errors import UsageError, WorkError
+from tvmsr.errors import InputFileError, UsageError, WorkError
 
-#: Sizes (height, width) of the pictures compared: narrow, odd, and larger than a tile of any kernel.
-SIZES = ((1, 1), (7, 5), (33, 47), (64, 96))
+if TYPE_CHECKING:
+    from tvmsr.commands.proofs import Proof, Sample
+    from tvmsr.devices import Device, Opening, Runner
+
+#: Thread counts compared: alone, even and odd.
+THREADS = (1, 2, 3)
+
+#: Parts of a picture's workspace that a session is limited to, the tightest first, so that it works in strips.
+TIGHT = (0.3, 0.5, 0.7, 0.85)
 
 
 @dataclass(frozen=True)
 class Verified:
-    """How many bytes were compared, on how many pictures and levels; all were equal."""
+    """What was compared; all of it was equal.
+
+    proof: "reference" (the executor computed every result) or "checksums" (of the executor's results, from the
+    manifest). skipped: levels that the device's CPU lacks, and why. strips: the most that a picture was cut into.
+    """
 
     artifact: str
+    device: str
+    proof: str
     levels: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...]
+    threads: tuple[int, ...]
     pictures: int
+    runs: int
+    strips: int
     bytes: int
 
     def as_json(self) -> dict[str, Any]:
-        return {**vars(self), "levels": list(self.levels)}
+        return {**vars(self), "levels": list(self.levels), "skipped": dict(self.skipped), "threads": list(self.threads)}
 
 
 def verify(
     artifact: Path,
     *,
-    model: str | Path,
+    model: str | Path | None = None,
     plan: Path | None = None,
+    device: str | Device = "here",
     seed: int = 0,
     overrides: Overrides | None = None,
     progress: Progress = silent,
 ) -> Verified:
-    """Compare `artifact` with the reference executor on random pictures, at every level that this CPU has.
+    """Compare `artifact` at every level that the device's CPU has, with 1, 2 and 3 threads, whole and in strips.
 
-    model: the network it was made from; plan: its plan (default: the one it carries). Raises WorkError where a byte
-    differs, UsageError where model and artifact do not belong together.
+    model: the network it was made from, for the reference executor; plan: its plan (default: the one it carries).
+    Without model: the checksums in its manifest. Raises WorkError where a byte differs (it names the first layer that
+    does), UsageError where model and artifact do not belong together, DeviceError where the device fails.
     """
-    import numpy as np
+    from tvmsr.devices import find_device
 
+    artifact = Path(artifact)
+    proof = _proof(artifact, model, plan, seed, overrides)
+    with find_device(device) as where:
+        levels = where.levels(artifact)
+        skipped = _skipped(artifact, where, levels)
+        if not levels:
+            raise WorkError(f"{artifact}: {where.name} runs none of its levels: {skipped[0][1]}")
+        tally, rounds = _Tally(), [(level, threads) for level in levels for threads in THREADS]
+        for done, (level, threads) in enumerate(rounds):
+            progress("verify", done, len(rounds))
+            tally = _round(artifact, where, proof, level, threads, tally)
+        progress("verify", len(rounds), len(rounds))
+        return Verified(
+            artifact=str(artifact), device=where.name, proof=proof.kind, levels=levels, skipped=skipped,
+            threads=THREADS, pictures=len(proof.samples), **vars(tally),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Tally:
+    runs: int = 0
+    strips: int = 0
+    bytes: int = 0
+
+    def plus(self, strips: int, size: int) -> _Tally:
+        return replace(self, runs=self.runs + 1, strips=max(self.strips, strips), bytes=self.bytes + size)
+
+
+def _proof(
+    artifact: Path, model: str | Path | None, plan: Path | None, seed: int, overrides: Overrides | None
+) -> Proof:
     from tvmsr.artifact.manifest import read_manifest, read_plan_text
+    from tvmsr.commands.proofs import ChecksumProof, ReferenceProof
     from tvmsr.quant.bind import bind
-    from tvmsr.quant.picture import upscale_picture
     from tvmsr.quant.plan import Plan
-    from tvmsr.runtime import load, usable_levels
 
+    manifest = read_manifest(artifact)
+    if model is None:
+        if plan is not None:
+            raise UsageError("--plan says how a network is computed, so it needs --model too")
+        return ChecksumProof(manifest, artifact)
     network = open_model(model, overrides)
-    manifest = read_manifest(Path(artifact))
     if manifest.model_checksum != network.checksum:
         raise UsageError(f"{artifact} was not made from {model}: the checksums of the networks differ")
-    read = Plan.load(Path(plan)) if plan is not None else Plan.from_json(read_plan_text(Path(artifact)), str(artifact))
-    graph = bind(network, read)
-    levels, rng, compared = usable_levels(Path(artifact)), np.random.default_rng(seed), 0
-    for done, (height, width) in enumerate(SIZES):
-        progress("verify", done, len(SIZES))
-        picture = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-        want = upscale_picture(graph, picture)
-        for level in levels:
-            with load(Path(artifact), level=level) as session:
-                got = session.upscale(picture)
-            different = int(np.count_nonzero(got != want))
-            if different:
-                raise WorkError(
-                    f"{artifact}, level {level}: {different} of {want.size} bytes differ from the reference on a "
-                    f"{width}x{height} picture (seed {seed}); please report this with the plan"
-                )
-            compared += want.size
-    progress("verify", len(SIZES), len(SIZES))
-    return Verified(str(artifact), tuple(levels), len(SIZES), compared)
+    read = Plan.load(Path(plan)) if plan is not None else Plan.from_json(read_plan_text(artifact), str(artifact))
+    return ReferenceProof(bind(network, read), manifest, seed)
+
+
+def _skipped(artifact: Path, where: Device, levels: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Levels of the artifact that the device does not run, and what the artifact says to that."""
+    from tvmsr.artifact.manifest import read_manifest
+    from tvmsr.devices import Opening
+
+    found = []
+    for level in read_manifest(artifact).levels:
+        if level.name in levels:
+            continue
+        try:
+            with where.open(artifact, Opening(level=level.name)):
+                raise WorkError(f"{artifact}: level {level.name} is said not to run on {where.name}, but it opens")
+        except InputFileError as error:
+            found.append((level.name, str(error).removeprefix(f"{artifact}: ")))
+    return tuple(found)
+
+
+def _round(artifact: Path, where: Device, proof: Proof, level: str, threads: int, tally: _Tally) -> _Tally:
+    """All pictures at one level with some threads; then the tallest one again, in strips."""
+    from tvmsr.devices import Opening
+
+    opening = Opening(threads=threads, level=level, adaptive=False)
+    tallest = proof.samples[-1]
+    with where.open(artifact, opening) as runner:
+        if proof.kind == "checksums":
+            runner.check()
+        for sample in proof.samples:
+            size = _compare(artifact, runner, proof, sample)
+            tally = tally.plus(runner.last().strips, size)
+        whole = runner.workspace(tallest.picture.shape[1], tallest.picture.shape[0])
+    return _in_strips(artifact, where, proof, opening, whole, tally)
+
+
+def _in_strips(artifact: Path, where: Device, proof: Proof, opening: Opening, whole: int, tally: _Tally) -> _Tally:
+    """The tallest picture with the tightest limit of memory that it gets by with. whole: bytes it takes without."""
+    for part in TIGHT:
+        with where.open(artifact, replace(opening, memory=whole * part / 2**20)) as runner:
+            try:
+                size = _compare(artifact, runner, proof, proof.samples[-1])
+            except _TooTightError:
+                continue
+            return tally.plus(runner.last().strips, size)
+    return tally
+
+
+class _TooTightError(Exception):
+    """The picture does not fit the memory limit in the smallest strips."""
+
+
+def _compare(artifact: Path, runner: Runner, proof: Proof, sample: Sample) -> int:
+    """Upscale a sample; returns the number of bytes. WorkError where one differs."""
+    try:
+        got = runner.upscale(sample.picture)
+    except WorkError as error:
+        if "the limit is" in str(error):
+            raise _TooTightError from error
+        raise
+    wrong = sample.wrong(got)
+    if wrong:
+        last = runner.last()
+        where = f"{runner.name}, level {last.level}, {last.threads} threads, {last.strips} strips"
+        raise WorkError(
+            f"{artifact}: {where}: {wrong} from the reference on the picture {sample.name!r} ({sample.size}); "
+            f"{_explain(runner, proof, sample)}; please report this with the plan"
+        )
+    return got.size
+
+
+def _explain(runner: Runner, proof: Proof, sample: Sample) -> str:
+    try:
+        return proof.explain(sample, runner.traced(sample.picture)[1])
+    except InputFileError as error:  # an artifact of a release without traces
+        return str(error)

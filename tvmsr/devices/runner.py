@@ -1,19 +1,21 @@
-"""Runner: the one way in which commands run an artifact, wherever that is."""
+"""Device and Runner: the one way in which commands run an artifact, wherever that is."""
 
 from __future__ import annotations
 
 import statistics
-import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tvmsr.errors import UsageError
-from tvmsr.runtime import Session, load
+from tvmsr.runtime import ArtifactInfo, LastRun, StepTime
+from tvmsr.runtime.results import StepSum
+from tvmsr.runtime.session import ProgressFunction
 
 U8 = NDArray[np.uint8]
 
@@ -30,8 +32,58 @@ class Speed:
     median: float
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What a device is; 0 and "" where it does not say. features: of its CPU, as targets name them; memory in bytes."""
+
+    machine: str
+    system: str
+    libc: str
+    features: frozenset[str]
+    cores: int
+    page_size: int
+    memory: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of the process that runs an artifact. resident, peak: as the kernel counts them.
+
+    mapped: resident pages of the process's own mappings, those of files counted when they are in the page cache. Under
+    an emulator the first two count the emulator too; `mapped` does not. 0 where it cannot be told.
+    """
+
+    resident: int
+    peak: int
+    mapped: int = 0
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a runner is opened: see tvmsr.load. memory: MiB of workspace a call may take; check: self-check at open."""
+
+    threads: int | None = None
+    level: str | None = None
+    memory: float | None = None
+    check: bool = False
+    adaptive: bool = True
+
+    def __post_init__(self) -> None:
+        if self.memory is not None and self.memory <= 0:
+            raise UsageError(f"a memory limit of {self.memory} MiB")
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"{self.threads} threads; at least 1")
+
+
+PLAIN = Opening()
+
+
 class Runner(Protocol):
-    """An artifact at the place where it runs. Results are the same bytes everywhere; only time differs."""
+    """An artifact at the place where it runs. Results are the same bytes everywhere; only time differs.
+
+    A context manager. Serves one call at a time. Beside the errors of tvmsr.runtime.Session, calls raise DeviceError
+    where the device fails; the runner is closed then.
+    """
 
     @property
     def name(self) -> str:
@@ -41,55 +93,101 @@ class Runner(Protocol):
     def level(self) -> str:
         """The CPU level in use."""
 
-    def upscale(self, picture: U8) -> U8:
-        """uint8 (H, W, 3), (H, W, 4) or (H, W) to the same, enlarged."""
+    @property
+    def info(self) -> ArtifactInfo:
+        """What the artifact is."""
 
-    def bench(self, width: int, height: int, *, runs: int = 10, warmup: int = 2) -> Speed:
-        """Time upscaling noise of this size, measured there."""
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """The artifact's manifest."""
+
+    @property
+    def opening_seconds(self) -> float:
+        """How long opening the session took there: packing the weights."""
+
+    def upscale(self, picture: U8, progress: ProgressFunction | None = None) -> U8:
+        """uint8 (H, W, 3), (H, W, 4) or (H, W) to the same, enlarged. progress: as Session.upscale's."""
+
+    def traced(self, picture: U8) -> tuple[U8, tuple[StepSum, ...]]:
+        """An upscale, and a checksum of everything that its steps stored."""
+
+    def profiled(self, picture: U8) -> tuple[StepTime, ...]:
+        """The time of every step in one upscale."""
+
+    def check(self) -> None:
+        """Upscale the artifact's check pictures there; WorkError where one comes out wrong."""
+
+    def last(self) -> LastRun:
+        """What the last upscale did."""
+
+    def workspace(self, width: int, height: int) -> int:
+        """Bytes of workspace that a picture of this size takes."""
+
+    def memory(self) -> Memory:
+        """Memory of the process that runs the artifact."""
+
+    def bench(self, width: int, height: int, *, runs: int = 10, warmup: int = 2, seconds: float = 0.0) -> Speed:
+        """Time upscaling noise of this size, measured there: at least so many runs and seconds."""
 
     def close(self) -> None:
-        """Let go of the artifact."""
+        """Let go of the artifact; a second time does nothing."""
 
-
-class HereRunner:
-    """Runs the artifact in this process, through the C ABI."""
-
-    def __init__(self, artifact: str | Path, *, threads: int | None = None, level: str | None = None) -> None:
-        self._session: Session = load(artifact, threads=threads, level=level)
-
-    def __enter__(self) -> HereRunner:
-        return self
+    def __enter__(self) -> Runner:
+        """Itself."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        """Close."""
+
+
+class Device(Protocol):
+    """A place where artifacts run: this machine, an emulator, a board. A context manager that closes its runners."""
 
     @property
     def name(self) -> str:
-        return "this machine"
+        """As --device says it."""
 
     @property
-    def level(self) -> str:
-        return self._session.level
+    def emulated(self) -> bool:
+        """True where times say nothing about real hardware."""
 
-    def upscale(self, picture: U8) -> U8:
-        return self._session.upscale(picture)
+    def facts(self) -> Facts:
+        """What it is. DeviceError where it does not answer."""
 
-    def bench(self, width: int, height: int, *, runs: int = 10, warmup: int = 2) -> Speed:
-        """Median and minimum of `runs`; every run ends when the last row is stored."""
-        if runs < 1:
-            raise UsageError(f"{runs} runs; at least 1")
-        picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-        for _ in range(warmup):
-            self._session.upscale(picture)
-        times = []
-        for _ in range(runs):
-            start = time.perf_counter()
-            self._session.upscale(picture)
-            times.append(time.perf_counter() - start)
-        threads = self._session.last().threads
-        return Speed(width, height, threads, runs, min(times), statistics.median(times))
+    def levels(self, artifact: str | Path) -> tuple[str, ...]:
+        """The CPU levels of an artifact that it can run, best first. InputFileError or DeviceError."""
+
+    def open(self, artifact: str | Path, opening: Opening = PLAIN) -> Runner:
+        """Open an artifact there. Raises as tvmsr.load does, and DeviceError where the device fails."""
 
     def close(self) -> None:
-        self._session.close()
+        """Close what runs on it."""
+
+    def __enter__(self) -> Device:
+        """Itself."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+
+
+def measure(
+    run: Callable[[U8], float],
+    threads: Callable[[], int],
+    size: tuple[int, int],
+    runs: int,
+    warmup: int,
+    seconds: float,
+) -> Speed:
+    """Median and minimum of `run`, which upscales a picture and says how long that took. size: (width, height)."""
+    if runs < 1:
+        raise UsageError(f"{runs} runs; at least 1")
+    picture = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    for _ in range(warmup):
+        run(picture)
+    times: list[float] = []
+    while len(times) < runs or sum(times) < seconds:
+        times.append(run(picture))
+    return Speed(*size, threads(), len(times), min(times), statistics.median(times))

@@ -158,7 +158,7 @@ class Session:
         Rows may have any stride; pixels of one row must be contiguous, else they are copied. progress: called with the
         rows done and all rows; True cancels (WorkError). KeyboardInterrupt ends the call between strips.
         """
-        source = _contiguous_rows(picture)
+        source = contiguous_rows(picture)
         scale = self.info.scale
         shape = (source.shape[0] * scale, source.shape[1] * scale, *source.shape[2:])
         if max(shape) > np.iinfo(np.int32).max:
@@ -195,7 +195,7 @@ class Session:
     def predict_choice(self, picture: U8) -> int:
         """Which bit choice the picture would get."""
         choice = ctypes.c_int32()
-        source = _contiguous_rows(picture)
+        source = contiguous_rows(picture)
         self._check(self._abi.predict_choice(self._open, ctypes.byref(_picture(source)), ctypes.byref(choice)))
         return choice.value
 
@@ -254,7 +254,7 @@ class Session:
         return {}
 
 
-def _contiguous_rows(picture: U8) -> U8:
+def contiguous_rows(picture: U8) -> U8:
     """The picture with the pixels of each row one after the other, copied only where they are not."""
     array = np.asarray(picture)
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):

@@ -1,0 +1,139 @@
+"""The runner of this machine: artifacts run in this process, through the C ABI."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tvmsr.devices.closing import Closing, Owner
+from tvmsr.devices.runner import PLAIN, Facts, Memory, Opening, Speed, measure
+from tvmsr.hardware.cpuinfo import features
+from tvmsr.runtime import ArtifactInfo, LastRun, Session, StepTime, load, usable_levels
+from tvmsr.runtime.results import StepSum
+from tvmsr.runtime.session import ProgressFunction
+
+U8 = NDArray[np.uint8]
+
+
+class HereRunner(Closing):
+    """A session of this process."""
+
+    name = "this machine"
+
+    def __init__(
+        self,
+        artifact: str | Path,
+        *,
+        threads: int | None = None,
+        level: str | None = None,
+        memory: float | None = None,
+        check: bool = False,
+        adaptive: bool = True,
+    ) -> None:
+        start = time.perf_counter()
+        self._session: Session = load(
+            artifact, threads=threads, level=level, memory=memory, adaptive=adaptive, self_check=check
+        )
+        self.opening_seconds = time.perf_counter() - start
+
+    @property
+    def level(self) -> str:
+        return self._session.level
+
+    @property
+    def info(self) -> ArtifactInfo:
+        return self._session.info
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        return self._session.manifest
+
+    def upscale(self, picture: U8, progress: ProgressFunction | None = None) -> U8:
+        return self._session.upscale(picture, progress)
+
+    def traced(self, picture: U8) -> tuple[U8, tuple[StepSum, ...]]:
+        return self._session.traced(picture)
+
+    def profiled(self, picture: U8) -> tuple[StepTime, ...]:
+        self._session.profiling(True)
+        self._session.upscale(picture)
+        rows = self._session.profile()
+        self._session.profiling(False)
+        return rows
+
+    def check(self) -> None:
+        self._session.check()
+
+    def last(self) -> LastRun:
+        return self._session.last()
+
+    def workspace(self, width: int, height: int) -> int:
+        return self._session.workspace(width, height)
+
+    def memory(self) -> Memory:
+        """Of this whole Python process."""
+        sizes = _status_sizes()
+        return Memory(sizes.get("VmRSS", 0), sizes.get("VmHWM", 0))
+
+    def bench(self, width: int, height: int, *, runs: int = 10, warmup: int = 2, seconds: float = 0.0) -> Speed:
+        """Every run ends when the last row is stored."""
+
+        def run(picture: U8) -> float:
+            start = time.perf_counter()
+            self._session.upscale(picture)
+            return time.perf_counter() - start
+
+        return measure(run, lambda: self._session.last().threads, (width, height), runs, warmup, seconds)
+
+    def close(self) -> None:
+        self._session.close()
+
+
+class Here(Owner):
+    """The machine that this process is on."""
+
+    name = "here"
+    emulated = False
+
+    def facts(self) -> Facts:
+        system = platform.uname()
+        name, version = platform.libc_ver()
+        return Facts(
+            machine=system.machine,
+            system=system.system,
+            libc=f"{name} {version}".strip(),
+            features=features(),
+            cores=len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1,
+            page_size=_system_number("SC_PAGE_SIZE"),
+            memory=_system_number("SC_PAGE_SIZE") * _system_number("SC_PHYS_PAGES"),
+        )
+
+    def levels(self, artifact: str | Path) -> tuple[str, ...]:
+        return usable_levels(artifact)
+
+    def open(self, artifact: str | Path, opening: Opening = PLAIN) -> HereRunner:
+        runner = HereRunner(artifact, **vars(opening))
+        self._kept.add(runner)
+        return runner
+
+
+def _system_number(name: str) -> int:
+    return os.sysconf(name) if name in getattr(os, "sysconf_names", ()) else 0
+
+
+def _status_sizes() -> dict[str, int]:
+    """Sizes in /proc/self/status, in bytes; none where there is no such file."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return {}
+    words = [line.split() for line in lines]
+    return {w[0].rstrip(":"): int(w[1]) << 10 for w in words if len(w) == 3 and w[2] == "kB"}
