@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 
@@ -84,6 +85,28 @@ def test_two_static_libraries(network, tmp_path):
     archives = [tmp_path / "one.a", tmp_path / "two.a"]
     subprocess.run(["gcc", f"-I{INCLUDE}", source, *archives, "-pthread", "-o", program], check=True)
     subprocess.run([program], check=True)
+
+
+def test_shared_and_static_at_once(built, network, tmp_path):
+    made = build(*network, tmp_path / "sr.so", emit=("so", "static"))
+    assert made.files == tuple(tmp_path / name for name in ("sr.so", "sr.a", "sr.h"))
+    assert sorted(tmp_path.iterdir()) == sorted(made.files)
+    assert made.path.read_bytes() == built.path.read_bytes()  # what else is made does not show in it
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    build(*network, alone / "sr.a", emit="static")
+    assert sorted(path.name for path in alone.iterdir()) == ["sr.a", "sr.h"]
+    assert (alone / "sr.a").read_bytes() == (tmp_path / "sr.a").read_bytes()
+
+
+def test_manifest_names_the_compiler_and_what_it_links_in(built, network, tmp_path):
+    assert re.fullmatch(r"ziglang \d+\.\d+\.\d+", built.manifest.compiler)
+    assert {code.licence for code in built.manifest.linked_code} == {"Apache-2.0"}
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc: apt install gcc")
+    other = build(*network, tmp_path / "gcc.so", cc="gcc").manifest
+    assert other.compiler.startswith("gcc ")
+    assert other.linked_code[-1].licence == "NOASSERTION"
 
 
 def test_wrong_requests(network, tmp_path):

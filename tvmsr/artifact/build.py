@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmsr import __version__
+from tvmsr.artifact.header import write_header
 from tvmsr.artifact.link import Parts, check_prefix, link_shared
 from tvmsr.artifact.manifest import (
     CheckEntry,
@@ -22,8 +23,9 @@ from tvmsr.artifact.manifest import (
     StoredEntry,
     pack_plan,
 )
+from tvmsr.artifact.outputs import Outputs, outputs
 from tvmsr.artifact.static import link_static
-from tvmsr.errors import UsageError
+from tvmsr.artifact.toolchain import compiler_name, linked_code
 
 if TYPE_CHECKING:
     from tvmsr.graph.model import Model
@@ -48,9 +50,13 @@ _LINKED = (
 
 @dataclass(frozen=True)
 class Built:
-    """What was written. Sizes in bytes; weights_size: the weight codes alone, as they lie in the file."""
+    """What was written. Sizes in bytes; weights_size: the weight codes alone, as they lie in the file.
+
+    path, size: of the library; of two, of the shared one. files: all that was written.
+    """
 
     path: Path
+    files: tuple[Path, ...]
     size: int
     weights_size: int
     manifest: Manifest
@@ -66,28 +72,36 @@ def build(
     *,
     cc: str | None = None,
     prefix: str = "tvmsr",
-    emit: str = "so",
+    emit: str | Sequence[str] = "so",
 ) -> Built:
-    """Link programs (one a level of `target`, in its order) into `out`, a shared library or a static one.
+    """Link programs (one a level of `target`, in its order) into a shared library, a static one, or both.
 
-    `out` appears complete or not at all. cc: another compiler than ziglang; the bytes then depend on it. Raises
-    UsageError for a wrong prefix or emit, WorkError where a tool fails.
+    emit and out: as tvmsr.artifact.outputs says. Each file appears complete or not at all. cc: another compiler than
+    ziglang; the bytes then depend on it. Raises UsageError for a wrong prefix or emit, WorkError where a tool fails.
     """
     from tvmsr.lower.emit import emit as emit_tables
     from tvmsr.quant.checks import make_checks
 
-    if emit not in ("so", "static"):
-        raise UsageError(f"--emit {emit!r}: so and static are known")
+    wanted = outputs(Path(out), emit, target.link_triple)
     check_prefix(prefix)
     checks = make_checks(graph, _macs_per_pixel(programs[0]))
     emitted = emit_tables(programs, target.levels, graph, checks)
-    manifest = _manifest(programs, graph, model, plan, target, emitted, checks, prefix)
+    manifest = _manifest(programs, graph, model, plan, target, emitted, checks, prefix, cc)
     with tempfile.TemporaryDirectory(prefix="tvmsr-build-") as name:
         objects = tuple(_compile(emitted.kernels[level.name], level, target, Path(name)) for level in target.levels)
         parts = Parts(emitted.source, emitted.data, manifest.to_bytes(), pack_plan(plan.to_json()), objects)
-        link = link_shared if emit == "so" else link_static
-        link(parts, Path(out), link_triple=target.link_triple, prefix=prefix, cc=cc)
-    return Built(Path(out), Path(out).stat().st_size, manifest.weights_size, manifest)
+        _link(parts, wanted, target.link_triple, prefix, cc)
+    first = wanted.files[0]
+    return Built(first, wanted.files, first.stat().st_size, manifest.weights_size, manifest)
+
+
+def _link(parts: Parts, wanted: Outputs, link_triple: str, prefix: str, cc: str | None) -> None:
+    if wanted.shared is not None:
+        link_shared(parts, wanted.shared, link_triple=link_triple, prefix=prefix, cc=cc)
+    if wanted.static is not None:
+        link_static(parts, wanted.static, link_triple=link_triple, prefix=prefix, cc=cc)
+    if wanted.header is not None:
+        write_header(wanted.header, prefix)
 
 
 def _compile(specs: object, level: Level, target: Target, folder: Path) -> Path:
@@ -107,6 +121,7 @@ def _manifest(
     emitted: Emitted,
     checks: Sequence[Check],
     prefix: str,
+    cc: str | None,
 ) -> Manifest:
     levels = [_level(program, level) for program, level in zip(programs, target.levels, strict=True)]
     layers = {s.layer.name: _weights_bytes(s) for p in programs for s in p.steps if s.layer is not None}
@@ -137,7 +152,8 @@ def _manifest(
         data_size=len(emitted.data),
         data_checksum=_sha256(emitted.data),
         checks=[CheckEntry(**{**asdict(check), "checksum": f"{check.checksum:016x}"}) for check in checks],
-        linked_code=list(_LINKED),
+        linked_code=[*_LINKED, *linked_code(target.link_triple, cc)],
+        compiler=compiler_name(cc),
         tools=_tool_versions(),
     )
 

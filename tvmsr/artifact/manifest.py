@@ -78,7 +78,10 @@ class LevelEntry(_Part):
 
 
 class Manifest(_Part):
-    """All of it. Sizes in bytes, checksums SHA-256 in hex, macs_per_pixel per input pixel."""
+    """All of it. Sizes in bytes, checksums SHA-256 in hex, macs_per_pixel per input pixel.
+
+    compiler: what compiled and linked the C code; linked_code: what is in a shared library beside the numbers.
+    """
 
     format: Literal["tvmsr-manifest"] = "tvmsr-manifest"
     version: int = FORMAT_VERSION
@@ -109,6 +112,7 @@ class Manifest(_Part):
     data_checksum: str
     checks: list[CheckEntry] = []
     linked_code: list[LinkedCode]
+    compiler: str = ""
     tools: dict[str, str]
 
     def to_bytes(self) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class Outputs:
         return tuple(path for path in (self.shared, self.static, self.header) if path is not None)
 
 
-def parse_emit(emit: str | Iterable[str]) -> tuple[str, ...]:
+def parse_emit(emit: str | Sequence[str]) -> tuple[str, ...]:
     """Read "so,static", or a list, as ("so", "static"). Raises UsageError."""
     words = emit.split(",") if isinstance(emit, str) else list(emit)
     found = tuple(dict.fromkeys(word.strip() for word in words))
@@ -38,7 +38,7 @@ def parse_emit(emit: str | Iterable[str]) -> tuple[str, ...]:
     return found
 
 
-def outputs(out: Path, emit: str | Iterable[str], link_triple: str) -> Outputs:
+def outputs(out: Path, emit: str | Sequence[str], link_triple: str) -> Outputs:
     """The files that `-o OUT --emit EMIT` writes.
 
     One library is called as it is said; of two, each has its own suffix in the place of OUT's. Raises UsageError, also
@@ -58,6 +58,6 @@ def outputs(out: Path, emit: str | Iterable[str], link_triple: str) -> Outputs:
     return Outputs(shared, stem.with_name(f"{stem.name}.a"), header)
 
 
-def default_suffix(emit: str | Iterable[str], link_triple: str) -> str:
+def default_suffix(emit: str | Sequence[str], link_triple: str) -> str:
     """Of the file that stands for the artifact: ".so", ".dylib" or ".a"."""
     return format_of(link_triple).suffix if "so" in parse_emit(emit) else ".a"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,35 +13,28 @@ from tvmsr.commands.source import DEFAULT_MODEL, Overrides
 
 
 @o.of_the_network
+@o.of_calibration
 def compile(
     overrides: Overrides,
+    calibration: dict[str, Any],
     model: o.Model = None,
     out: o.Out = None,
     target: o.TargetName = "host",
-    bits: o.Bits = "8",
-    method: o.Method = "minmax",
-    calib: o.Calib = None,
-    hr: o.Hr = False,
-    layer_bits: o.LayerBits = None,
-    equalise: o.Equalise = True,
-    bias_correction: o.Correct = True,
     plan: o.PlanFile = None,
-    emit: Annotated[str, typer.Option("--emit", help="so, or static for a .a.")] = "so",
+    emit: Annotated[str, typer.Option("--emit", help="so, static for a .a and its .h, or so,static.")] = "so",
     prefix: Annotated[str, typer.Option("--prefix", help="Prefix of the exported symbols.")] = "tvmsr",
     cc: Annotated[str | None, typer.Option("--cc", help="Another compiler to link with than ziglang.")] = None,
     seed: o.Seed = 0,
     json: o.Json = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Compile a network to one shared library."""
+    """Compile a network to one shared library, or a static one."""
     o.log_level(verbose)
     chosen = _or_default(model)
     with show.progress_bar() as progress:
         made = tvmsr.compile(
-            chosen, out=out, target=target, bits=bits, method=method, calib=calib, hr=hr,
-            layer_bits=o.layer_bits(layer_bits), equalise=equalise, bias_correction=bias_correction, plan=plan,
-            emit=emit, prefix=prefix, cc=cc, seed=seed,
-            overrides=overrides, progress=progress,
+            chosen, out=out, target=target, plan=plan, emit=emit, prefix=prefix, cc=cc, seed=seed,
+            overrides=overrides, progress=progress, **calibration,
         )  # fmt: skip
     if json:
         return show.as_json(made.as_json())
@@ -49,6 +42,7 @@ def compile(
     show.facts(
         [
             ("artifact", str(made.artifact)),
+            *(("beside it", str(path)) for path in made.files[1:]),
             ("network", made.model),
             ("target", f"{made.target} ({', '.join(made.levels)})"),
             ("bits", made.bits),
@@ -60,17 +54,12 @@ def compile(
 
 
 @o.of_the_network
+@o.of_calibration
 def calibrate(
     overrides: Overrides,
+    calibration: dict[str, Any],
     model: o.Model = None,
     out: o.Out = None,
-    bits: o.Bits = "8",
-    method: o.Method = "minmax",
-    calib: o.Calib = None,
-    hr: o.Hr = False,
-    layer_bits: o.LayerBits = None,
-    equalise: o.Equalise = True,
-    bias_correction: o.Correct = True,
     seed: o.Seed = 0,
     json: o.Json = False,
     verbose: o.Verbose = False,
@@ -80,9 +69,7 @@ def calibrate(
     chosen = _or_default(model)
     with show.progress_bar() as progress:
         made = tvmsr.calibrate(
-            chosen, out=out, bits=bits, method=method, calib=calib, hr=hr, layer_bits=o.layer_bits(layer_bits),
-            equalise=equalise, bias_correction=bias_correction, seed=seed,
-            overrides=overrides, progress=progress,
+            chosen, out=out, seed=seed, overrides=overrides, progress=progress, **calibration,
         )  # fmt: skip
     if json:
         return show.as_json(made.as_json())

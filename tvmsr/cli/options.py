@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,19 +55,49 @@ _NETWORK = {
 }
 
 
+#: How a network is quantized, with the defaults: one option a field of commands.calibrate.Calibration, the seed aside.
+_CALIBRATION = {
+    "bits": (Bits, "8"),
+    "method": (Method, "minmax"),
+    "calib": (Calib, None),
+    "hr": (Hr, False),
+    "layer_bits": (LayerBits, None),
+    "equalise": (Equalise, True),
+    "bias_correction": (Correct, True),
+}
+
+
 def of_the_network(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of `_NETWORK`; it receives them as one argument, `overrides`."""
+    options = {name: (annotation, None) for name, annotation in _NETWORK.items()}
+    return _with_options(command, "overrides", options, lambda said: Overrides(**said))
+
+
+def of_calibration(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of `_CALIBRATION`; it receives them as one argument, `calibration`: keywords."""
+    return _with_options(
+        command, "calibration", _CALIBRATION, lambda said: {**said, "layer_bits": layer_bits(said["layer_bits"])}
+    )
+
+
+def _with_options(
+    command: Callable[..., Any],
+    argument: str,
+    options: Mapping[str, tuple[Any, Any]],
+    gather: Callable[[dict[str, Any]], Any],
+) -> Callable[..., Any]:
+    """The command with options (annotation and default by name) in the place of one argument, gathered from them."""
     named = inspect.signature(command, eval_str=True).parameters.values()
-    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in named if p.name != "overrides"]
+    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in named if p.name != argument]
     more = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in _NETWORK.items()
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in options.items()
     ]
 
     @functools.wraps(command)
     def parsed(**given: Any) -> Any:
-        said = {name: given.pop(name) for name in _NETWORK}
-        return command(**given, overrides=Overrides(**said))
+        said = {name: given.pop(name) for name in options}
+        return command(**given, **{argument: gather(said)})
 
     parsed.__signature__ = inspect.Signature([*own, *more])  # type: ignore[attr-defined]
     parsed.__annotations__ = {p.name: p.annotation for p in [*own, *more]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Compiled:
-    """An artifact and what went into it. Sizes in bytes."""
+    """An artifact and what went into it. Sizes in bytes. files: all that was written, the artifact first."""
 
     artifact: Path
+    files: tuple[Path, ...]
     model: str
     target: str
     levels: tuple[str, ...]
@@ -35,7 +36,13 @@ class Compiled:
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        return {**vars(self), "artifact": str(self.artifact), "levels": list(self.levels), "notes": list(self.notes)}
+        return {
+            **vars(self),
+            "artifact": str(self.artifact),
+            "files": [str(path) for path in self.files],
+            "levels": list(self.levels),
+            "notes": list(self.notes),
+        }
 
 
 def build_artifact(
@@ -44,7 +51,7 @@ def build_artifact(
     target: Target,
     out: Path,
     *,
-    emit: str = "so",
+    emit: str | Sequence[str] = "so",
     prefix: str = "tvmsr",
     cc: str | None = None,
     progress: Progress = silent,
@@ -79,7 +86,7 @@ def compile(
     equalise: bool = True,
     bias_correction: bool = True,
     plan: Path | None = None,
-    emit: str = "so",
+    emit: str | Sequence[str] = "so",
     prefix: str = "tvmsr",
     cc: str | None = None,
     seed: int = 0,
@@ -88,31 +95,37 @@ def compile(
 ) -> Compiled:
     """Compile `model` for `target` and write `out` (default: MODEL-TARGET-BITS.so in the current folder).
 
+    emit: "so", "static" or both ("so,static", or a list); a static library comes with a header, and where there are two
+    libraries `out` says where and under which name, each file having its own suffix.
     With `plan`, that plan is used as it is, and options that would ask for another are refused; without, the network is
     calibrated first, as `calibrate` does. Raises UsageError, InputFileError or WorkError; nothing is half-written.
     """
+    from tvmsr.artifact.link import check_prefix
+    from tvmsr.artifact.outputs import default_suffix, outputs
     from tvmsr.hardware import load_target
 
-    if out is not None:
-        check_out(Path(out))
     start = time.perf_counter()
     chosen = load_target(target)
+    check_prefix(prefix)
+    suffix = default_suffix(emit, chosen.link_triple)
+    for path in outputs(Path(out or f"a{suffix}"), emit, chosen.link_triple).files:
+        check_out(path)
     network = open_model(model, overrides)
     how = Calibration(bits, method, calib, hr, layer_bits, equalise, bias_correction, seed)
     if plan is not None:
         ready, notes = _given_plan(Path(plan), how), network.assumed
     else:
         ready, notes = plan_for(network, how, progress)
-    suffix = "so" if emit == "so" else "a"
-    path = Path(out) if out is not None else Path(f"{short_name(model)}-{target_word(target)}-{ready.bits}.{suffix}")
+    path = Path(out) if out is not None else Path(f"{short_name(model)}-{target_word(target)}-{ready.bits}{suffix}")
     built = build_artifact(network, ready, chosen, path, emit=emit, prefix=prefix, cc=cc, progress=progress)
     return Compiled(
-        artifact=path,
+        artifact=built.path,
+        files=built.files,
         model=network.name,
         target=chosen.name,
         levels=tuple(level.name for level in chosen.levels),
         bits=ready.bits,
-        size=path.stat().st_size,
+        size=built.size,
         weights_size=built.weights_size,
         seconds=time.perf_counter() - start,
         notes=tuple(notes),
