@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
 from tests.kernels.reference import place, results
 from tvmsr.kernels.algorithms import choose, weight_layout
-from tvmsr.kernels.host import HostKernels, call
-from tvmsr.kernels.layout import FieldKind, param_fields
+from tvmsr.kernels.isa import ISAS
+from tvmsr.kernels.layout import FieldKind, WeightLayout, param_fields
 from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Load, Operand, Reads, Store
 
 DTYPES = {Form.U8: np.uint8, Form.S8: np.int8, Form.U16: np.uint16, Form.S16: np.int16}
 GUARD = 160
+SLACK = 64  # what a kernel may read past its last pixel
+
+
+class Kernels(Protocol):
+    """Compiled kernels and the packer: in this process, or under an emulator."""
+
+    def pack_weights(self, layout: WeightLayout, codes: np.ndarray, weight_bits: int) -> np.ndarray: ...
+
+    def pack_params(self, spec: KernelSpec, params: dict, codes: np.ndarray | None, weight_bits: int) -> np.ndarray: ...
+
+    def run(self, name: str, tensors: Sequence, rows: Sequence, w, p, areas: Sequence) -> None: ...
 
 
 @dataclass
@@ -32,6 +45,7 @@ class Case:
     size: tuple[int, int] = (5, 29)  # rows, columns of the grid
     tile: tuple[int, int] | None = None
     algorithm: str | None = None
+    byte_form: Form | None = None  # of all bytes; by default the isa's around convolutions, U8 elsewhere
     spec: dict[str, KernelSpec] = field(default_factory=dict)
 
     def seed(self) -> int:
@@ -43,13 +57,14 @@ class Case:
         rng, limit = np.random.default_rng(self.seed()), 2 ** (self.source.weight_bits - 1) - 1
         shape = (*self.source.kernel, self.source.inputs // self.source.groups, self.source.outputs)
         if self.saturate:
-            return np.where(np.arange(shape[3]) % 2, limit, -limit) * np.ones(shape, np.int8)
+            return (np.where(np.arange(shape[3]) % 2, limit, -limit) * np.ones(shape)).astype(np.int8)
         return rng.integers(-limit, limit + 1, shape).astype(np.int8)
 
     def spec_for(self, isa: str) -> KernelSpec:
         if isa not in self.spec:
-            weight = self.weights()
-            spec = choose(self.source, self.epilogue, isa, None if weight is None else weight.astype(np.int8)).spec
+            weight, convolution = self.weights(), isinstance(self.source, Conv)
+            form = self.byte_form or (ISAS[isa].byte_form if convolution else Form.U8)
+            spec = choose(*stored_as(form, self.source, self.epilogue), isa, weight).spec
             if self.tile:
                 spec = KernelSpec(spec.source, spec.epilogue, isa, self.algorithm or spec.algorithm, self.tile)
             self.spec[isa] = spec
@@ -62,6 +77,19 @@ def store(channels: int, form: Form = Form.U8, pitch: int | None = None, **more)
 
 def operand(channels: int, form: Form = Form.U8, pitch: int | None = None) -> Operand:
     return Operand(form, (pitch or channels) * form.bytes)
+
+
+def stored_as(form: Form, source: Conv | Load, epilogue: Epilogue) -> tuple[Conv | Load, Epilogue]:
+    """The same step with its U8 operands and stores in another form; a picture that is shuffled stays U8."""
+
+    def converted(o: Operand | Store):
+        return replace(o, form=form) if o.form is Form.U8 and getattr(o, "block", 1) == 1 else o
+
+    source = replace(source, x=converted(source.x))
+    if isinstance(source, Load) and source.times:
+        source = replace(source, times=converted(source.times))
+    residuals = tuple(replace(r, operand=converted(r.operand)) for r in epilogue.residuals)
+    return source, replace(epilogue, stores=tuple(map(converted, epilogue.stores)), residuals=residuals)
 
 
 def stored_range(form: Form, bits: int) -> tuple[int, int]:
@@ -102,7 +130,8 @@ def random_params(case: Case, spec: KernelSpec, rng: np.random.Generator) -> dic
         params["lo"], params["hi"] = np.full(outputs, -(2.0**22), np.float32), np.full(outputs, 2.0**22, np.float32)
         params["sum_lo"], params["sum_hi"] = bounds.astype(np.int32)
         for i, residual in enumerate(epilogue.residuals):
-            params[f"residual{i}_zero"] = int(rng.integers(0, 2 ** (8 * residual.operand.form.bytes)))
+            form, own = residual.operand.form, 8 * residual.operand.form.bytes
+            params[f"residual{i}_zero"] = int(rng.integers(0, 2**own)) - form.offset(own)
             if not residual.identity:
                 ratio = one * 2.0 ** (bits - 8 * residual.operand.form.bytes)
                 params[f"residual{i}_m"] = (ratio * rng.uniform(0.1, 1.5, outputs)).astype(np.float32)
@@ -126,18 +155,21 @@ def random_params(case: Case, spec: KernelSpec, rng: np.random.Generator) -> dic
     return params
 
 
-def scattered(rows: int, pixels: int, pitch: int, dtype, rng):
-    """A buffer of random bytes and a row table that walks it backwards, rows at odd places: (bytes, table, view)."""
+def scattered(rows: int, pixels: int, pitch: int, dtype, rng, after: int = GUARD):
+    """A buffer of random bytes and a row table that walks it backwards, rows at odd places: (bytes, table, view).
+
+    after: bytes behind the last pixel in memory.
+    """
     item = np.dtype(dtype).itemsize
     stride = pixels * pitch + 3 * item
-    buffer = rng.integers(0, 256, GUARD + rows * stride + GUARD, dtype=np.uint8)
+    buffer = rng.integers(0, 256, GUARD // 2 + rows * stride - 3 * item + after, dtype=np.uint8)
     table = (GUARD // 2 + np.arange(rows)[::-1] * stride).astype(np.int32)
     if item == 2:
         table = table // 2 * 2
     return buffer, table, lambda data, r: data[table[r] : table[r] + pixels * pitch].view(dtype).reshape(pixels, -1)
 
 
-def check(kernels: HostKernels, name: str, case: Case, spec: KernelSpec, areas=None, seed: int = 1) -> None:
+def check(kernels: Kernels, name: str, case: Case, spec: KernelSpec, areas=None, seed: int = 1) -> None:
     """Run the kernel over `areas` and compare every byte of every store with the reference."""
     rng = np.random.default_rng(case.seed() + seed)
     (height, width), outputs = case.size, spec.source.outputs
@@ -169,11 +201,13 @@ def check(kernels: HostKernels, name: str, case: Case, spec: KernelSpec, areas=N
         expected.append(want)
     packed, bits = None, 8
     if weight is not None:
-        weight, bits = weight.astype(np.int8), spec.source.weight_bits
+        bits = spec.source.weight_bits
         packed = kernels.pack_weights(weight_layout(spec), weight, bits)
     block = kernels.pack_params(spec, params, weight, bits)
-    for area in areas or cuts(height, width):
-        call(kernels.function(name), tensors, tables, packed, block, area)
+    inputs = [t.copy() for t in tensors[: spec.read_operands]]
+    kernels.run(name, tensors, tables, packed, block, areas or cuts(height, width))
+    for index, before in enumerate(inputs):
+        assert np.array_equal(tensors[index], before), f"{name}: operand {index} is only read"
     for index, want in enumerate(expected):
         got = tensors[spec.read_operands + index]
         assert np.array_equal(got, want), f"{name}: store {index}: {np.count_nonzero(got != want)} bytes differ"
@@ -189,7 +223,7 @@ def cuts(height: int, width: int):
 
 
 def _operand(op, channels, bits, rows, pixels, rng, tensors, tables, extreme=False):
-    buffer, table, view = scattered(rows, pixels, op.pitch, DTYPES[op.form], rng)
+    buffer, table, view = scattered(rows, pixels, op.pitch, DTYPES[op.form], rng, SLACK)
     low, high = stored_range(op.form, bits)
     values = rng.integers(low, high + 1, (rows, pixels, channels))
     if extreme:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.kernels.emulator import HOST_ISAS, MACHINES, isa_of, open_kernels
 from tests.kernels.harness import Case, check, operand, store
-from tvmsr.kernels.host import HostKernels, missing_features
-from tvmsr.kernels.isa import ISAS
 from tvmsr.kernels.spec import Conv, Epilogue, Form, Reads, Residual
 
 
@@ -70,14 +69,12 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def kernels(request):
-    isa = request.param
-    missing = missing_features(isa)
-    if missing:
-        pytest.skip(f"this CPU has no {', '.join(missing)}")
-    return isa, HostKernels({f"k{i}": case.spec_for(isa) for i, case in enumerate(CASES)})
+    isa = isa_of(request.param)
+    with open_kernels(request.param, {f"k{i}": case.spec_for(isa) for i, case in enumerate(CASES)}) as library:
+        yield isa, library
 
 
-@pytest.mark.parametrize("kernels", list(ISAS), indirect=True)
+@pytest.mark.parametrize("kernels", [*HOST_ISAS, *MACHINES], indirect=True)
 @pytest.mark.parametrize("index", range(len(CASES)), ids=[c.name for c in CASES])
 def test_bytes(kernels, index):
     isa, library = kernels

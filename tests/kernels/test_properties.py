@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.kernels.emulator import HOST_ISAS, MACHINES, isa_of, open_kernels
 from tests.kernels.harness import Case, check, operand, store
 from tvmsr.kernels.host import HostKernels, missing_features
-from tvmsr.kernels.isa import ISAS
 from tvmsr.kernels.spec import Conv, Epilogue, Form, Load, Reads, Residual
 
 
@@ -44,9 +44,20 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def built():
-    isas = [i for i in ISAS if not missing_features(i)]
-    specs = {(i, k): case.spec_for(i) for i in isas for k, case in enumerate(CASES)}
-    return isas, HostKernels({f"{i}_{k}": s for (i, k), s in specs.items()})
+    """Kernels of every row that this machine has."""
+    isas = [i for i in HOST_ISAS if not missing_features(i)]
+    return isas, HostKernels(specs_of(isas))
+
+
+@pytest.fixture(scope="module")
+def emulated(request):
+    isas = [isa_of(request.param)]
+    with open_kernels(request.param, specs_of(isas)) as library:
+        yield isas, library
+
+
+def specs_of(isas):
+    return {f"{i}_{k}": case.spec_for(i) for i in isas for k, case in enumerate(CASES)}
 
 
 @st.composite
@@ -58,9 +69,7 @@ def areas(draw, height, width):
     return draw(st.permutations(pieces))
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.data())
-def test_any_cut(built, data):
+def check_any_cut(built, data):
     isas, kernels = built
     k = data.draw(st.integers(0, len(CASES) - 1))
     size = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 40))
@@ -72,9 +81,31 @@ def test_any_cut(built, data):
         check(kernels, f"{isa}_{k}", case, CASES[k].spec_for(isa), cut, seed)
 
 
-def test_empty_ranges_write_nothing(built):
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_any_cut(built, data):
+    check_any_cut(built, data)
+
+
+@pytest.mark.parametrize("emulated", MACHINES, indirect=True)
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_any_cut_emulated(emulated, data):
+    check_any_cut(emulated, data)
+
+
+def check_empty_ranges(built):
     isas, kernels = built
     for isa in isas:
         for k, case in enumerate(CASES):
             whole = (0, case.size[0], 0, case.size[1])
             check(kernels, f"{isa}_{k}", case, case.spec_for(isa), [(2, 2, 0, 9), (0, 3, 5, 5), whole])
+
+
+def test_empty_ranges_write_nothing(built):
+    check_empty_ranges(built)
+
+
+@pytest.mark.parametrize("emulated", MACHINES, indirect=True)
+def test_empty_ranges_write_nothing_emulated(emulated):
+    check_empty_ranges(emulated)

@@ -122,6 +122,19 @@ class HostKernels:
         self._c("pack_params")(layout, plain, weight_ints, raw, weight_bits, _pointer(block))
         return block
 
+    def run(
+        self,
+        name: str,
+        tensors: Sequence[NDArray[Any]],
+        rows: Sequence[NDArray[np.int32]],
+        w: Bytes | None,
+        p: Bytes,
+        areas: Sequence[tuple[int, int, int, int]],
+    ) -> None:
+        """Call a kernel for every area; the arguments are those of `call`."""
+        for area in areas:
+            call(self.function(name), tensors, rows, w, p, area)
+
 
 def _ints(layout: WeightLayout | ParamLayout) -> Any:
     values = layout.ints()
