@@ -13,7 +13,12 @@ from tests.artifact.fake_reference import FAKE
 from tvmsr.artifact.link import DRIVER, INCLUDE, PACK, driver_sources
 
 FLAGS = ["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fno-sanitize-recover=all"]
-NETWORKS = {"rgb": ["model.c"], "y": ["model_y.c", "-DCHECK_Y"]}
+PROGRAMS = {
+    "rgb": ["model.c", "data.S", "driver_check.c"],
+    "y": ["model_y.c", "data.S", "driver_check.c"],
+    "forge": ["forge.c", "forge_data.S"],
+}
+DEFINES = {"y": ["-DCHECK_Y"]}
 SANITIZERS = {"address,undefined": [], "thread": ["no-fork"]}
 
 
@@ -26,21 +31,21 @@ def compiler() -> str:
     pytest.skip("needs gcc or clang with sanitizers; ziglang has none")
 
 
-def build(tmp_path: Path, network: str, flags: list[str]) -> Path:
+def build(tmp_path: Path, name: str, flags: list[str]) -> Path:
     program = tmp_path / "check"
-    model, *defines = NETWORKS[network]
-    sources = [*driver_sources(), PACK, FAKE / model, FAKE / "data.S", FAKE / "driver_check.c"]
+    sources = [*driver_sources(), PACK, *(FAKE / source for source in PROGRAMS[name])]
     includes = [f"-I{folder}" for folder in (INCLUDE, DRIVER, PACK.parent)]
-    command = [compiler(), *FLAGS, *flags, *defines, *includes, *sources, "-lm", "-pthread", "-o", program]
+    options = [*FLAGS, *flags, *DEFINES.get(name, []), *includes]
+    command = [compiler(), *options, *sources, "-lm", "-pthread", "-o", program]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return program
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("name", PROGRAMS)
 @pytest.mark.parametrize("sanitizer", SANITIZERS)
-def test_sanitizer(tmp_path, network, sanitizer):
-    program = build(tmp_path, network, [f"-fsanitize={sanitizer}"])
+def test_sanitizer(tmp_path, name, sanitizer):
+    program = build(tmp_path, name, [f"-fsanitize={sanitizer}"])
     done = subprocess.run([program, *SANITIZERS[sanitizer]], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout == "ok\n"

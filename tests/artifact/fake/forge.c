@@ -1,0 +1,278 @@
+/* Files that lie: one network with weights and a table, whose tables are changed before each tvmsr_open. Every lie must be
+ * TVMSR_DAMAGED, and nothing may be read or written outside, which a sanitizer sees.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The driver's files see constants; here they are changed. */
+#define sr_the_model sr_the_constant_model
+#include "checksum.h"
+#include "program.h"
+#undef sr_the_model
+#include "tvmsr.h"
+
+#define CHECK(condition) \
+    do { \
+        if (!(condition)) { \
+            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, current, #condition); \
+            exit(1); \
+        } \
+    } while (0)
+
+enum { DATA = 256, WEIGHTS = 0, PARAMS = 64, TABLE = 20, MANIFEST = 127 };
+
+extern unsigned char forge_data[];
+extern char forge_manifest[];
+
+static const char *current = "nothing yet";
+
+/* Takes the picture over as it is. */
+static void copy(void *x, const int32_t *xr, void *y, const int32_t *yr, const void *w, const void *p, void *s,
+                 int32_t row0, int32_t row1, int32_t col0, int32_t col1) {
+    (void)w, (void)p, (void)s;
+    for (int32_t r = row0; r < row1; r++) {
+        memcpy((uint8_t *)y + yr[r] + col0 * 3, (uint8_t *)x + xr[r] + col0 * 3, (size_t)(col1 - col0) * 3);
+    }
+}
+
+typedef struct {
+    sr_buffer buffers[2];
+    sr_operand operands[2];
+    sr_stored stored[1];
+    sr_layer layer;
+    tvmsr_weight_layout weights;
+    tvmsr_param_layout block;
+    uint64_t params[1];
+    const char *needs[2];
+    sr_check check;
+    sr_step step;
+    sr_level level;
+} tables;
+
+static const char *const CHOICES[] = {"default"};
+static tables t;
+sr_model sr_the_model;
+
+/* 1x1 convolution of 3 to 3 channels, packed for 4 lanes; parameters: scalars x_zero, length, two zeros; bias, m; table. */
+static const tables WHOLE = {
+    .buffers = {{"input", 3, 3, 1, 1, 0, SR_FORM_U8, 8, 0, 0}, {"output", 3, 3, 1, 1, 0, SR_FORM_U8, 8, 0, 0}},
+    .operands = {{0, 1, 0}, {1, 1, 0}},
+    .stored = {{"output", 0, 3}},
+    .layer = {"conv", WEIGHTS, 9, 8},
+    .weights = {1, 1, 1, 3, 3, 1, 0, 1, 3, 1, 1, 1, 1, 4},
+    .block = {3, 1, 4, 4, 2, 1, 1},
+    .params = {PARAMS},
+    .check = {3, 5, 4, 0, 0},
+    .step = {"conv", (sr_kernel)copy, 0, 0, 1, 1, 1, 0, 0, 1, 0, 0, 0, 0, 9, 0, 0, 0, 0},
+    .level = {"only", 0, 0, 0, 2, 1, 0, 1},
+};
+
+static void put(int at, int32_t value) { memcpy(forge_data + at, &value, sizeof value); }
+
+static uint64_t picture_checksum(void) {
+    const sr_codes codes = {3, 3, 1, 0, 5};
+    uint8_t pixels[5 * 4 * 3];
+    uint64_t sum = 0;
+    sr_seeded_picture(3, 5, 4, pixels);
+    for (int row = 0; row < 4; row++) sum += sr_row_checksum(&codes, pixels + row * 15, (uint64_t)row);
+    return sum;
+}
+
+static void restore(void) {
+    memset(forge_data, 1, DATA);
+    put(PARAMS, 0);
+    put(PARAMS + 4, TABLE);
+    snprintf(forge_manifest, MANIFEST, "{\"model\":\"\\\"data_size\\\":7\",\"data_size\":%d,\"x\":1}", DATA);
+    t = WHOLE;
+    t.check.checksum = picture_checksum();
+    t.step.operands = t.operands;
+    t.step.stored = t.stored;
+    t.step.weights = &t.weights;
+    t.step.block = &t.block;
+    t.step.params = t.params;
+    t.level.needs = t.needs;
+    t.level.buffers = t.buffers;
+    t.level.steps = &t.step;
+    sr_the_model = (sr_model){SR_PROGRAM_VERSION, 1, SR_COLOUR_RGB, 0, 1, 1, 1, 1, 1, CHOICES, &t.layer, &t.level,
+                              forge_data, DATA, sr_data_checksum(forge_data, DATA), &t.check, 1};
+}
+
+static tvmsr_status open_file(void) {
+    tvmsr_options options;
+    memset(&options, 0, sizeof options);
+    options.struct_size = sizeof options;
+    options.threads = 1;
+    options.self_check = 1;
+    tvmsr_session *session = NULL;
+    const tvmsr_status status = tvmsr_open(&options, &session);
+    uint64_t bytes = 0;
+    if (status == TVMSR_OK) CHECK(tvmsr_workspace(session, 7, 5, &bytes) == TVMSR_OK && bytes > 0);
+    CHECK((status == TVMSR_OK) == (session != NULL));
+    tvmsr_close(session);
+    return status;
+}
+
+static void expect(tvmsr_status expected, const char *words) {
+    char text[256] = "";
+    const tvmsr_status status = open_file();
+    tvmsr_open_error(text, sizeof text);
+    if (status != expected || (expected != TVMSR_OK && strstr(text, words) == NULL)) {
+        fprintf(stderr, "%s: status %d, not %d: %s\n", current, status, expected, text);
+        exit(1);
+    }
+    restore();
+}
+
+#define LIE(change, words) \
+    do { \
+        current = #change; \
+        change; \
+        expect(TVMSR_DAMAGED, words); \
+    } while (0)
+
+/* The same, of the data: its checksum is made to fit. */
+#define LIE_IN_DATA(change, words) \
+    LIE((change, sr_the_model.data_checksum = sr_data_checksum(forge_data, DATA)), words)
+
+static void check_data(void) {
+    LIE(forge_data[200] ^= 1, "data were changed");
+    LIE(forge_data[255] ^= 128, "data were changed");
+    LIE(sr_the_model.data_checksum++, "data were changed");
+    LIE(sr_the_model.data_bytes = 128, "as its tables say");
+    LIE(sr_the_model.data_bytes = 1 << 30, "as its tables say");
+    LIE(sr_the_model.data = forge_data + 64, "as its tables say");
+    LIE(strcpy(forge_manifest, "{\"data_size\":257}"), "as its manifest says");
+    LIE(strcpy(forge_manifest, "{\"data_size\": 99999999999999999999999}"), "as its manifest says");
+    LIE(strcpy(forge_manifest, "{\"data_size\":-256}"), "as its manifest says");
+    LIE(strcpy(forge_manifest, "{\"data_size\":"), "as its manifest says");
+    current = "a manifest without a size";
+    strcpy(forge_manifest, "{}");
+    expect(TVMSR_OK, "");
+}
+
+static void check_layers(void) {
+    LIE(t.layer.offset = DATA - 8, "outside of the data");
+    LIE(t.layer.offset = UINT64_MAX - 4, "outside of the data");
+    LIE(t.layer.bytes = DATA + 1, "outside of the data");
+    LIE(t.layer.bytes = 8, "fewer weights");
+    LIE(t.layer.bits = 1, "bits");
+    LIE(t.layer.bits = 9, "bits");
+    LIE(t.step.layer = 1, "layer");
+    LIE(t.step.layer = -1, "layer");
+    LIE(t.step.weights = NULL, "layer");
+    LIE(t.weights.kernel_h = 1 << 15, "fewer weights");
+    LIE(t.weights.outputs = 5, "hold its channels");
+    LIE(t.weights.blocks = 2, "hold its channels");
+    LIE(t.weights.groups = 2, "hold its channels");
+    LIE((t.weights.kernel_h = t.weights.kernel_w = t.weights.runs = 1 << 20), "too large");
+    LIE(t.weights.depth = 0, "layout of weights");
+    LIE(t.weights.lanes = -4, "layout of weights");
+    LIE(t.weights.element_bytes = 4, "layout of weights");
+    LIE(t.weights.tap_pitch = -1, "layout of weights");
+}
+
+static void check_parameters(void) {
+    LIE(t.params[0] = DATA - 4, "outside of the data");
+    LIE(t.params[0] = UINT64_MAX - 3, "outside of the data");
+    LIE(t.params[0] = 66, "outside of the data");
+    LIE(t.params[0] = 220, "outside of the data");
+    LIE_IN_DATA(put(PARAMS + 4, -1), "length of a table");
+    LIE_IN_DATA(put(PARAMS + 4, INT32_MIN), "length of a table");
+    LIE_IN_DATA(put(PARAMS + 4, INT32_MAX), "length of a table");
+    LIE_IN_DATA(put(PARAMS + 4, 4096), "table lies outside");
+    LIE(t.block.arrays = -1, "layout of parameters");
+    LIE(t.block.arrays = 60, "outside of the data");
+    LIE(t.block.outputs = 4, "");
+    LIE(t.block.outputs = -3, "layout of parameters");
+    LIE(t.block.positions = 2, "hold its channels");
+    LIE((t.block.groups = 3, t.block.positions = 1 << 20), "too large");
+    LIE(t.block.scalars = 2, "table without");
+    LIE(t.step.params = NULL, "without parameters");
+    LIE(t.step.block = NULL, "without parameters");
+}
+
+static void check_steps(void) {
+    LIE(t.step.stored = NULL, "without parameters");
+    LIE(t.step.kernel = NULL, "without a kernel");
+    LIE(t.step.operands = NULL, "without a kernel");
+    LIE(t.step.stores = 0, "operands");
+    LIE(t.step.stores = 8, "operands");
+    LIE(t.step.stride = 0, "geometry");
+    LIE(t.step.stride = 2, "different sizes");
+    LIE(t.step.pad_left = 1, "border");
+    LIE(t.operands[1].block = 2, "different sizes");
+    LIE(t.operands[1].block = 0, "block");
+    LIE(t.operands[0].block = 2, "block");
+    LIE(t.operands[0].buffer = 2, "buffer");
+    LIE(t.operands[1].offset = 3, "offset");
+    LIE(t.operands[1].offset = 1, "holds");
+    LIE(t.stored[0].channels = 4, "holds");
+    LIE(t.stored[0].tensor = NULL, "holds");
+    LIE(t.buffers[1].form = SR_FORM_U16, "output");
+    LIE(t.buffers[0].form = 7, "input");
+    LIE(t.buffers[1].pitch = 2, "overlap");
+    LIE((t.buffers[0].ratio_num = t.buffers[0].ratio_den = 0), "ratio");
+}
+
+static void check_model(void) {
+    LIE(t.level.needs = NULL, "what it needs");
+    LIE(t.needs[0] = "", "no name");
+    LIE(t.level.name = NULL, "without a name");
+    LIE(sr_the_model.level_count = 0, "no level");
+    LIE(sr_the_model.version++, "version");
+    LIE(sr_the_model.scale = 0, "scale");
+    LIE(sr_the_model.scale = 99, "scale");
+    LIE(sr_the_model.choices = 0, "choices");
+    LIE(t.check.width = 0, "check picture");
+    LIE(t.check.choice = 1, "check picture");
+    LIE((t.check.width = 1 << 16, t.check.height = 1 << 16), "check picture");
+    current = "a wrong checksum of a check picture";
+    t.check.checksum++;
+    expect(TVMSR_CHECK_FAILED, "level only computes wrongly");
+    current = "no check pictures";
+    sr_the_model.check_count = 0;
+    expect(TVMSR_BAD_ARGUMENT, "no check pictures");
+}
+
+/* Any number in any field: it is opened or it is not, and nothing else happens. */
+static void check_any_number(void) {
+    static const int32_t NUMBERS[] = {-70000, -1, 0, 1, 2, 3, 4, 5, 63, 64, 257, 70000};
+    int32_t *fields[] = {(int32_t *)(void *)&t.weights, (int32_t *)(void *)&t.block};
+    const size_t counts[] = {sizeof t.weights / 4, sizeof t.block / 4};
+    for (size_t which = 0; which < 2; which++) {
+        for (size_t field = 0; field < counts[which]; field++) {
+            for (size_t i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++) {
+                current = "any number in a layout";
+                fields[which][field] = NUMBERS[i];
+                const tvmsr_status status = open_file();
+                CHECK(status == TVMSR_OK || status == TVMSR_DAMAGED);
+                restore();
+            }
+        }
+    }
+    for (int at = PARAMS; at < PARAMS + 16; at += 4) {
+        for (size_t i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++) {
+            current = "any number in the parameters";
+            put(at, NUMBERS[i]);
+            sr_the_model.data_checksum = sr_data_checksum(forge_data, DATA);
+            const tvmsr_status status = open_file();
+            CHECK(status == TVMSR_OK || status == TVMSR_DAMAGED);
+            restore();
+        }
+    }
+}
+
+int main(void) {
+    restore();
+    current = "the whole file";
+    expect(TVMSR_OK, "");
+    check_data();
+    check_layers();
+    check_parameters();
+    check_steps();
+    check_model();
+    check_any_number();
+    puts("ok");
+    return 0;
+}
