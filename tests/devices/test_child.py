@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -183,6 +184,14 @@ except KeyboardInterrupt:
     while alive(other) and "Z" not in Path(f"/proc/{other}/stat").read_text().split()[2]:
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_forgotten_children_end():
+    connection = Connection(fake("serve()"), "a fake", silence=20)
+    pid = connection.child.pid
+    del connection
+    gc.collect()
+    assert not alive(pid)
 
 
 def test_a_command_that_is_not_there():

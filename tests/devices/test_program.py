@@ -12,19 +12,29 @@ import numpy as np
 import pytest
 
 from tests.artifact import fake_reference
+from tests.artifact.test_sanitizers import compiler
 from tests.devices.test_child import alive
+from tvmsr.artifact.link import INCLUDE
 from tvmsr.devices import program
 from tvmsr.devices.hosted import Connection, HostedRunner
 from tvmsr.devices.wire import HEADER, MAGIC, Command, Kind, text, u32
 from tvmsr.errors import DeviceError
 
 
-@pytest.fixture(scope="module")
-def host(triple) -> Path:
-    return program.host_program(triple)
+@pytest.fixture(scope="module", params=["as it is", "with sanitizers"])
+def host(request, triple, tmp_path_factory) -> Path:
+    if request.param == "as it is":
+        return program.host_program(triple)
+    made = tmp_path_factory.mktemp("host") / "host"
+    flags = ["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"]
+    command = [compiler(), *flags, "-fno-sanitize-recover=all", f"-I{INCLUDE}", *program.sources(), "-pthread", "-ldl"]
+    done = subprocess.run([*command, "-o", made], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return made
 
 
-def test_built_once(host, triple):
+def test_built_once(triple):
+    host = program.host_program(triple)
     before = host.stat().st_mtime_ns
     assert program.host_program(triple) == host and host.stat().st_mtime_ns == before
 
@@ -38,8 +48,17 @@ def test_the_same_bytes(host, fake):
     image = np.random.default_rng(0).integers(0, 256, (33, 47, 3), np.uint8)
     with HostedRunner(Connection([str(host)], "a child"), fake, {}) as runner:
         np.testing.assert_array_equal(runner.upscale(image), fake_reference.upscale(image))
+
+
+def test_memory(triple, fake):
+    command = [str(program.host_program(triple))]  # sanitizers reserve terabytes
+    with HostedRunner(Connection(command, "a child"), fake, {}) as runner:
+        before = runner.memory()
+        runner.upscale(np.zeros((700, 1000, 3), np.uint8))
         memory = runner.memory()
         assert 0 < memory.resident <= memory.peak
+        least = 700 * 1000 * 3 * 4  # the result; it stays until the next reply
+        assert memory.resident - before.resident > least and memory.mapped - before.mapped > least
         # Pages of files in the page cache that this process has not touched count in one and not in the other.
         assert memory.mapped >= memory.resident * 0.8
 

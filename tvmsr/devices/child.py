@@ -59,7 +59,7 @@ class Child(Closing):
         self._in, self._out = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(self._in, False)
         os.set_blocking(self._out, False)
-        self._drain = threading.Thread(target=self._keep_stderr, args=(self._process.stderr.fileno(),), daemon=True)
+        self._drain = threading.Thread(target=_keep_end, args=(self._process.stderr.fileno(), self._tail), daemon=True)
         self._drain.start()
 
     @property
@@ -114,7 +114,8 @@ class Child(Closing):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-        self._drain.join(_GRACE)
+        if threading.current_thread() is not self._drain:  # the collector of garbage runs in any thread
+            self._drain.join(_GRACE)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 with contextlib.suppress(OSError):
@@ -128,17 +129,6 @@ class Child(Closing):
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self._process.wait(seconds)
         return self._process.poll()
-
-    def _keep_stderr(self, handle: int) -> None:
-        while True:
-            try:
-                piece = os.read(handle, _STDERR)
-            except OSError:
-                return
-            if not piece:
-                return
-            self._tail += piece
-            del self._tail[:-_STDERR]
 
     def _wait(self, handle: int, event: int, since: float) -> None:
         """Until a pipe is ready, at most `silence` seconds after `since`."""
@@ -191,6 +181,19 @@ class Child(Closing):
                 values = Values(payload)
                 if progress(values.u64(), values.u64()):
                     raise WorkError("cancelled")
+
+
+def _keep_end(handle: int, tail: bytearray) -> None:
+    """Read a pipe until its end, so that nobody waits for it; `tail` gets the last that came."""
+    while True:
+        try:
+            piece = os.read(handle, _STDERR)
+        except OSError:
+            return
+        if not piece:
+            return
+        tail += piece
+        del tail[:-_STDERR]
 
 
 def _how_it_ended(code: int) -> str:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from tvmsr.devices.closing import Closing, Owner
 from tvmsr.devices.runner import PLAIN, Facts, Memory, Opening, Speed, measure
-from tvmsr.hardware.cpuinfo import features
 from tvmsr.runtime import ArtifactInfo, LastRun, Session, StepTime, load, usable_levels
 from tvmsr.runtime.results import StepSum
 from tvmsr.runtime.session import ProgressFunction
@@ -104,6 +103,8 @@ class Here(Owner):
     emulated = False
 
     def facts(self) -> Facts:
+        from tvmsr.hardware.cpuinfo import features
+
         system = platform.uname()
         name, version = platform.libc_ver()
         return Facts(

@@ -15,7 +15,6 @@ from typing import Any
 from tvmsr.devices.child import SILENCE
 from tvmsr.devices.closing import Owner
 from tvmsr.devices.hosted import Connection, HostedRunner
-from tvmsr.devices.program import host_program
 from tvmsr.devices.runner import PLAIN, Facts, Opening
 from tvmsr.errors import DeviceError, InputFileError
 from tvmsr.runtime.library import MANIFEST_SECTION
@@ -96,6 +95,8 @@ class Qemu(Owner):
         return runner
 
     def _connect(self, link_triple: str) -> Connection:
+        from tvmsr.devices.program import host_program
+
         return Connection((*self._command, str(host_program(link_triple))), self.name, silence=self._silence)
 
     def _manifest(self, artifact: Path) -> Mapping[str, Any]:

@@ -82,7 +82,8 @@ static uint64_t own_resident(void) {
     if (file == NULL) return 0;
     while (page > 0 && fgets(line, sizeof line, file) != NULL) {
         unsigned long start, end;
-        if (sscanf(line, "%lx-%lx", &start, &end) == 2 && start < end) {
+        char readable;
+        if (sscanf(line, "%lx-%lx %c", &start, &end, &readable) == 3 && start < end && readable == 'r') {
             sum += resident_of((uintptr_t)start, (uintptr_t)end, (size_t)page);
         }
     }
