@@ -75,9 +75,11 @@ def of_the_network(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def of_calibration(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of `_CALIBRATION`; it receives them as one argument, `calibration`: keywords."""
-    return _with_options(
-        command, "calibration", _CALIBRATION, lambda said: {**said, "layer_bits": layer_bits(said["layer_bits"])}
-    )
+
+    def gather(said: dict[str, Any]) -> dict[str, Any]:
+        return {**said, "layer_bits": layer_bits(said["layer_bits"])}
+
+    return _with_options(command, "calibration", _CALIBRATION, gather, after=("target", "out"))
 
 
 def _with_options(
@@ -85,22 +87,29 @@ def _with_options(
     argument: str,
     options: Mapping[str, tuple[Any, Any]],
     gather: Callable[[dict[str, Any]], Any],
+    after: tuple[str, ...] = (),
 ) -> Callable[..., Any]:
-    """The command with options (annotation and default by name) in the place of one argument, gathered from them."""
+    """The command with options (annotation and default by name) in the place of one argument, gathered from them.
+
+    --help shows them after the first of the options in `after` that the command has, else at the end.
+    """
     named = inspect.signature(command, eval_str=True).parameters.values()
     own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in named if p.name != argument]
     more = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
         for name, (annotation, default) in options.items()
     ]
+    names = [p.name for p in own]
+    at = next((names.index(name) + 1 for name in after if name in names), len(names))
+    both = [*own[:at], *more, *own[at:]]
 
     @functools.wraps(command)
     def parsed(**given: Any) -> Any:
         said = {name: given.pop(name) for name in options}
         return command(**given, **{argument: gather(said)})
 
-    parsed.__signature__ = inspect.Signature([*own, *more])  # type: ignore[attr-defined]
-    parsed.__annotations__ = {p.name: p.annotation for p in [*own, *more]}
+    parsed.__signature__ = inspect.Signature(both)  # type: ignore[attr-defined]
+    parsed.__annotations__ = {p.name: p.annotation for p in both}
     return parsed
 
 
