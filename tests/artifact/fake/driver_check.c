@@ -162,6 +162,32 @@ static void check_errors(void) {
     free_sample(s);
 }
 
+/* Sums depend on nothing but the picture, and the file's check pictures come out right. */
+static void check_trace(void) {
+    sample s = make_sample(60, 90);
+    tvmsr_step_sum first[16];
+    const tvmsr_step_sum *sums;
+    size_t count, known = 0;
+    for (int threads = 1; threads <= 3; threads++) {
+        for (uint64_t limit = 0; limit <= 60000; limit += 60000) {
+            tvmsr_options options = {sizeof options, threads, NULL, limit, 0, 0, 1, 0};
+            tvmsr_session *session = NULL;
+            CHECK(tvmsr_open(&options, &session) == TVMSR_OK);
+            CHECK(tvmsr_read_trace(session, &sums, &count) == TVMSR_OK && count == 0);
+            CHECK(tvmsr_trace(session, 1) == TVMSR_OK && upscale(session, s, s.out, 3) == TVMSR_OK);
+            CHECK(tvmsr_check(session) == TVMSR_OK);
+            CHECK(tvmsr_read_trace(session, &sums, &count) == TVMSR_OK && count == 6);
+            if (known == 0) memcpy(first, sums, count * sizeof *sums);
+            known = count;
+            for (size_t i = 0; i < count; i++) CHECK(sums[i].sum == first[i].sum && sums[i].channels == 3);
+            CHECK(tvmsr_trace(session, 0) == TVMSR_OK && upscale(session, s, s.out, 1) == TVMSR_OK);
+            tvmsr_close(session);
+        }
+    }
+    CHECK(tvmsr_trace(NULL, 1) == TVMSR_BAD_ARGUMENT && tvmsr_check(NULL) == TVMSR_BAD_ARGUMENT);
+    free_sample(s);
+}
+
 static void *host_thread(void *argument) {
     const sample *s = argument;
     uint8_t *other = malloc((size_t)s->width * s->height * 12);
@@ -232,6 +258,7 @@ int main(int argc, char **argv) {
     check_sizes();
 #ifndef CHECK_Y
     check_errors();
+    check_trace();
     check_sessions_at_once();
     check_rounding_mode();
     if (argc == 1) check_fork(); /* "no-fork": ThreadSanitizer does not follow threads into a child */
