@@ -81,10 +81,9 @@ def run(*command: str | Path, env: dict[str, str] | None = None) -> subprocess.C
 def configure(
     source: Path, build: Path, *options: str, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    generator = needs_cmake()
-    return run(
-        "cmake", "-G", generator, "-S", source, "-B", build, *options, env={"CC": needs_compiler("cc"), **(env or {})}
-    )
+    # Release: without an -O ziglang builds its sanitizer's runtime first.
+    command = ["cmake", "-G", needs_cmake(), "-S", source, "-B", build, "-DCMAKE_BUILD_TYPE=Release", *options]
+    return run(*command, env={"CC": needs_compiler("cc"), **(env or {})})
 
 
 def built(source: Path, build: Path, *options: str, env: dict[str, str] | None = None) -> Path:

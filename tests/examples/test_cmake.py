@@ -101,7 +101,9 @@ def test_no_build_path_in_what_is_installed(stub, libraries, tmp_path, how):
         'set_target_properties(app PROPERTIES INSTALL_RPATH "$ORIGIN/../lib")\n'
         "install(TARGETS app DESTINATION bin)\ninstall(FILES $<TARGET_FILE:sr> DESTINATION lib)\n"
     )
-    call = f"tvmsr_add_artifact(sr FILE {libraries['sr.so']})\n" if how == "FILE" else f"tvmsr_add_model(sr {how})\n"
+    if how == "FILE":
+        how = f"FILE {shutil.copyfile(libraries['sr.so'], tmp_path / 'libsr.so')}"
+    call = f"tvmsr_add_{'artifact' if how.startswith('FILE') else 'model'}(sr {how})\n"
     build = built(project(tmp_path / "app", call + APP + install), tmp_path / "build", stub.option)
     assert "libsr.so" in needed(build / "app")[0]
     assert run("cmake", "--install", build, "--prefix", tmp_path / "there").returncode == 0
@@ -109,6 +111,7 @@ def test_no_build_path_in_what_is_installed(stub, libraries, tmp_path, how):
     assert "libsr.so" in names and not any("/" in name for name in names)
     assert path == "$ORIGIN/../lib"
     shutil.rmtree(build)
+    (tmp_path / "libsr.so").unlink(missing_ok=True)
     assert run(tmp_path / "there" / "bin" / "app").returncode == 0
 
 

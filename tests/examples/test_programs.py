@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tests.examples.cmake import EXAMPLES, PACKAGE, built, needs_cmake, needs_co
 from tests.examples.conftest import read_ppm
 from tests.frontend import states
 from tests.runtime.test_lean import _clean_environment
+from tvmsr.artifact.manifest import read_plan_text
 from tvmsr.cli.main import main
 from tvmsr.runtime import load
 
@@ -78,6 +80,37 @@ def test_by_hand_with_pkg_config(libraries, ppm, expected, tmp_path):
     flags = [*said.stdout.split(), f"-I{EXAMPLES / 'common'}", f"-L{tmp_path}", "-lsr", "-Wl,-rpath,$ORIGIN"]
     assert run(*cc, EXAMPLES / "c" / "upscale.c", *flags, "-o", program).returncode == 0
     check([program, ppm.path, tmp_path / "out.ppm"], [tmp_path / "out.ppm"], expected[:1])
+
+
+@pytest.mark.parametrize("strip", [["strip", "--strip-unneeded"], ["strip"], ["llvm-strip-19", "--strip-unneeded"]])
+def test_stripped_by_a_packager(libraries, ppm, expected, tmp_path, strip):
+    if shutil.which(strip[0]) is None:
+        pytest.skip(f"needs {strip[0]}: apt install binutils llvm-19")
+    path = Path(shutil.copyfile(libraries["sr.so"], tmp_path / "sr.so"))
+    assert run(*strip, path).returncode == 0
+    assert read_plan_text(path) == read_plan_text(libraries["sr.so"])
+    with load(path) as session:
+        np.testing.assert_array_equal(session.upscale(ppm.pixels), expected[0])
+
+
+def test_static_library_survives_the_apps_optimiser(libraries, ppm, expected, tmp_path):
+    """Link-time optimisation, unused sections thrown away, stripped; with the header that came with the library."""
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc: apt install gcc")
+    header = libraries["sr.a"].with_suffix(".h")
+    shutil.copyfile(header, tmp_path / "tvmsr.h")
+    flags = [
+        "-O2",
+        "-flto",
+        "-ffunction-sections",
+        "-Wl,--gc-sections",
+        "-s",
+        f"-I{tmp_path}",
+        f"-I{EXAMPLES / 'common'}",
+    ]
+    done = run("gcc", *flags, EXAMPLES / "c" / "upscale.c", libraries["sr.a"], "-pthread", "-o", tmp_path / "upscale")
+    assert done.returncode == 0, done.stderr
+    check([tmp_path / "upscale", ppm.path, tmp_path / "out.ppm"], [tmp_path / "out.ppm"], expected[:1])
 
 
 @pytest.mark.parametrize("folder", ["cmake", "pkgconfig", "include"])
