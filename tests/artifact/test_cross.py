@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from tests.artifact import fake_reference
 from tests.artifact.elf_facts import dynamic, needs_binutils, segments, symbols
 from tests.artifact.fake_reference import FAKE
 from tvmsr.artifact import link
-from tvmsr.artifact.formats import ELF, FFI_SYMBOL, PAGE
+from tvmsr.artifact.formats import ELF, FFI_SYMBOL, page_of
 from tvmsr.artifact.link import INCLUDE, Parts, link_shared
 from tvmsr.artifact.static import link_static
 from tvmsr.artifact.toolchain import linked_code
@@ -134,19 +135,30 @@ def test_android_has_what_a_musl_link_asks_for(made, triple):
 @needs_binutils
 @pytest.mark.parametrize("triple", GLIBC + MUSL)
 def test_segments(made, triple):
-    check_segments(made(triple))
+    check_segments(made(triple), page_of(triple))
 
 
-def check_segments(path: Path) -> None:
+def test_android_keeps_x18(made):
+    """The system's own register (shadow call stacks)."""
+    dump = shutil.which("llvm-objdump-19") or shutil.which("aarch64-linux-gnu-objdump")
+    if dump is None:
+        pytest.skip("needs a disassembler: apt-get install llvm-19")
+    text = subprocess.run(
+        [dump, "-d", str(made("aarch64-linux-musl"))], capture_output=True, text=True, check=True
+    ).stdout
+    assert "ret" in text and not re.search(r"\b[xw]18\b", text)
+
+
+def check_segments(path: Path, page: int) -> None:
     """What loaders with pages of 4, 16 and 64 KiB, and Android's checks, want."""
     found = segments(path)
     loads = [segment for segment in found if segment.kind == "LOAD"]
-    assert loads and all(segment.align >= PAGE for segment in loads)
+    assert loads and all(segment.align >= page for segment in loads)
     assert not any("W" in segment.flags and "E" in segment.flags for segment in found)
     (stack,) = [segment for segment in found if segment.kind == "GNU_STACK"]
     assert "E" not in stack.flags
     (relro,) = [segment for segment in found if segment.kind == "GNU_RELRO"]
-    assert (relro.address + relro.size) % PAGE == 0
+    assert (relro.address + relro.size) % page == 0
     assert not [segment for segment in found if segment.kind == "TLS"]
     entries = dynamic(path)
     assert "TEXTREL" not in entries and "TEXTREL" not in " ".join(entries.get("FLAGS", []))
@@ -234,7 +246,7 @@ def test_linked_by_another_compiler(tmp_path, triple):
     shared, static = tmp_path / "libsr.so", tmp_path / "sr.a"
     link_shared(plain_parts(), shared, link_triple=triple, cc=compiler)
     assert set(symbols(shared)["T"]) == {f"tvmsr_{name}" for name in link.API} | {FFI_SYMBOL}
-    check_segments(shared)
+    check_segments(shared, page_of(triple))
     check_runs(shared, triple, tmp_path, cpus[:1])
     link_static(plain_parts(), static, link_triple=triple, cc=compiler)
     assert set(symbols(static, static=True)["T"]) == {f"tvmsr_{name}" for name in link.API}

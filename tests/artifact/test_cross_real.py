@@ -14,6 +14,7 @@ from tvmsr.artifact import link
 from tvmsr.artifact.formats import FFI_SYMBOL
 from tvmsr.artifact.manifest import read_manifest
 from tvmsr.commands.compile import Compiled
+from tvmsr.hardware import load_target
 
 #: What a file may weigh beside its weights: 200 KB for one level, 450 KB for three, per the project's promise.
 TARGETS = {"arm": 450_000, "android-arm64": 450_000, "linux-armv7": 200_000, "apple-silicon": 450_000}
@@ -62,7 +63,7 @@ def test_kernels_bring_no_names(compiled, target):
     assert set(found["T"]) == {f"tvmsr_{name}" for name in link.API}
     assert not set(found["U"]) - FUNCTIONS - (ARM_HELPERS if target == "linux-armv7" else set())
     assert "tvmsr_upscale(" in header.read_text()
-    check_segments(shared)
+    check_segments(shared, load_target(target).page_size)
 
 
 @needs_binutils

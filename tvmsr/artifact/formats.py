@@ -14,6 +14,13 @@ FFI_SYMBOL = "__tvm_ffi_sr_upscale"
 
 #: Pages of Android and Apple. On a system with smaller ones it costs address space, no bytes.
 PAGE = 16384
+#: Linux on 64-bit ARM may be built with these.
+_LARGEST_PAGE = 65536
+
+
+def page_of(link_triple: str) -> int:
+    """What segments are aligned to: the largest page of the systems that this triple stands for, bytes."""
+    return _LARGEST_PAGE if link_triple.startswith("aarch64-linux-gnu") else PAGE
 
 
 @dataclass(frozen=True)
@@ -22,9 +29,9 @@ class ObjectFormat:
 
     suffix: of a shared library; symbol: what C names begin with; manifest, data, plan: the assembler's directive that
     opens each section; hide: the one that keeps a name inside the library; end: closes the text; exports: the text of
-    the file that says what is visible; link_flags: from that file and the name of the result; hides_kernels: the
-    linker goes by the objects and not by that file, so kernels, which are made visible, must be hidden in them;
-    no_static: why there are no static libraries, "" where there are.
+    the file that says what is visible; link_flags: from that file, the name of the result and the page;
+    hides_kernels: the linker goes by the objects and not by that file, so kernels, which are made visible, must be
+    hidden in them; no_static: why there are no static libraries, "" where there are.
     """
 
     name: str
@@ -36,7 +43,7 @@ class ObjectFormat:
     hide: str
     end: str
     exports: Callable[[list[str]], str]
-    link_flags: Callable[[Path, str], list[str]]
+    link_flags: Callable[[Path, str, int], list[str]]
     hides_kernels: bool = False
     no_static: str = ""
 
@@ -45,7 +52,7 @@ def _version_script(names: list[str]) -> str:
     return f"{{ global: {' '.join(f'{name};' for name in names)} local: *; }};\n"
 
 
-def _elf_flags(exports: Path, name: str) -> list[str]:
+def _elf_flags(exports: Path, name: str, page: int) -> list[str]:
     """The library does not know its own name: equal inputs give equal bytes whatever it is called."""
     del name
     return [
@@ -53,9 +60,9 @@ def _elf_flags(exports: Path, name: str) -> list[str]:
         "-Wl,--no-undefined",
         "-Wl,-Bsymbolic",
         f"-Wl,--version-script={exports}",
-        f"-Wl,-z,max-page-size={PAGE}",
+        f"-Wl,-z,max-page-size={page}",
         # What becomes read-only after loading ends at a page's end, whatever the page size of the system.
-        f"-Wl,-z,common-page-size={PAGE}",
+        f"-Wl,-z,common-page-size={page}",
         "-Wl,-z,relro",
         "-Wl,-z,now",
         "-Wl,-z,noexecstack",
@@ -68,8 +75,9 @@ def _symbol_list(names: list[str]) -> str:
     return "".join(f"_{name}\n" for name in names)
 
 
-def _macho_flags(exports: Path, name: str) -> list[str]:
+def _macho_flags(exports: Path, name: str, page: int) -> list[str]:
     """An app finds the library in its own folders (@rpath); install_name_tool has room for another name."""
+    del page  # the linker knows
     return [
         "-dynamiclib",
         f"-Wl,-install_name,@rpath/{name}",

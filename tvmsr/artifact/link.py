@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tvmsr.artifact.formats import FFI_SYMBOL, ObjectFormat, data_assembly, format_of
+from tvmsr.artifact.formats import FFI_SYMBOL, ObjectFormat, data_assembly, format_of, page_of
 from tvmsr.artifact.macho_objects import hide_all
 from tvmsr.artifact.toolchain import compile_flags, compiler
 from tvmsr.artifact.zig import cache_folder, run_tool, zig_command
@@ -101,7 +101,7 @@ def link_shared(parts: Parts, out: Path, *, link_triple: str, prefix: str = "tvm
         exports.write_text(form.exports(exported_names(prefix)))
         command: list[str | Path] = [
             *compile_command(link_triple, cc, prefix),
-            *form.link_flags(exports, out.name),
+            *form.link_flags(exports, out.name, page_of(link_triple)),
             *driver_sources(),
             *parts.sources,
             *write_parts(parts, form, folder),

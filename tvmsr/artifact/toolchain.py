@@ -26,8 +26,8 @@ _COMMON = (
 )
 
 #: Of ziglang alone. With -target the CPU is the architecture's baseline; for ARMv7 that has NEON, which not every CPU
-#: has: code that has to say so may not use it.
-_ZIG_CPU = {"arm": ("-mcpu=baseline-neon-d32",)}
+#: has: code that has to say so may not use it. x18 is Android's and Apple's own; ziglang drops -ffixed-x18.
+_ZIG_CPU = {"arm": ("-mcpu=baseline-neon-d32",), "aarch64": ("-mcpu=generic+reserve_x18",)}
 
 #: Taken where the compiler knows them. Out of line, atomics are functions of libgcc that older linkers do not find.
 _WANTED = {"aarch64": ("-mno-outline-atomics",)}
