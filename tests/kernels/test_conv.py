@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kernels.emulator import HOST_ISAS, MACHINES, isa_of, open_kernels
+from tests.kernels.emulator import HOST_ISAS, MACHINES, isa_of
 from tests.kernels.harness import Case, check, operand, store
 from tvmsr.kernels.spec import Conv, Epilogue, Form, Reads, Residual
 
@@ -67,16 +67,8 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def kernels(request):
-    isa = isa_of(request.param)
-    with open_kernels(request.param, {f"k{i}": case.spec_for(isa) for i, case in enumerate(CASES)}) as library:
-        yield isa, library
-
-
-@pytest.mark.parametrize("kernels", [*HOST_ISAS, *MACHINES], indirect=True)
+@pytest.mark.parametrize("name", [*HOST_ISAS, *MACHINES])
 @pytest.mark.parametrize("index", range(len(CASES)), ids=[c.name for c in CASES])
-def test_bytes(kernels, index):
-    isa, library = kernels
+def test_bytes(opened, name, index):
     case = CASES[index]
-    check(library, f"k{index}", case, case.spec_for(isa))
+    check(opened(name, CASES), f"k{index}", case, case.spec_for(isa_of(name)))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.kernels.emulator import EMULATED_ISAS, HOST_ISAS, MACHINES, isa_of, open_kernels
+from tests.kernels.emulator import EMULATED_ISAS, HOST_ISAS, MACHINES, isa_of
 from tests.kernels.harness import Case, check, operand, store
 from tvmsr.kernels.isa import ISAS
 from tvmsr.kernels.spec import Epilogue, Form, Load, Reads, Residual
@@ -96,13 +96,6 @@ def cases_of(name):
     return CASES if ISAS[isa_of(name)].byte_form is Form.U8 else SIGNED + CASES[:8]
 
 
-@pytest.fixture(scope="module")
-def kernels(request):
-    isa, cases = isa_of(request.param), cases_of(request.param)
-    with open_kernels(request.param, {f"k{i}": case.spec_for(isa) for i, case in enumerate(cases)}) as library:
-        yield isa, library
-
-
 PARAMS = [
     pytest.param(name, index, id=f"{case.name}{'' if index < len(CASES) else '_u8'}-{name}")
     for name in ("avx512vnni", "avx2", "portable", *MACHINES)
@@ -110,11 +103,10 @@ PARAMS = [
 ]
 
 
-@pytest.mark.parametrize(("kernels", "index"), PARAMS, indirect=["kernels"])
-def test_bytes(kernels, index):
-    isa, library = kernels
-    case = cases_of(isa)[index]
-    check(library, f"k{index}", case, case.spec_for(isa))
+@pytest.mark.parametrize(("name", "index"), PARAMS)
+def test_bytes(opened, name, index):
+    case = cases_of(name)[index]
+    check(opened(name, cases_of(name)), f"k{index}", case, case.spec_for(isa_of(name)))
 
 
 def test_every_isa_is_tested():

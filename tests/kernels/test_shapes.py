@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.kernels.emulator import EMULATED_ISAS, MACHINES, isa_of, open_kernels
+from tests.kernels.emulator import EMULATED_ISAS, MACHINES, isa_of
 from tests.kernels.harness import Case, check, operand, store
 from tvmsr.kernels.algorithms import ALGORITHMS
 from tvmsr.kernels.isa import ISAS
@@ -76,15 +76,7 @@ PARAMS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def kernels(request):
-    isa = isa_of(request.param)
-    with open_kernels(request.param, {f"k{i}": case.spec_for(isa) for i, case in enumerate(CASES[isa])}) as library:
-        yield isa, library
-
-
-@pytest.mark.parametrize(("kernels", "index"), PARAMS, indirect=["kernels"])
-def test_bytes(kernels, index):
-    isa, library = kernels
-    case = CASES[isa][index]
-    check(library, f"k{index}", case, case.spec_for(isa))
+@pytest.mark.parametrize(("name", "index"), PARAMS)
+def test_bytes(opened, name, index):
+    case = CASES[isa_of(name)][index]
+    check(opened(name, CASES[isa_of(name)]), f"k{index}", case, case.spec_for(isa_of(name)))
