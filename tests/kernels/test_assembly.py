@@ -114,13 +114,8 @@ ELEMENT = r"ldu?rs?[bh]\t|[su]mov\t|[su]bfx\t|[su]xt[bh]\t|vmov\.[su](8|16)\tr"
 SPILLS = {
     ("dotprod", "3x3_3x64_pitch4"): "kernel rows are unrolled: weights are hoisted out of the loop over tiles",
     ("i8mm", "3x3_3x64_pitch4"): "kernel rows are unrolled: weights are hoisted out of the loop over tiles",
-    ("i8mm", "5x5_3x28"): "rows of a block of one vector are unrolled: a bound waits on the stack",
     ("i8mm", "1x1_48x12"): "all steps are unrolled: weights are hoisted out of the loop over tiles",
-    ("i8mm", "3x3_64x64_s16"): "one of the registers of pixels",
-    ("i8mm", "3x3_28x28_s16"): "one of the registers of pixels",
     ("neon32", "3x3_3x64_pitch4"): "one vector of weights",
-    ("neon32", "3x3_64x64_s16"): "2x4 sums and their operands are more than 16 registers",
-    ("neon32", "3x3_28x28_s16"): "2x4 sums and their operands are more than 16 registers",
     ("neon32", "3x3_depthwise"): "four bytes go to a vector through the stack",
 }
 

@@ -97,6 +97,7 @@ def _tile(d: _Direct, group: int, base: Expr, block: Block, pixels: Pixels) -> N
     sums = open_sums(d.frame.isa, d.primitive, pixels.count, vectors, layout.vectors)
     sums.start([T.bind(d.frame.params.ints("bias", block.position + n * lanes)) for n in range(vectors)])
     column = pixels.column * (conv.stride * pitch) + group * conv.inputs // conv.groups
+    base = base + unknown_zero(pixels.column)
     with T.serial(0, layout.kernel_h) as i:
         line = T.bind(d.x.row(pixels.row * conv.stride + i * conv.dilation) + column)
         with T.serial(0, layout.runs) as run:
@@ -104,6 +105,15 @@ def _tile(d: _Direct, group: int, base: Expr, block: Block, pixels: Pixels) -> N
             w_index = base + (i * layout.runs + run) * (layout.steps * sums.step_size)
             _run(d, sums, x_index, w_index)
     finish(d.frame, block, pixels, sums.values())
+
+
+def unknown_zero(column: Expr) -> Expr:
+    """Zero, which LLVM cannot know: the sign of a column, and columns are not negative.
+
+    Added to the address of weights, it keeps their loads inside of the loop over tiles. Where short rows (few input
+    channels) are unrolled, LLVM would else load all of them before it, and most would wait on the stack.
+    """
+    return T.bind(T.shift_right(column, T.int32(31)))
 
 
 def _run(d: _Direct, sums: Sums, x_index: Expr, w_index: Expr) -> None:

@@ -127,7 +127,7 @@ _CHAIN = Primitive(
 )  # fmt: skip
 _MLAL = Primitive(
     "pair16", _PAIR_FORMS, 1, 1, 2, 16, 1.0, pairs=f"{_SMULL}.v4i32", kind=Kind.ELEMENT, span=8, latency=1,
-    tiles=((6, 4), (4, 3), (6, 2), (8, 1)),
+    tiles=((5, 4), (4, 3), (6, 2), (8, 1)),
 )  # fmt: skip
 _MATRIX = Primitive(
     "matrix", (Form.S8,), 8, 1, 1, 8, 0.5, fused="llvm.aarch64.neon.smmla.v4i32.v16i8",
@@ -139,7 +139,7 @@ _CHAIN32 = Primitive(
 )  # fmt: skip
 _MLAL32 = Primitive(
     "pair16", _PAIR_FORMS, 1, 1, 2, 16, 2.0, pairs="llvm.arm.neon.vmulls.v4i32", kind=Kind.ELEMENT, span=8, latency=1,
-    tiles=((2, 4), (4, 2), (4, 1)),
+    tiles=((2, 3),),
 )  # fmt: skip
 
 # Sums and operands in registers: 32 of them, 16 of them, and 16 that also hold what pairs are widened with. 6x2 is as
