@@ -56,14 +56,15 @@ def system(root: Path, capacities: dict[int, str]) -> Path:
         ([290, 290, 290, 290, 1024, 1024, 1024, 1024], range(8), range(4, 8)),
         # A phone's three kinds: the middle ones work too.
         ([250, 250, 250, 250, 760, 760, 760, 1024], range(8), range(4, 8)),
-        ([342, 341, 1024], range(3), {0, 2}),
+        ([461, 460, 1024], range(3), {0, 2}),
+        ([397, 397, 397, 397, 1024, 1024, 1024, 1024], range(8), range(4, 8)),
         # Bound by its user: the largest of those it may use counts.
         ([250, 250, 250, 250, 1024, 1024], range(4), range(4)),
         ([250, 250, 1024, 1024], {1, 3}, {3}),
         ([1024] * 4, range(4), range(4)),
     ],
 )
-def test_a_third_of_the_largest(cores, tmp_path, capacities, allowed, expected):
+def test_big_is_nearly_half_of_the_largest(cores, tmp_path, capacities, allowed, expected):
     root = system(tmp_path, {cpu: f"{capacity}\n" for cpu, capacity in enumerate(capacities)})
     assert big(cores, root, set(allowed)) == set(expected)
 

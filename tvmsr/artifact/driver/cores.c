@@ -46,8 +46,9 @@ int sr_cpus_keep_big(sr_cpus *cpus, const char *root) {
         if (capacities[cpu] == 0) return sr_cpus_count(cpus);
         if (capacities[cpu] > largest) largest = capacities[cpu];
     }
+    /* 45 %: an A55 beside A76 at their clocks has 39 % (RK3588), the middle cores of phones have 48 % and more. */
     for (int cpu = 0; cpu < SR_MOST_CPUS; cpu++) {
-        if (has_cpu(cpus, cpu) && capacities[cpu] * 3 < largest) cpus->bits[cpu / WORD] &= ~(1ul << cpu % WORD);
+        if (has_cpu(cpus, cpu) && capacities[cpu] * 20 < largest * 9) cpus->bits[cpu / WORD] &= ~(1ul << cpu % WORD);
     }
     return sr_cpus_count(cpus);
 }

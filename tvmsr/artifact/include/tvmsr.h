@@ -15,7 +15,7 @@
  * session serves one call at a time; a second one is refused with TVMSR_BUSY. Close all sessions before dlclose.
  * After fork the child may go on using its copies of the sessions.
  *
- * Big cores: where ARM Linux or Android says how much each CPU can do (cpu_capacity), those with at least a third of the
+ * Big cores: where ARM Linux or Android says how much each CPU can do (cpu_capacity), those with at least 45 % of the
  * largest capacity are big. Sessions with threads = 0 take one thread for each big CPU; where no more threads are asked
  * for than there are big CPUs, the session's own threads stay on these. The caller's thread is left where it is.
  *
