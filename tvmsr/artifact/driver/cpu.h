@@ -18,7 +18,7 @@ int sr_cpus_count(const sr_cpus *cpus);
 /* The CPUs that the calling thread may run on; returns how many, 0: not known. */
 int sr_cpus_allowed(sr_cpus *cpus);
 
-/* Keep the big ones: with at least a third of the largest capacity among them. `root` is the folder that has
+/* Keep the big ones: with at least 45 % of the largest capacity among them. `root` is the folder that has
  * cpu0/cpu_capacity, /sys/devices/system/cpu; where it does not say for each of them, all stay. Returns how many.
  */
 int sr_cpus_keep_big(sr_cpus *cpus, const char *root);
