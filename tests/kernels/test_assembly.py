@@ -56,6 +56,8 @@ LAYERS = {
     "3x3_groups": layer(3, 24, 36, groups=3),
     "3x3_64x64_s16": layer(3, 64, 64, bits=12),
     "3x3_28x28_s16": layer(3, 28, 28, bits=16),
+    "3x3_32x32_s16": layer(3, 32, 32, bits=12),
+    "3x3_32x20_s16": layer(3, 32, 20, bits=12),
     "3x3_depthwise": layer(3, 40, 40, groups=40),
     "3x3_depthwise_s16": layer(3, 64, 64, groups=64, bits=12),
 }

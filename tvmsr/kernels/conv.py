@@ -5,8 +5,8 @@ With stored codes s (code minus the form's offset), zero point z of stored value
     acc = bias + sum((s - z) * w) = (bias - z * sum(w)) + sum(s * w) = start + sum(s * w):
 
 the packer computes `start`, the kernel only sums products. A tile is `pixels` neighbouring pixels by `vectors` vectors
-of output channels, all in registers; each step takes one group of inputs (4 bytes) of each pixel, broadcasts it, and
-adds its products with `vectors` vectors of weights: pixels + vectors loads for pixels * vectors issues.
+of output channels, all in registers; each step takes one group of inputs of each pixel and adds its products with
+`vectors` vectors of weights: pixels + vectors loads for pixels * vectors issues. How is up to products.py.
 
 Loops: rows, blocks of output channels, tiles along the row, kernel rows, runs, steps. One block's weights stay in L1
 while a row passes. Where the taps of a kernel row lie side by side in memory, the row is one run (WeightLayout).

@@ -21,7 +21,7 @@ class Kind(str, Enum):
 
     PLAIN = "plain"  # plain TIR, one input at a time
     BROADCAST = "broadcast"  # a group of inputs, broadcast to all lanes
-    ELEMENT = "element"  # element i of a register that holds 16 bytes of a pixel
+    ELEMENT = "element"  # element i of a register that holds the inputs of `span` steps of a pixel
     CHAIN = "chain"  # pairs of inputs copied to all lanes, two products summed in 16 bits
     MATRIX = "matrix"  # two pixels at once: 2 x 2 sums in a register
 
@@ -30,7 +30,7 @@ class Kind(str, Enum):
 class Primitive:
     """One way to add products to a vector of int32: `halves` issues take `halves * depth` neighbouring inputs.
 
-    An input group of a pixel is broadcast to all lanes; half h of it holds the inputs h, h + halves, h + 2 * halves ...
+    Half h of an input group of a pixel holds the inputs h, h + halves, h + 2 * halves ...
     `pair_limit`: products of two neighbouring inputs are added in 16 bits and saturate beyond 32767.
     """
 
@@ -137,9 +137,10 @@ _CHAIN32 = Primitive(
     "chain", (Form.S8,), 2, 1, 1, 8, 2.0, pairs="llvm.arm.neon.vmulls.v8i16", fused="llvm.arm.neon.vpadals.v4i32.v8i16",
     kind=Kind.CHAIN, span=8, prepare=1.0, tiles=((2, 2), (5, 1)),
 )  # fmt: skip
+# Only d0 to d7 give vmlal an element: loads of half a register let the factors of all pixels stay there.
 _MLAL32 = Primitive(
-    "pair16", _PAIR_FORMS, 1, 1, 2, 16, 2.0, pairs="llvm.arm.neon.vmulls.v4i32", kind=Kind.ELEMENT, span=8, latency=1,
-    tiles=((2, 3),),
+    "pair16", _PAIR_FORMS, 1, 1, 2, 16, 2.0, pairs="llvm.arm.neon.vmulls.v4i32", kind=Kind.ELEMENT, span=4, latency=1,
+    tiles=((2, 4), (3, 3), (6, 1)),
 )  # fmt: skip
 
 # Sums and operands in registers: 32 of them, 16 of them, and 16 that also hold what pairs are widened with. 6x2 is as

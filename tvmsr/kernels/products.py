@@ -105,13 +105,13 @@ class Broadcast(_PerPixel):
 
 
 class ByElement(_PerPixel):
-    """A register holds 16 bytes of each pixel, and an issue takes element i of it: sdot, smlal by element.
+    """A register holds inputs of each pixel, and an issue takes element i of it: sdot, smlal by element.
 
     One vector of weights at a time passes by all pixels: sums, pixels and that one vector fill the registers.
     """
 
     def add(self, inputs: Inputs, weights: Weights, steps: int) -> None:
-        rows = _load_pixels(inputs, self.pixels)
+        rows = _load_pixels(inputs, self.pixels, self.primitive)
         for step in range(steps):
             for n, w in self._weights(weights, step):
                 for p, row in enumerate(rows):
@@ -142,7 +142,7 @@ class Chain(_PerPixel):
     """
 
     def add(self, inputs: Inputs, weights: Weights, steps: int) -> None:
-        rows = _load_pixels(inputs, self.pixels)
+        rows = _load_pixels(inputs, self.pixels, self.primitive)
         for first in range(0, steps, 2):
             chain = range(first, min(first + 2, steps))
             vectors = [_pairs_of_vectors(weights, s * self.step_size, self.vector_size, self.vectors) for s in chain]
@@ -186,7 +186,7 @@ class Matrix(Sums):
                     T.buffer_store(line[n][half], both, [ramp(0, 4)])
 
     def add(self, inputs: Inputs, weights: Weights, steps: int) -> None:
-        rows = [T.reinterpret("int64x2", row) for row in _load_pixels(inputs, self.pixels)]
+        rows = [T.reinterpret("int64x2", row) for row in _load_pixels(inputs, self.pixels, self.primitive)]
         for step in range(steps):
             blocks = [
                 T.bind(T.reinterpret("int8x16", tirx.Shuffle([rows[2 * k], rows[min(2 * k + 1, self.pixels - 1)]],
@@ -230,9 +230,9 @@ def _register(lanes: int) -> Expr:
     return T.alloc_buffer((lanes,), "int32", scope="global")
 
 
-def _load_pixels(inputs: Inputs, pixels: int) -> list[Expr]:
-    """16 bytes of every pixel; what lies past its inputs meets no weight, or one of zero."""
-    count = _REGISTER // inputs.x.bytes
+def _load_pixels(inputs: Inputs, pixels: int, primitive: Primitive) -> list[Expr]:
+    """The inputs of `span` steps of every pixel; what lies past its own meets no weight, or one of zero."""
+    count = primitive.span * primitive.group
     return [T.bind(inputs.x.load(inputs.index + p * inputs.pitch, count)) for p in range(pixels)]
 
 
