@@ -167,8 +167,8 @@ class _Writer:
     ) -> str:
         """The tables of layers, levels and checks, and the model itself."""
         self.arrays.add(table("sr_layer", "model_layers", self.layer_rows or ["{0}"]))
-        self.arrays.add(table("sr_level", "model_levels", levels))
-        self.arrays.add(array("char *const", "model_choices", map(quoted, CHOICES)))
+        self.arrays.add(table("sr_level", "model_levels", [*levels, "{0}"]))
+        self.arrays.add(array("char *const", "model_choices", [*map(quoted, CHOICES), "0"]))
         rows = [f"{{{c.seed}u, {c.width}, {c.height}, {c.choice}, {c.checksum:#x}ull}}" for c in checks]
         self.arrays.add(table("sr_check", "model_checks", rows or ["{0}"]))
         data = bytes(self.blob)

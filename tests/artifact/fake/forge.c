@@ -47,10 +47,10 @@ typedef struct {
     const char *needs[2];
     sr_check check;
     sr_step step;
-    sr_level level;
+    sr_level levels[2];
 } tables;
 
-static const char *const CHOICES[] = {"default"};
+static const char *const CHOICES[] = {"default", 0};
 static tables t;
 sr_model sr_the_model;
 
@@ -65,7 +65,7 @@ static const tables WHOLE = {
     .params = {PARAMS},
     .check = {3, 5, 4, 0, 0},
     .step = {"conv", (sr_kernel)copy, 0, 0, 1, 1, 1, 0, 0, 1, 0, 0, 0, 0, 9, 0, 0, 0, 0},
-    .level = {"only", 0, 0, 0, 2, 1, 0, 1},
+    .levels = {{"only", 0, 0, 0, 2, 1, 0, 1}, {0}},
 };
 
 static void put(int at, int32_t value) { memcpy(forge_data + at, &value, sizeof value); }
@@ -83,7 +83,7 @@ static void restore(void) {
     memset(forge_data, 1, DATA);
     put(PARAMS, 0);
     put(PARAMS + 4, TABLE);
-    snprintf(forge_manifest, MANIFEST, "{\"model\":\"\\\"data_size\\\":7\",\"data_size\":%d,\"x\":1}", DATA);
+    snprintf(forge_manifest, MANIFEST, "{\"model\":\"data_size\",\"y\":\"\\\"data_size\\\":7\",\"data_size\" : %d,\"x\":1}", DATA);
     t = WHOLE;
     t.check.checksum = picture_checksum();
     t.step.operands = t.operands;
@@ -91,14 +91,28 @@ static void restore(void) {
     t.step.weights = &t.weights;
     t.step.block = &t.block;
     t.step.params = t.params;
-    t.level.needs = t.needs;
-    t.level.buffers = t.buffers;
-    t.level.steps = &t.step;
-    sr_the_model = (sr_model){SR_PROGRAM_VERSION, 1, SR_COLOUR_RGB, 0, 1, 1, 1, 1, 1, CHOICES, &t.layer, &t.level,
+    t.levels[0].needs = t.needs;
+    t.levels[0].buffers = t.buffers;
+    t.levels[0].steps = &t.step;
+    sr_the_model = (sr_model){SR_PROGRAM_VERSION, 1, SR_COLOUR_RGB, 0, 1, 1, 1, 1, 1, CHOICES, &t.layer, t.levels,
                               forge_data, DATA, sr_data_checksum(forge_data, DATA), &t.check, 1};
 }
 
+/* What is said of a file before it is opened. */
+static void look_at_file(void) {
+    tvmsr_info info;
+    memset(&info, 0, sizeof info);
+    info.struct_size = sizeof info;
+    CHECK(tvmsr_get_info(&info) == TVMSR_OK && info.levels <= 2 && info.choices <= 1);
+    for (int32_t i = 0; i < 9; i++) {
+        CHECK((tvmsr_level_name(i) != NULL) == (i < info.levels));
+        CHECK((tvmsr_choice_name(i) != NULL) == (i < info.choices));
+        CHECK(tvmsr_level_runs(i) == 0 || i < info.levels);
+    }
+}
+
 static tvmsr_status open_file(void) {
+    look_at_file();
     tvmsr_options options;
     memset(&options, 0, sizeof options);
     options.struct_size = sizeof options;
@@ -216,14 +230,22 @@ static void check_steps(void) {
 }
 
 static void check_model(void) {
-    LIE(t.level.needs = NULL, "what it needs");
+    LIE(t.levels[0].needs = NULL, "what it needs");
     LIE(t.needs[0] = "", "no name");
-    LIE(t.level.name = NULL, "without a name");
+    LIE(t.levels[0].name = NULL, "no level");
+    LIE(sr_the_model.levels = NULL, "no level");
+    LIE(t.levels[1].name = "another", "number of levels");
+    LIE(sr_the_model.level_count = 2, "number of levels");
+    LIE(sr_the_model.level_count = UINT32_MAX, "number of levels");
     LIE(sr_the_model.level_count = 0, "no level");
     LIE(sr_the_model.version++, "version");
     LIE(sr_the_model.scale = 0, "scale");
     LIE(sr_the_model.scale = 99, "scale");
     LIE(sr_the_model.choices = 0, "choices");
+    LIE(sr_the_model.choices = 2, "choices");
+    LIE(sr_the_model.choice_names = NULL, "choices");
+    LIE(sr_the_model.choice_names++, "choices");
+    LIE(sr_the_model.colour = 2, "colour");
     LIE(t.check.width = 0, "check picture");
     LIE(t.check.choice = 1, "check picture");
     LIE((t.check.width = 1 << 16, t.check.height = 1 << 16), "check picture");

@@ -149,9 +149,10 @@ static const sr_level LEVELS[] = {
     {"future", IMPOSSIBLE, DIRECT, STEPS_DIRECT, 6, 5, 0, 5},
     {"direct", NOTHING, DIRECT, STEPS_DIRECT, 6, 5, 0, 5},
     {"copied", NOTHING, COPIED, STEPS_COPIED, 6, 5, 0, 5},
+    {0},
 };
 
-static const char *const CHOICES[] = {"a8", "a6"};
+static const char *const CHOICES[] = {"a8", "a6", 0};
 
 #ifndef DATA_CHECKSUM
 #define DATA_CHECKSUM UINT64_C(0xb7cb519dec7736bc)

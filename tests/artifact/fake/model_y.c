@@ -33,8 +33,8 @@ static const sr_step STEPS[] = {
     {"luma", (sr_kernel)luma, OPERANDS, 0, 1, 1, 1, 0, 0, 1, 0, 0, 0, -1, 10, 0, &BLOCK, PARAMS, HOLDS},
 };
 static const char *const NOTHING[] = {0};
-static const sr_level LEVELS[] = {{"only", NOTHING, BUFFERS, STEPS, 2, 1, 0, 1}};
-static const char *const CHOICES[] = {"a8"};
+static const sr_level LEVELS[] = {{"only", NOTHING, BUFFERS, STEPS, 2, 1, 0, 1}, {0}};
+static const char *const CHOICES[] = {"a8", 0};
 
 const sr_model sr_the_model = {SR_PROGRAM_VERSION, SCALE, SR_COLOUR_Y, 1, 1, 1, 1, 0, 1, CHOICES, 0, LEVELS, sr_data, 8,
                                UINT64_C(0xb7cb519dec7736bc), 0, 0};

@@ -51,8 +51,8 @@ SR_API tvmsr_status TVMSR_FN(get_info)(tvmsr_info *info) {
     full.minimum_width = (int32_t)sr_the_model.minimum_width;
     full.minimum_height = (int32_t)sr_the_model.minimum_height;
     full.receptive_radius = (int32_t)sr_the_model.radius;
-    full.levels = (int32_t)sr_the_model.level_count;
-    full.choices = (int32_t)sr_the_model.choices;
+    full.levels = (int32_t)sr_level_count(&sr_the_model);
+    full.choices = (int32_t)sr_choice_count(&sr_the_model);
     full.manifest = sr_manifest;
     full.manifest_bytes = (size_t)(sr_manifest_end - sr_manifest);
     copy_out(info, info->struct_size, &full, sizeof full);
@@ -60,15 +60,15 @@ SR_API tvmsr_status TVMSR_FN(get_info)(tvmsr_info *info) {
 }
 
 SR_API const char *TVMSR_FN(level_name)(int32_t index) {
-    return index >= 0 && (uint32_t)index < sr_the_model.level_count ? sr_the_model.levels[index].name : NULL;
+    return index >= 0 && (uint32_t)index < sr_level_count(&sr_the_model) ? sr_the_model.levels[index].name : NULL;
 }
 
 SR_API const char *TVMSR_FN(choice_name)(int32_t index) {
-    return index >= 0 && (uint32_t)index < sr_the_model.choices ? sr_the_model.choice_names[index] : NULL;
+    return index >= 0 && (uint32_t)index < sr_choice_count(&sr_the_model) ? sr_the_model.choice_names[index] : NULL;
 }
 
 SR_API int32_t TVMSR_FN(level_runs)(int32_t index) {
-    if (index < 0 || (uint32_t)index >= sr_the_model.level_count) return 0;
+    if (index < 0 || (uint32_t)index >= sr_level_count(&sr_the_model)) return 0;
     return sr_cpu_lacks(sr_the_model.levels[index].needs) == NULL;
 }
 

@@ -121,13 +121,22 @@ static const char *check_step(const sr_model *model, const sr_level *level, cons
     return step->pad_left > level->buffers[step->operands[0].buffer].border ? "a border narrower than the padding" : NULL;
 }
 
-/* The manifest's number of that name, or -1 where it has none. Text in JSON has no quote without a backslash in front, so
- * that this is a name. */
-static int64_t manifest_number(const char *name) {
-    const char *at = strstr(sr_manifest, name);
-    if (at == NULL) return -1;
-    for (at += strlen(name); *at == ' ' || *at == ':'; at++) {
+/* What comes behind a name and its colon in the manifest, or NULL. Text in JSON has no quote without a backslash in front:
+ * what is found is a whole string, and a name where a colon follows. */
+static const char *manifest_value(const char *name) {
+    for (const char *at = strstr(sr_manifest, name); at != NULL; at = strstr(at, name)) {
+        for (at += strlen(name); *at == ' '; at++) {
+        }
+        if (*at == ':') return at + 1;
     }
+    return NULL;
+}
+
+/* The manifest's number of that name, or -1 where it has none. */
+static int64_t manifest_number(const char *name) {
+    const char *at = manifest_value(name);
+    if (at == NULL) return -1;
+    while (*at == ' ') at++;
     int64_t value = -1;
     for (; *at >= '0' && *at <= '9' && value < INT64_MAX / 16; at++) value = (value < 0 ? 0 : value * 10) + (*at - '0');
     return value < 0 ? INT64_MAX : value;
@@ -141,11 +150,25 @@ static const char *check_data(const sr_model *model) {
     return sr_data_checksum(model->data, bytes) == model->data_checksum ? NULL : "its data were changed";
 }
 
+uint32_t sr_level_count(const sr_model *model) {
+    uint32_t count = 0;
+    while (model->levels != NULL && count < model->level_count && model->levels[count].name != NULL) count++;
+    return count;
+}
+
+uint32_t sr_choice_count(const sr_model *model) {
+    uint32_t count = 0;
+    while (model->choice_names != NULL && count < model->choices && model->choice_names[count] != NULL) count++;
+    return count;
+}
+
 static const char *check_levels(const sr_model *model) {
-    if (model->level_count < 1 || model->levels == NULL) return "it has no level";
+    const uint32_t count = sr_level_count(model);
+    if (count < 1) return "it has no level";
+    if (count != model->level_count || model->levels[count].name != NULL) return "its number of levels";
     for (uint32_t i = 0; i < model->level_count; i++) {
         const sr_level *level = &model->levels[i];
-        if (level->name == NULL || level->needs == NULL) return "a level without a name or without what it needs";
+        if (level->needs == NULL) return "a level without what it needs";
         for (const char *const *need = level->needs; *need != NULL; need++) {
             if (**need == '\0') return "a level needs a feature that has no name";
         }
@@ -165,7 +188,9 @@ static const char *check_checks(const sr_model *model) {
 const char *sr_check_model(const sr_model *model) {
     if (model->version != SR_PROGRAM_VERSION) return "tables of another version";
     if (model->scale < 1 || model->scale > SR_MAX_SCALE) return "its scale";
+    if (model->colour > SR_COLOUR_Y) return "its colour";
     if (model->choices < 1 || model->choices > 256 || model->layer_count > INT32_MAX) return "its choices or layers";
+    if (sr_choice_count(model) != model->choices || model->choice_names[model->choices] != NULL) return "its choices";
     const char *wrong = check_levels(model);
     if (wrong == NULL) wrong = check_checks(model);
     for (uint32_t i = 0; i < model->layer_count && wrong == NULL; i++) wrong = check_layer(model, &model->layers[i]);

@@ -120,9 +120,9 @@ typedef struct sr_model {
     uint32_t choices; /* bit choices, at least 1 */
     uint32_t layer_count;
     uint32_t level_count;
-    const char *const *choice_names; /* [choices] */
+    const char *const *choice_names; /* [choices], then NULL */
     const sr_layer *layers;
-    const sr_level *levels; /* best first */
+    const sr_level *levels; /* best first; behind the last one a row of zeros */
     const unsigned char *data; /* plain weights and plain parameters, 64-byte aligned: `sr_data` */
     uint64_t data_bytes;
     uint64_t data_checksum; /* sr_data_checksum of them */

@@ -72,6 +72,10 @@ void sr_pack_close(sr_packed *packed);
 extern const char sr_manifest[];
 extern const char sr_manifest_end[];
 
+/* check.c: how many there are: as many as the tables say, or fewer where they end before. */
+uint32_t sr_level_count(const sr_model *model);
+uint32_t sr_choice_count(const sr_model *model);
+
 /* check.c: NULL, or what is wrong with the file: with what all levels share, and with one level. */
 const char *sr_check_model(const sr_model *model);
 const char *sr_check_level(const sr_model *model, const sr_level *level);
