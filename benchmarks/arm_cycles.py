@@ -77,8 +77,8 @@ lost). Peak: a bare loop of the level's multiplication by the same analyser (sdo
 are predicted, what a row costs beside its tiles is left out. cortex-a57 stands for the A72, neoverse-n1 for the A76;
 neon32 on cortex-a57 is its 32-bit state: LLVM has no model of the A7. Where LLVM unrolled the inner loop altogether
 (first layers of dotprod and i8mm), its columns are of the loop over tiles, epilogue included. Limit: share of cycles in
-which the analyser saw work wait, and for what. Figures of the a53 are rough: llvm-mca lets an in-order core's results
-retire in order, and independent smull and add in turn then take 1.5 cycles each.
+which the analyser saw work wait, and for what. Figures of the a53 are rough: LLVM's model of it has one unit for all
+vector arithmetic, which starts one instruction a cycle; how a real one pairs them was not measured.
 
 | level | core | layer | kernel, tile | instr./MAC | mult./cycle | of peak | MACs/cycle | of peak | limit |
 |---|---|---|---|---:|---:|---:|---:|---:|---|
