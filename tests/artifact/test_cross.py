@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import platform
 import re
 import shutil
 import subprocess
@@ -19,6 +21,8 @@ from tvmsr.artifact.formats import ELF, FFI_SYMBOL, page_of
 from tvmsr.artifact.link import INCLUDE, Parts, link_shared
 from tvmsr.artifact.static import link_static
 from tvmsr.artifact.toolchain import linked_code
+from tvmsr.errors import InputFileError
+from tvmsr.runtime import load
 from tvmsr.runtime.sections import read_library
 
 GLIBC = ["x86_64-linux-gnu.2.17", "aarch64-linux-gnu.2.17", "arm-linux-gnueabihf.2.17"]
@@ -251,3 +255,22 @@ def test_linked_by_another_compiler(tmp_path, triple):
     link_static(plain_parts(), static, link_triple=triple, cc=compiler)
     assert set(symbols(static, static=True)["T"]) == {f"tvmsr_{name}" for name in link.API}
     check_runs(static, triple, tmp_path, cpus[:1])
+
+
+@needs_binutils
+@pytest.mark.parametrize("triple", ["aarch64-linux-musl", "x86_64-linux-gnu.2.17"])
+def test_pages_as_large_as_the_target_says(tmp_path, triple):
+    link_shared(plain_parts(), tmp_path / "a.so", link_triple=triple, page=65536)
+    assert {segment.align for segment in segments(tmp_path / "a.so") if segment.kind == "LOAD"} == {65536}
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="musl loads it")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="has another triple")
+@pytest.mark.parametrize(("system", "words"), [("android", "it is for Android"), ("musl", "it is for Linux with musl")])
+def test_another_c_library_is_named_where_loading_fails(tmp_path, system, words):
+    link_triple = f"{platform.machine()}-linux-musl"
+    manifest = {"link_triple": link_triple, "triple": f"{platform.machine()}-unknown-linux-{system}"}
+    parts = dataclasses.replace(fake_reference.parts(), manifest=json.dumps(manifest).encode())
+    link_shared(parts, tmp_path / "a.so", link_triple=link_triple)
+    with pytest.raises(InputFileError, match=f"cannot be loaded: .*{words}"):
+        load(tmp_path / "a.so")

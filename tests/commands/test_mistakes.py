@@ -33,6 +33,15 @@ def test_truncated_checkpoint(tmp_path: Path, capfd) -> None:
     assert not (tmp_path / "sr.so").exists()
 
 
+def test_target_with_an_unknown_cpu(tmp_path: Path, capfd) -> None:
+    file = tmp_path / "board.toml"
+    level = '[[levels]]\nname = "neon"\nisa = "neon"\ncpu = "cortex-a99"\n'
+    file.write_text(f'extends = "rpi4"\n{level}')
+    arguments = ["compile", "default:x2", "--target", str(file), "-o", str(tmp_path / "sr.so")]
+    _fails(arguments, 3, "board: levels.0.cpu: LLVM has no 'cortex-a99'", capfd)
+    assert not (tmp_path / "sr.so").exists()
+
+
 class _Bomb:
     def __init__(self, mark: Path) -> None:
         self.mark = mark

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tvmsr.errors import InputFileError, UsageError
-from tvmsr.hardware import data_dir, list_targets, load_target
+from tvmsr.hardware import check_levels, data_dir, list_targets, load_target
 from tvmsr.hardware.rules import KNOWN_NEEDS
 
 DRIVER = Path(__file__).resolve().parents[2] / "tvmsr" / "artifact" / "driver"
@@ -219,3 +219,29 @@ def test_readme_has_every_key_and_target():
         assert f"`{name}`" in text
         for key in re.findall(r"^(\w+) =|^\[+([\w.]+)\]", (data_dir() / f"{name}.toml").read_text(), re.MULTILINE):
             assert f"{''.join(key)}`" in text or f"{''.join(key)}]" in text, key
+
+
+def test_llvm_knows_every_level():
+    for name in list_targets():
+        check_levels(load_target(name))
+
+
+@pytest.mark.parametrize(
+    ("level", "words"),
+    [
+        ('cpu = "cortex-a99"', "levels.0.cpu: LLVM has no 'cortex-a99' for aarch64"),
+        ('cpu = "cortex-a76"\nfeatures = ["-fulfp16"]', "levels.0.features: LLVM has no 'fulfp16'"),
+        ('cpu = "neoverse-v1"', 'levels.0.needs: neoverse-v1 has fp16, dotprod, sve, i8mm .*"-fullfp16", "-dotprod"'),
+        ('cpu = "cortex-a76"\nneeds = ["dotprod"]', "levels.0.needs: cortex-a76 has fp16 "),
+    ],
+)
+def test_what_llvm_does_not_know_or_nobody_asks_a_cpu_for(write, level, words):
+    target = load_target(write(f'extends = "rpi4"\n[[levels]]\nname = "neon"\nisa = "neon"\n{level}\n'))
+    with pytest.raises(InputFileError, match=words):
+        check_levels(target)
+
+
+def test_needs_allow_what_a_cpu_has(write):
+    text = 'extends = "rpi4"\n[[levels]]\nname = "neon"\nisa = "neon"\ncpu = "cortex-a76"\n'
+    check_levels(load_target(write(text + 'needs = ["dotprod", "fp16"]\n')))
+    check_levels(load_target(write(text + 'features = ["-dotprod", "-fullfp16"]\n')))

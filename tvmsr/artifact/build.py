@@ -90,14 +90,15 @@ def build(
     with tempfile.TemporaryDirectory(prefix="tvmsr-build-") as name:
         objects = tuple(_compile(emitted.kernels[level.name], level, target, Path(name)) for level in target.levels)
         parts = Parts(emitted.source, emitted.data, manifest.to_bytes(), pack_plan(plan.to_json()), objects)
-        _link(parts, wanted, target.link_triple, prefix, cc)
+        _link(parts, wanted, target, prefix, cc)
     first = wanted.files[0]
     return Built(first, wanted.files, first.stat().st_size, manifest.weights_size, manifest)
 
 
-def _link(parts: Parts, wanted: Outputs, link_triple: str, prefix: str, cc: str | None) -> None:
+def _link(parts: Parts, wanted: Outputs, target: Target, prefix: str, cc: str | None) -> None:
+    link_triple = target.link_triple
     if wanted.shared is not None:
-        link_shared(parts, wanted.shared, link_triple=link_triple, prefix=prefix, cc=cc)
+        link_shared(parts, wanted.shared, link_triple=link_triple, prefix=prefix, cc=cc, page=target.page_size)
     if wanted.static is not None:
         link_static(parts, wanted.static, link_triple=link_triple, prefix=prefix, cc=cc)
     if wanted.header is not None:

@@ -88,8 +88,10 @@ def write_parts(parts: Parts, form: ObjectFormat, folder: Path) -> list[Path]:
     return [folder / "model.c", folder / "data.S"]
 
 
-def link_shared(parts: Parts, out: Path, *, link_triple: str, prefix: str = "tvmsr", cc: str | None = None) -> None:
-    """Link a shared library. `out` appears complete or not at all.
+def link_shared(
+    parts: Parts, out: Path, *, link_triple: str, prefix: str = "tvmsr", cc: str | None = None, page: int = 0
+) -> None:
+    """Link a shared library. `out` appears complete or not at all. page: segments are aligned to this at least, bytes.
 
     Reproducible with ziglang: equal parts give equal bytes in any folder (for macOS: under the same name).
     """
@@ -101,7 +103,7 @@ def link_shared(parts: Parts, out: Path, *, link_triple: str, prefix: str = "tvm
         exports.write_text(form.exports(exported_names(prefix)))
         command: list[str | Path] = [
             *compile_command(link_triple, cc, prefix),
-            *form.link_flags(exports, out.name, page_of(link_triple)),
+            *form.link_flags(exports, out.name, max(page, page_of(link_triple))),
             *driver_sources(),
             *parts.sources,
             *write_parts(parts, form, folder),

@@ -102,7 +102,7 @@ def compile(
     """
     from tvmsr.artifact.link import check_prefix
     from tvmsr.artifact.outputs import default_suffix, outputs
-    from tvmsr.hardware import load_target
+    from tvmsr.hardware import check_levels, load_target
 
     start = time.perf_counter()
     chosen = load_target(target)
@@ -110,6 +110,7 @@ def compile(
     suffix = default_suffix(emit, chosen.link_triple)
     for path in outputs(Path(out or f"a{suffix}"), emit, chosen.link_triple).files:
         check_out(path)
+    check_levels(chosen)
     network = open_model(model, overrides)
     how = Calibration(bits, method, calib, hr, layer_bits, equalise, bias_correction, seed)
     if plan is not None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tvmsr.hardware.llvm import LLVM_NAMES
 from tvmsr.hardware.rules import KNOWN_NEEDS
 from tvmsr.hardware.target import architecture
 
@@ -16,8 +17,6 @@ _LINUX = {
     "aarch64": {"neon": "asimd", "fp16": "asimdhp", "dotprod": "asimddp"},
     "arm": {"dotprod": "asimddp"},
 }
-#: LLVM's where they differ.
-_LLVM = {"aarch64": {"fp16": "fullfp16"}, "arm": {"vfpv4": "vfp4"}}
 #: What `sysctl` of macOS is asked for.
 _MACOS = {"dotprod": "FEAT_DotProd", "i8mm": "FEAT_I8MM", "fp16": "FEAT_FP16", "neon": "AdvSIMD"}
 
@@ -50,7 +49,7 @@ def features() -> frozenset[str]:
     elif platform.system() == "Darwin" and name == "aarch64":
         said, words = _sysctl(), _MACOS
     else:
-        said, words = _llvm_features(), _LLVM.get(name, {})
+        said, words = _llvm_features(), LLVM_NAMES.get(name, {})
     return frozenset(need for need in known if words.get(need, need) in said)
 
 

@@ -38,11 +38,21 @@ def _open_library(path: Path) -> tuple[abi.Abi, dict[str, Any]]:
         prefix = manifest.get("prefix", "tvmsr")
     except (ValueError, AttributeError) as error:
         raise InputFileError(f"{path}: its manifest is damaged") from error
-    library = abi.Abi(path, prefix)
+    try:
+        library = abi.Abi(path, prefix)
+    except InputFileError as error:
+        raise InputFileError(f"{error}{_made_for(manifest)}") from error
     version = library.info().abi_version
     if version != abi.ABI_VERSION:
         raise InputFileError(f"{path}: has ABI version {version}, this tvmsr reads {abi.ABI_VERSION}; compile it again")
     return library, manifest
+
+
+def _made_for(manifest: dict[str, Any]) -> str:
+    """What to add to a loader's complaint: systems without glibc look like Linux from outside."""
+    if "musl" not in str(manifest.get("link_triple", "")):
+        return ""
+    return f" (it is for {'Android' if 'android' in str(manifest.get('triple', '')) else 'Linux with musl'})"
 
 
 def usable_levels(path: str | Path) -> tuple[str, ...]:
