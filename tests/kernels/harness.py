@@ -42,6 +42,7 @@ class Case:
     times_zero: str = "middle"
     out_bits: tuple[int, ...] = ()  # of each store; all of the form by default
     saturate: bool = False  # extreme weights and codes
+    steep: bool = False  # multipliers at the ends of float32
     size: tuple[int, int] = (5, 29)  # rows, columns of the grid
     tile: tuple[int, int] | None = None
     algorithm: str | None = None
@@ -155,6 +156,16 @@ def random_params(case: Case, spec: KernelSpec, rng: np.random.Generator) -> dic
     return params
 
 
+def steep(params: dict, outputs: int) -> dict:
+    """Multipliers whose products overflow to infinity, are subnormal, or round to zero."""
+    ends = np.array([3.4e38, 1e-39, -3.4e38, 1e-45, 1.2e-38], np.float32)
+    return {name: np.resize(np.roll(ends, k), outputs) for k, name in enumerate(sorted(params)) if _is_multiplier(name)}
+
+
+def _is_multiplier(name: str) -> bool:
+    return name in ("m", "m_neg") or name.endswith("_m")
+
+
 def scattered(rows: int, pixels: int, pitch: int, dtype, rng, after: int = GUARD):
     """A buffer of random bytes and a row table that walks it backwards, rows at odd places: (bytes, table, view).
 
@@ -174,6 +185,8 @@ def check(kernels: Kernels, name: str, case: Case, spec: KernelSpec, areas=None,
     rng = np.random.default_rng(case.seed() + seed)
     (height, width), outputs = case.size, spec.source.outputs
     weight, params = case.weights(), random_params(case, spec, rng)
+    if case.steep:
+        params |= steep(params, outputs)
     x_rows, x_pixels = height, width
     if isinstance(spec.source, Conv):
         s, d, (kh, kw) = spec.source.stride, spec.source.dilation, spec.source.kernel

@@ -10,7 +10,8 @@ from tvmsr.quant.integer import TERM_LIMIT
 
 def scaled(value, m, low, high):
     """rne(clamp(float32(value) * m, low, high)) as int64."""
-    product = value.astype(np.float32) * np.asarray(m, np.float32)
+    with np.errstate(over="ignore", under="ignore"):
+        product = value.astype(np.float32) * np.asarray(m, np.float32)
     return np.rint(np.clip(product, np.float32(low), np.float32(high))).astype(np.int64)
 
 

@@ -59,6 +59,13 @@ CASES = [
         Epilogue((store(48),), (Residual(operand(48)), Residual(operand(24, Form.U16), modulo=24)), fraction=5),
     ),
     Case(
+        "3x3_steep",
+        conv(3, 12, 48),
+        Epilogue((store(48, Form.U16), store(48, reads=Reads.CODE)), (Residual(operand(48)),), 5, leaky=True),
+        out_bits=(16, 8),
+        steep=True,
+    ),
+    Case(
         "3x3_slices",
         conv(3, 16, 64),
         Epilogue((store(16, pitch=64), store(48, pitch=50, first=16, reads=Reads.CODE))),
