@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from pathlib import Path
 
@@ -138,11 +137,13 @@ def test_cut_short(share, emulated_fake, tmp_path):
         where.open(bad)
 
 
-def test_damaged_manifest(tmp_path):
+@pytest.mark.parametrize(
+    "manifest", [{"model": 1}, {"link_triple": 5}, {"prefix": 5, "link_triple": "aarch64-linux-gnu"}]
+)
+def test_damaged_manifest(manifest, tmp_path):
     need_emulator("aarch64")
     path = tmp_path / "no.so"
-    link_shared(fake_reference.parts(manifest={"model": 1}), path, link_triple=ARCHITECTURES["aarch64"].triple)
-    assert "link_triple" not in json.dumps({"model": 1})
+    link_shared(fake_reference.parts(manifest=manifest), path, link_triple=ARCHITECTURES["aarch64"].triple)
     with find_device("qemu:aarch64") as where, pytest.raises(InputFileError, match="manifest is damaged"):
         where.open(path)
 

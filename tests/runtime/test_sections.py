@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import platform
 import struct
 
@@ -10,7 +11,7 @@ import pytest
 
 from tvmsr.errors import InputFileError
 from tvmsr.runtime.library import MANIFEST_SECTION, PLAN_SECTION, Library
-from tvmsr.runtime.sections import manifest_text, read_library, read_section
+from tvmsr.runtime.sections import manifest_text, manifest_values, read_library, read_section
 
 MANIFEST, PLAN = b'{"model": "x"}\0', b"a plan"
 
@@ -110,3 +111,26 @@ def test_runs_here(monkeypatch, path, format, cpu, system, machine, runs):
     bits = struct.calcsize("P") * 8
     assert Library(path, format, cpu, bits, {}).runs_here() is runs
     assert not Library(path, format, cpu, 96 - bits, {}).runs_here()
+
+
+WRONG_PREFIXES = [None, 5, "", "5", "a b", "a\0b", "ä", "\ud800", "x" * 65, ["tvmsr"]]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "7", '"prefix"', "{", "[" * 100_000, "\xff"])
+def test_a_manifest_that_is_none(text, tmp_path):
+    with pytest.raises(InputFileError, match="its manifest is damaged"):
+        manifest_values(Library(tmp_path, "ELF", "ARM", 32, {MANIFEST_SECTION: text.encode("latin-1")}))
+
+
+@pytest.mark.parametrize("prefix", WRONG_PREFIXES)
+def test_a_prefix_that_begins_no_name(prefix, tmp_path):
+    raw = json.dumps({"prefix": prefix}).encode()
+    with pytest.raises(InputFileError, match="its manifest is damaged"):
+        manifest_values(Library(tmp_path, "ELF", "ARM", 32, {MANIFEST_SECTION: raw}))
+
+
+def test_prefixes(tmp_path):
+    for text, prefix in ((b'{"x": 1}\0', "tvmsr"), (b'{"prefix": "_a1"}', "_a1")):
+        assert manifest_values(Library(tmp_path, "ELF", "ARM", 32, {MANIFEST_SECTION: text}))["prefix"] == prefix
+    with pytest.raises(InputFileError, match="no manifest"):
+        manifest_values(Library(tmp_path, "ELF", "ARM", 32, {}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -17,8 +16,7 @@ from tvmsr.devices.closing import Owner
 from tvmsr.devices.hosted import Connection, HostedRunner
 from tvmsr.devices.runner import PLAIN, Facts, Opening
 from tvmsr.errors import DeviceError, InputFileError
-from tvmsr.runtime.library import MANIFEST_SECTION
-from tvmsr.runtime.sections import read_library
+from tvmsr.runtime.sections import manifest_values, read_library
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ class Qemu(Owner):
     def levels(self, artifact: str | Path) -> tuple[str, ...]:
         manifest = self._manifest(Path(artifact))
         with self._connect(manifest["link_triple"]) as connection:
-            return connection.load(Path(artifact), manifest.get("prefix", "tvmsr")).runs
+            return connection.load(Path(artifact), manifest["prefix"]).runs
 
     def open(self, artifact: str | Path, opening: Opening = PLAIN) -> HostedRunner:
         manifest = self._manifest(Path(artifact))
@@ -102,15 +100,12 @@ class Qemu(Owner):
     def _manifest(self, artifact: Path) -> Mapping[str, Any]:
         """The manifest of an artifact that can run here; DeviceError where it is for another device."""
         file = read_library(artifact)
-        if MANIFEST_SECTION not in file.sections:
-            raise InputFileError(f"{artifact}: not an artifact of tvmsr (it has no manifest)")
+        manifest = manifest_values(file)
         if (file.format, file.cpu, file.bits) != ("ELF", self._is.title, self._is.bits):
             raise DeviceError(f"{artifact}: is for {file.made_for}; {self.name} is {self._is.title} with Linux")
-        try:
-            manifest: dict[str, Any] = json.loads(file.sections[MANIFEST_SECTION].rstrip(b"\0"))
-            link_triple = str(manifest["link_triple"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputFileError(f"{artifact}: its manifest is damaged") from error
+        link_triple = manifest.get("link_triple")
+        if not isinstance(link_triple, str):
+            raise InputFileError(f"{artifact}: its manifest is damaged: it has no link_triple")
         if "musl" in link_triple or "android" in link_triple + str(manifest.get("triple", "")):
             raise DeviceError(
                 f"{artifact}: is for Android or musl ({link_triple}), and {self.name} has no loader for these; run it "

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tvmsr.errors import InputFileError
 from tvmsr.runtime import elf, macho
@@ -45,3 +48,17 @@ def manifest_text(path: Path) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputFileError(f"{path}: its manifest is damaged") from error
+
+
+def manifest_values(file: Library) -> dict[str, Any]:
+    """The manifest of a file to be opened: a JSON object whose `prefix` begins names in C. Else InputFileError."""
+    if MANIFEST_SECTION not in file.sections:
+        raise InputFileError(f"{file.path}: not an artifact of tvmsr (it has no manifest)")
+    try:
+        values = json.loads(file.sections[MANIFEST_SECTION].rstrip(b"\0"))
+    except (ValueError, RecursionError) as error:
+        raise InputFileError(f"{file.path}: its manifest is damaged") from error
+    prefix = values.get("prefix", "tvmsr") if isinstance(values, dict) else None
+    if not isinstance(prefix, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", prefix):
+        raise InputFileError(f"{file.path}: its manifest is damaged")
+    return {**values, "prefix": prefix}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +15,8 @@ from numpy.typing import NDArray
 from tvmsr.errors import InputFileError, UsageError, WorkError
 from tvmsr.runtime import abi
 from tvmsr.runtime.interrupts import noted_interrupts
-from tvmsr.runtime.library import MANIFEST_SECTION
 from tvmsr.runtime.results import ArtifactInfo, LastRun, StepSum, StepTime
-from tvmsr.runtime.sections import read_library
+from tvmsr.runtime.sections import manifest_values, read_library
 
 U8 = NDArray[np.uint8]
 
@@ -29,17 +27,11 @@ ProgressFunction = Callable[[int, int], Any]
 def _open_library(path: Path) -> tuple[abi.Abi, dict[str, Any]]:
     """Check a file before any of it is run, then load it."""
     file = read_library(path)
-    if MANIFEST_SECTION not in file.sections:
-        raise InputFileError(f"{path}: not an artifact of tvmsr (it has no manifest)")
     if not file.runs_here():
         raise InputFileError(f"{path}: is for {file.made_for}, which this machine is not")
+    manifest = manifest_values(file)
     try:
-        manifest = json.loads(file.sections[MANIFEST_SECTION].rstrip(b"\0"))
-        prefix = manifest.get("prefix", "tvmsr")
-    except (ValueError, AttributeError) as error:
-        raise InputFileError(f"{path}: its manifest is damaged") from error
-    try:
-        library = abi.Abi(path, prefix)
+        library = abi.Abi(path, manifest["prefix"])
     except InputFileError as error:
         raise InputFileError(f"{error}{_made_for(manifest)}") from error
     version = library.info().abi_version
