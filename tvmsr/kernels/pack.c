@@ -172,6 +172,6 @@ void tvmsr_pack_params(const tvmsr_param_layout *layout, const void *plain, cons
     int32_t *table = words + header + (size_t)l->arrays * array_words(l);
     for (size_t i = 0; i < table_length(l, plain); ++i) {
         uint32_t pair = (uint32_t)word_at(plain, plain_words(l) + i / 2);
-        table[i] = (int32_t)(i % 2 ? pair >> 16 : pair & 65535) - word_at(plain, 2);
+        table[i] = (int32_t)((i % 2 ? pair >> 16 : pair & 65535) - (uint32_t)word_at(plain, 2));
     }
 }

@@ -259,7 +259,7 @@ static void check_model(void) {
 
 /* Any number in any field: it is opened or it is not, and nothing else happens. */
 static void check_any_number(void) {
-    static const int32_t NUMBERS[] = {-70000, -1, 0, 1, 2, 3, 4, 5, 63, 64, 257, 70000};
+    static const int32_t NUMBERS[] = {INT32_MIN, INT32_MAX, -70000, -1, 0, 1, 2, 3, 4, 5, 63, 64, 257, 70000};
     int32_t *fields[] = {(int32_t *)(void *)&t.weights, (int32_t *)(void *)&t.block};
     const size_t counts[] = {sizeof t.weights / 4, sizeof t.block / 4};
     for (size_t which = 0; which < 2; which++) {
