@@ -15,6 +15,14 @@ class WorkError(TvmsrError):
     exit_code = 1
 
 
+class StatusError(WorkError):
+    """A call of an artifact's C ABI failed. status: what it returned (tvmsr.h)."""
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+
+
 class UsageError(TvmsrError):
     """The request is incomplete, ambiguous or contradicts itself; the message names the options to give."""
 

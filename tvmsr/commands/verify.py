@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import Overrides, open_model
-from tvmsr.errors import InputFileError, UsageError, WorkError
+from tvmsr.errors import InputFileError, StatusError, UsageError, WorkError
 
 if TYPE_CHECKING:
     from tvmsr.commands.proofs import Proof, Sample
@@ -161,10 +161,12 @@ class _TooTightError(Exception):
 
 def _compare(artifact: Path, runner: Runner, proof: Proof, sample: Sample) -> int:
     """Upscale a sample; returns the number of bytes. WorkError where one differs."""
+    from tvmsr.runtime.abi import MEMORY_LIMIT
+
     try:
         got = runner.upscale(sample.picture)
-    except WorkError as error:
-        if "the limit is" in str(error):
+    except StatusError as error:
+        if error.status == MEMORY_LIMIT:
             raise _TooTightError from error
         raise
     wrong = sample.wrong(got)

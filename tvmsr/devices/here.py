@@ -63,10 +63,11 @@ class HereRunner(Closing):
 
     def profiled(self, picture: U8) -> tuple[StepTime, ...]:
         self._session.profiling(True)
-        self._session.upscale(picture)
-        rows = self._session.profile()
-        self._session.profiling(False)
-        return rows
+        try:
+            self._session.upscale(picture)
+            return self._session.profile()
+        finally:
+            self._session.profiling(False)
 
     def check(self) -> None:
         self._session.check()

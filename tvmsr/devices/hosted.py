@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from tvmsr.devices.child import SILENCE, Child
 from tvmsr.devices.closing import Closing
 from tvmsr.devices.runner import PLAIN, Facts, Memory, Opening, Speed, measure
 from tvmsr.devices.wire import LARGEST, VERSION, Command, GarbageError, Refusal, Values, text, u32, u64
-from tvmsr.errors import DeviceError, InputFileError, TvmsrError, UsageError, WorkError
+from tvmsr.errors import DeviceError, InputFileError, StatusError, TvmsrError, UsageError, WorkError
 from tvmsr.runtime import ArtifactInfo, LastRun, StepTime, abi
 from tvmsr.runtime.results import StepSum
 from tvmsr.runtime.session import ProgressFunction, contiguous_rows
@@ -101,14 +102,6 @@ class _NotLoadedError(DeviceError):
     """The host program did not load a file."""
 
 
-class StatusError(WorkError):
-    """A call of the C ABI failed; status: what it returned."""
-
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
-        self.status = status
-
-
 def _read_info(values: Values) -> LoadedArtifact:
     version, scale, colour, width, height, radius = (values.u32() for _ in range(6))
     if version != abi.ABI_VERSION:
@@ -183,18 +176,25 @@ class HostedRunner(Closing):
         return np.frombuffer(payload, np.uint8).reshape(shape)
 
     def traced(self, picture: U8) -> tuple[U8, tuple[StepSum, ...]]:
-        self._connection.request(Command.TRACE, u32(1))
-        result = self.upscale(picture)
-        sums = self._connection.ask(Command.READ_TRACE, read=_read_sums)
-        self._connection.request(Command.TRACE, u32(0))
-        return result, sums
+        with self._switched_on(Command.TRACE):
+            return self.upscale(picture), self._connection.ask(Command.READ_TRACE, read=_read_sums)
 
     def profiled(self, picture: U8) -> tuple[StepTime, ...]:
-        self._connection.request(Command.PROFILE, u32(1))
-        self.upscale(picture)
-        rows = self._connection.ask(Command.READ_PROFILE, read=_read_times)
-        self._connection.request(Command.PROFILE, u32(0))
+        with self._switched_on(Command.PROFILE):
+            self.upscale(picture)
+            rows = self._connection.ask(Command.READ_PROFILE, read=_read_times)
         return tuple(self._step_time(*row) for row in rows)
+
+    @contextmanager
+    def _switched_on(self, command: Command) -> Iterator[None]:
+        """Off again afterwards, also where an upscale fails; not where the program that would hear it is gone."""
+        self._connection.request(command, u32(1))
+        try:
+            yield
+        except WorkError:
+            self._connection.request(command, u32(0))
+            raise
+        self._connection.request(command, u32(0))
 
     def _step_time(self, name: str, seconds: float, calls: int) -> StepTime:
         layer = self._layers.get(name, {})

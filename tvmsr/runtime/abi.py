@@ -12,7 +12,7 @@ from tvmsr.runtime.dynamic import load_library
 
 ABI_VERSION = 1
 
-OK, CANCELLED, WRONG_CPU, BUSY, DAMAGED, CHECK_FAILED = 0, 1, 7, 8, 9, 10
+OK, CANCELLED, MEMORY_LIMIT, WRONG_CPU, BUSY, DAMAGED, CHECK_FAILED = 0, 1, 6, 7, 8, 9, 10
 
 #: Pixel format of a number of channels.
 FORMATS = {1: 1, 3: 2, 4: 3}

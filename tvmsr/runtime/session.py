@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tvmsr.errors import InputFileError, UsageError, WorkError
+from tvmsr.errors import InputFileError, StatusError, UsageError, WorkError
 from tvmsr.runtime import abi
 from tvmsr.runtime.interrupts import noted_interrupts
 from tvmsr.runtime.results import ArtifactInfo, LastRun, StepSum, StepTime
@@ -130,7 +130,7 @@ class Session:
             return
         if status == abi.BUSY:
             raise UsageError("the session is in another call; open one for each thread")
-        raise WorkError(self._abi.error(self._open).decode("utf-8", "replace") or f"status {status}")
+        raise StatusError(status, self._abi.error(self._open).decode("utf-8", "replace") or f"status {status}")
 
     @cached_property
     def info(self) -> ArtifactInfo:
