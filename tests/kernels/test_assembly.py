@@ -114,9 +114,9 @@ ELEMENT = r"ldu?rs?[bh]\t|[su]mov\t|[su]bfx\t|[su]xt[bh]\t|vmov\.[su](8|16)\tr"
 
 #: Loops of chosen tiles in which LLVM uses the stack all the same.
 SPILLS = {
-    ("dotprod", "3x3_3x64_pitch4"): "kernel rows are unrolled: weights are hoisted out of the loop over tiles",
-    ("i8mm", "3x3_3x64_pitch4"): "kernel rows are unrolled: weights are hoisted out of the loop over tiles",
-    ("i8mm", "1x1_48x12"): "all steps are unrolled: weights are hoisted out of the loop over tiles",
+    ("dotprod", "3x3_3x64_pitch4"): "kernel rows are unrolled: inputs of all of them are loaded first",
+    ("i8mm", "3x3_3x64_pitch4"): "kernel rows are unrolled: inputs of all of them are loaded first",
+    ("i8mm", "1x1_48x12"): "all steps are unrolled: inputs of all of them are loaded first",
     ("neon32", "3x3_3x64_pitch4"): "one vector of weights",
     ("neon32", "3x3_depthwise"): "four bytes go to a vector through the stack",
 }
