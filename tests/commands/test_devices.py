@@ -79,6 +79,7 @@ def test_verify_names_the_first_layer_that_differs(layer: str, small: Small, tmp
         with pytest.raises(WorkError, match=rf"level \w+, 1 threads.*first layer that differs is '{layer}") as error:
             tvmsr.verify(artifact, model=small.model, plan=other, device=device)
         assert "the picture 'one pixel' (1x1)" in str(error.value)
+        assert str(error.value).endswith(f"it was not made with {other}")
 
 
 def test_verify_with_a_checksum_of_something_else(small: Small, tmp_path: Path, capfd) -> None:

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tvmsr.errors import InputFileError
 from tvmsr.runtime.library import PLAN_SECTION
@@ -17,6 +17,10 @@ FORMAT_VERSION = 1
 
 #: A plan is some hundred KB of text; more than this is no plan.
 MAX_PLAN_BYTES = 256 << 20
+
+
+#: Check pictures are small: nobody computes millions of pixels because a damaged file says so.
+MAX_CHECK_SIDE = 4096
 
 
 class _Part(BaseModel):
@@ -41,11 +45,11 @@ class StoredEntry(_Part):
 class CheckEntry(_Part):
     """A picture made from a seed (docs/numerics.md) and the checksum of its result: 64 bits in hex."""
 
-    seed: int
-    width: int
-    height: int
-    choice: int
-    checksum: str
+    seed: int = Field(ge=0, lt=2**64)
+    width: int = Field(ge=1, le=MAX_CHECK_SIDE)
+    height: int = Field(ge=1, le=MAX_CHECK_SIDE)
+    choice: int = Field(ge=0)
+    checksum: str = Field(pattern="^[0-9a-f]{16}$")
 
 
 class LayerEntry(_Part):

@@ -49,6 +49,9 @@ class Sample:
         return f"{different} of {self.want.size} bytes differ" if different else ""
 
 
+REPORT = "please report this with the plan"
+
+
 class Proof(Protocol):
     """kind: "reference" or "checksums"; samples: the tallest picture is the last one."""
 
@@ -60,6 +63,10 @@ class Proof(Protocol):
     def samples(self) -> Sequence[Sample]:
         """Pictures with their results."""
 
+    @property
+    def advice(self) -> str:
+        """What the user should do where a byte differs."""
+
     def explain(self, sample: Sample, sums: Sequence[StepSum]) -> str:
         """Where a wrong result began, from the trace of an upscale of the sample."""
 
@@ -69,8 +76,8 @@ class ReferenceProof:
 
     kind = "reference"
 
-    def __init__(self, graph: IntegerGraph, manifest: Manifest, seed: int) -> None:
-        self._graph = graph
+    def __init__(self, graph: IntegerGraph, manifest: Manifest, seed: int, advice: str = REPORT) -> None:
+        self._graph, self.advice = graph, advice
         least = (manifest.minimum_height, manifest.minimum_width)
         named = _pictures(least, manifest.macs_per_pixel, np.random.default_rng(seed))
         self.samples = tuple(Sample(name, picture, _reference(graph, picture)) for name, picture in named)
@@ -92,6 +99,7 @@ class ChecksumProof:
     """Against the checksums of the reference executor's results that the manifest holds: needs no network."""
 
     kind = "checksums"
+    advice = REPORT
 
     def __init__(self, manifest: Manifest, artifact: object) -> None:
         if not manifest.checks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +95,7 @@ def _proof(
     artifact: Path, model: str | Path | None, plan: Path | None, seed: int, overrides: Overrides | None
 ) -> Proof:
     from tvmsr.artifact.manifest import read_manifest, read_plan_text
-    from tvmsr.commands.proofs import ChecksumProof, ReferenceProof
+    from tvmsr.commands.proofs import REPORT, ChecksumProof, ReferenceProof
     from tvmsr.quant.bind import bind
     from tvmsr.quant.plan import Plan
 
@@ -106,8 +107,11 @@ def _proof(
     network = open_model(model, overrides)
     if manifest.model_checksum != network.checksum:
         raise UsageError(f"{artifact} was not made from {model}: the checksums of the networks differ")
-    read = Plan.load(Path(plan)) if plan is not None else Plan.from_json(read_plan_text(artifact), str(artifact))
-    return ReferenceProof(bind(network, read), manifest, seed)
+    if plan is None:
+        return ReferenceProof(bind(network, Plan.from_json(read_plan_text(artifact), str(artifact))), manifest, seed)
+    read = Plan.load(Path(plan))
+    own = hashlib.sha256(read.to_json().encode()).hexdigest() == manifest.plan_checksum
+    return ReferenceProof(bind(network, read), manifest, seed, REPORT if own else f"it was not made with {plan}")
 
 
 def _skipped(artifact: Path, where: Device, levels: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
@@ -175,7 +179,7 @@ def _compare(artifact: Path, runner: Runner, proof: Proof, sample: Sample) -> in
         where = f"{runner.name}, level {last.level}, {last.threads} threads, {last.strips} strips"
         raise WorkError(
             f"{artifact}: {where}: {wrong} from the reference on the picture {sample.name!r} ({sample.size}); "
-            f"{_explain(runner, proof, sample)}; please report this with the plan"
+            f"{_explain(runner, proof, sample)}; {proof.advice}"
         )
     return got.size
 
