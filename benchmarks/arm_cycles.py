@@ -180,8 +180,9 @@ def layer_of(text: str, isa: str) -> tuple[Conv, Epilogue]:
 def tiles_of(spec: KernelSpec, function: Function) -> list[tuple[int, list[Tile]]]:
     """For every number of vectors that a block has: how many blocks, and the code of their tiles."""
     found = []
+    every = tiles(function, spec.source.kernel[0])
     for count, products in tile_products(spec).values():
-        fitting = [t for t in tiles(function) if sum(map(function.is_product, t.code)) == products]
+        fitting = [t for t in every if sum(map(function.is_product, t.code)) == products]
         if not fitting:
             raise SystemExit(f"{spec}: no loop of the assembly has the {products} products of a tile")
         found.append((count, fitting))

@@ -102,7 +102,7 @@ def section(function, body):
 def chosen_tiles(spec, function):
     """The innermost loops of full tiles."""
     wanted = {products for _, products in tile_products(spec).values()}
-    found = [t for t in tiles(function) if sum(map(function.is_product, t.code)) in wanted]
+    found = [t for t in tiles(function, spec.source.kernel[0]) if sum(map(function.is_product, t.code)) in wanted]
     assert len({sum(map(function.is_product, t.code)) for t in found}) == len(wanted)
     return [section(function, body) for t in found for body in t.loops]
 
@@ -114,8 +114,6 @@ ELEMENT = r"ldu?rs?[bh]\t|[su]mov\t|[su]bfx\t|[su]xt[bh]\t|vmov\.[su](8|16)\tr"
 
 #: Loops of chosen tiles in which LLVM uses the stack all the same.
 SPILLS = {
-    ("dotprod", "3x3_3x64_pitch4"): "kernel rows are unrolled: inputs of all of them are loaded first",
-    ("i8mm", "3x3_3x64_pitch4"): "kernel rows are unrolled: inputs of all of them are loaded first",
     ("i8mm", "1x1_48x12"): "all steps are unrolled: inputs of all of them are loaded first",
     ("neon32", "3x3_3x64_pitch4"): "one vector of weights",
     ("neon32", "3x3_depthwise"): "four bytes go to a vector through the stack",

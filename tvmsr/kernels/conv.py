@@ -32,6 +32,9 @@ from tvmsr.kernels.layout import WeightLayout
 from tvmsr.kernels.products import Inputs, Sums, Weights, open_sums
 from tvmsr.kernels.spec import Conv, KernelSpec
 
+#: More kernel rows than LLVM unrolls: what it has to reckon with where a column might be negative.
+_NEVER = 64
+
 
 @dataclass(frozen=True)
 class _Direct:
@@ -97,8 +100,9 @@ def _tile(d: _Direct, group: int, base: Expr, block: Block, pixels: Pixels) -> N
     sums = open_sums(d.frame.isa, d.primitive, pixels.count, vectors, layout.vectors)
     sums.start([T.bind(d.frame.params.ints("bias", block.position + n * lanes)) for n in range(vectors)])
     column = pixels.column * (conv.stride * pitch) + group * conv.inputs // conv.groups
-    base = base + unknown_zero(pixels.column)
-    with T.serial(0, layout.kernel_h) as i:
+    zero = unknown_zero(pixels.column)
+    base = base + zero
+    with T.serial(0, layout.kernel_h - zero * _NEVER if d.frame.isa.loops_over_rows else layout.kernel_h) as i:
         line = T.bind(d.x.row(pixels.row * conv.stride + i * conv.dilation) + column)
         with T.serial(0, layout.runs) as run:
             x_index = line + run * (conv.dilation * pitch)
@@ -110,8 +114,9 @@ def _tile(d: _Direct, group: int, base: Expr, block: Block, pixels: Pixels) -> N
 def unknown_zero(column: Expr) -> Expr:
     """Zero, which LLVM cannot know: the sign of a column, and columns are not negative.
 
-    Added to the address of weights, it keeps their loads inside of the loop over tiles. Where short rows (few input
-    channels) are unrolled, LLVM would else load all of them before it, and most would wait on the stack.
+    Added to the address of weights, it keeps their loads inside of the loop over tiles; in the number of kernel rows
+    (`Isa.loops_over_rows`), it keeps that loop from being unrolled. Of short rows (few input channels) LLVM would else
+    load all weights and inputs first, more than there are registers, and most would wait on the stack.
     """
     return T.bind(T.shift_right(column, T.int32(31)))
 

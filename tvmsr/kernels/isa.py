@@ -75,6 +75,7 @@ class Isa:
     tiles: tuple[tuple[int, int], ...] = ()  # offered to convolutions: pixels, vectors
     epilogue_cycles: float = 4.0  # per vector of outputs, rough
     machine: str = ""  # instruction set: "x86_64", "aarch64", "arm"; "": any
+    loops_over_rows: bool = False  # the loop over kernel rows is kept from being unrolled
     byte_form: Form = Form.U8  # how codes of up to 8 bits are stored for convolutions
     float_min_max: tuple[str, str] | None = None  # intrinsics; None: a comparison and a selection
 
@@ -166,6 +167,7 @@ def _arm64(name: str, bytewise: tuple[Primitive, ...], cpu: str, needs: tuple[st
         needs=needs,
         tiles=_ARM_TILES,
         machine="aarch64",
+        loops_over_rows=True,
         byte_form=Form.S8,
         float_min_max=("llvm.aarch64.neon.fminnm.v4f32", "llvm.aarch64.neon.fmaxnm.v4f32"),
     )

@@ -42,8 +42,11 @@ def trips(function: Function, loop: Loop) -> int | None:
     return None
 
 
-def trace(function: Function, loop: Loop) -> list[Instruction]:
-    """One run through the body of `loop`, inner loops repeated. ValueError where a counter is not known."""
+def trace(function: Function, loop: Loop, rows: int | None = None) -> list[Instruction]:
+    """One run through the body of `loop`, inner loops repeated. ValueError where a counter is not known.
+
+    rows: trips of a loop that constants do not count: that over kernel rows, which conv.py keeps from being unrolled.
+    """
     inner = [a for a in function.loops if a.blocks < loop.blocks]
     ends = {end: a for a in inner for end in _exits(function, a)}
     left: dict[int, int] = {}
@@ -54,7 +57,7 @@ def trace(function: Function, loop: Loop) -> list[Instruction]:
         found += block.instructions
         following: Sequence[int] = block.successors
         if at in ends:
-            blocks, count = ends[at].blocks, left.get(at) or trips(function, ends[at])
+            blocks, count = ends[at].blocks, left.get(at) or trips(function, ends[at]) or rows
             if count is None:
                 raise ValueError(f"{function.name}: no constant counts the loop at {_name(function, ends[at])}")
             left[at] = count - 1
@@ -171,17 +174,24 @@ class Tile:
     loops: tuple[tuple[Instruction, ...], ...]
 
 
-def tiles(function: Function) -> list[Tile]:
-    """The loops over tiles, of the chosen size and of single pixels: those that multiply, whose end no constant says,
-    and that have no such loop in them.
+def _stores(function: Function, loop: Loop) -> bool:
+    """Whether results are stored in the loop: a tile's epilogue is in it."""
+    return any(re.match(r"v?st", i.mnemonic) and not function.on_stack(i) for i in function.body(loop))
+
+
+def tiles(function: Function, rows: int) -> list[Tile]:
+    """The loops over tiles, of the chosen size and of single pixels: the innermost ones that multiply and store.
+
+    rows: of the kernel.
     """
     found = []
-    for loop in function.loops:
+    storing = [a for a in function.loops if _stores(function, a)]
+    for loop in storing:
         inner = [function.body(a) for a in function.product_loops if a.blocks <= loop.blocks]
-        if not inner or trips(function, loop) is not None:
+        if not inner or any(a.blocks < loop.blocks for a in storing):
             continue
         try:
-            code = trace(function, loop)
+            code = trace(function, loop, rows)
         except ValueError:
             continue
         inner.sort(key=lambda body: -sum(map(function.is_product, body)))
