@@ -75,8 +75,7 @@ multiply-add, multiplications a cycle, share of the peak. Whole layer: all that 
 after tile, so that an out-of-order core overlaps them; useful multiply-adds a cycle (padded channels and inputs are
 lost). Peak: a bare loop of the level's multiplication by the same analyser (sdot, smmla, smlal). Loads hit L1, branches
 are predicted, what a row costs beside its tiles is left out. cortex-a57 stands for the A72, neoverse-n1 for the A76;
-neon32 on cortex-a57 is its 32-bit state: LLVM has no model of the A7. Where LLVM unrolled the inner loop altogether
-(first layers of dotprod and i8mm), its columns are of the loop over tiles, epilogue included. Limit: share of cycles in
+neon32 on cortex-a57 is its 32-bit state: LLVM has no model of the A7. Limit: share of cycles in
 which the analyser saw work wait, and for what. Figures of the a53 are rough: LLVM's model of it has one unit for all
 vector arithmetic, which starts one instruction a cycle; how a real one pairs them was not measured.
 
