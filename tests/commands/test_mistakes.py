@@ -138,3 +138,10 @@ def test_onnx_operator_of_nobody(tmp_path: Path, capfd) -> None:
     graph = helper.make_graph([helper.make_node("Fancy", ["x"], ["y"], name="body/fancy")], "g", ends[:1], ends[1:])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "f.onnx")
     _fails(["compile", str(tmp_path / "f.onnx"), "-o", str(tmp_path / "sr.so")], 3, "body/fancy", capfd)
+
+
+def test_a_static_library_is_no_artifact_to_run(tmp_path, capfd):
+    archive = tmp_path / "sr.a"
+    archive.write_bytes(b"!<arch>\n")
+    for command in (["inspect"], ["bench"], ["evaluate", "--data", str(tmp_path)]):
+        _fails([*command, str(archive)], 3, "a static library", capfd)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from tvmsr.errors import InputFileError, UsageError
 
+_ARCHIVE_MAGIC = b"!<ar"
 _LIBRARY_MAGICS = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"MZ")
 
 
 def is_artifact(path: str | Path) -> bool:
-    """True for a shared library. Raises InputFileError where there is no such file."""
+    """True for a shared library. Raises InputFileError where there is no such file, or it is a static library."""
     if str(path).startswith("default:"):
         return False
     try:
@@ -18,6 +19,10 @@ def is_artifact(path: str | Path) -> bool:
             head = file.read(4)
     except OSError as error:
         raise InputFileError(f"cannot read {path}: {error.strerror or error}") from None
+    if head == _ARCHIVE_MAGIC:
+        raise InputFileError(
+            f"{path}: a static library, to be linked into a program; the .so of --emit so,static says the same"
+        )
     return any(head.startswith(magic) for magic in _LIBRARY_MAGICS) or Path(path).suffix in (".so", ".dylib", ".dll")
 
 
