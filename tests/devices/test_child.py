@@ -19,7 +19,7 @@ from tvmsr.devices.hosted import Connection, HostedRunner
 from tvmsr.devices.wire import HEADER, MAGIC, Command, Kind, text, u32, u64
 from tvmsr.errors import DeviceError, WorkError
 
-HELLO = u32(1) + text("aarch64") + text("Linux") + text("glibc 2.36") + u64(2) + u64(0) + u32(4, 4096) + u64(1 << 32)
+HELLO = u32(2) + text("aarch64") + text("Linux") + text("glibc 2.36") + u64(2) + u64(0) + u32(4, 4096) + u64(1 << 32)
 INFO = u32(1, 2, 0, 1, 1, 5) + u32(1) + text("neon") + u32(1) + u32(1) + text("a8")
 
 #: What every fake begins with: how to read a request and to send a frame.
@@ -77,7 +77,7 @@ def alive(pid: int) -> bool:
 def test_faults(script, words):
     started = time.monotonic()
     with pytest.raises(DeviceError, match=f"(?s)a fake: .*{words}") as error:
-        Connection(fake(script), "a fake", silence=0.5 if "nothing" in words else 30)
+        Connection(Child(fake(script), "a fake", silence=0.5 if "nothing" in words else 30))
     assert "\n" not in str(error.value)
     assert time.monotonic() - started < 15
 
@@ -91,23 +91,23 @@ def test_signs_of_life_count():
         send(2, 0, serial, HELLO)
         request()
     """
-    with Connection(fake(script), "a fake", silence=1.0) as connection:
+    with Connection(Child(fake(script), "a fake", silence=1.0)) as connection:
         assert connection.facts.features == {"neon"} and connection.facts.cores == 4
 
 
 def test_a_host_that_does_not_read(tmp_path):
     """A picture larger than a pipe holds, to a process that never takes it."""
     script = "code, serial, _ = request(); send(2, 0, serial, HELLO); time.sleep(60)"
-    connection = Connection(fake(script), "a fake", silence=0.5)
+    connection = Connection(Child(fake(script), "a fake", silence=0.5))
     with pytest.raises(DeviceError, match="said nothing"):
         connection.request(Command.UPSCALE, bytes(1 << 22))
-    assert not alive(connection.child.pid)
+    assert not alive(connection.link.pid)
     with pytest.raises(DeviceError, match="closed"):
         connection.request(Command.LAST)
 
 
 def runner(script: str) -> HostedRunner:
-    return HostedRunner(Connection(fake(script), "a fake", silence=20), Path("sr.so"), {"levels": []})
+    return HostedRunner(Connection(Child(fake(script), "a fake", silence=20)), Path("sr.so"), {"levels": []})
 
 
 def test_a_picture_of_the_wrong_size():
@@ -132,7 +132,7 @@ def test_cancelling_ends_the_process():
     """
     seen = []
     with runner(script) as one:
-        pid = one.pid
+        pid = one.link.pid
         with pytest.raises(WorkError, match="cancelled"):
             one.upscale(np.zeros((1, 1, 3), np.uint8), lambda done, total: seen.append((done, total)) or True)
         assert not alive(pid)
@@ -142,7 +142,7 @@ def test_cancelling_ends_the_process():
 def test_an_exception_ends_the_process():
     pids = []
     with pytest.raises(ZeroDivisionError), runner("serve()") as one:
-        pids.append(one.pid)
+        pids.append(one.link.pid)
         raise ZeroDivisionError
     assert not alive(pids[0])
 
@@ -161,10 +161,11 @@ def test_interrupted_while_it_waits(tmp_path):
     """
     program = f"""
 import signal
+from tvmsr.devices.child import Child
 from tvmsr.devices.hosted import Connection
 from tvmsr.devices.wire import Command
 signal.signal(signal.SIGINT, signal.default_int_handler)
-connection = Connection({fake(host)!r}, "a fake")
+connection = Connection(Child({fake(host)!r}, "a fake"))
 try:
     connection.request(Command.LAST)
 except KeyboardInterrupt:
@@ -187,8 +188,8 @@ except KeyboardInterrupt:
 
 
 def test_forgotten_children_end():
-    connection = Connection(fake("serve()"), "a fake", silence=20)
-    pid = connection.child.pid
+    connection = Connection(Child(fake("serve()"), "a fake", silence=20))
+    pid = connection.link.pid
     del connection
     gc.collect()
     assert not alive(pid)
@@ -202,10 +203,10 @@ def test_a_command_that_is_not_there():
 def test_much_on_standard_error_blocks_nobody():
     script = "sys.stderr.write('x' * (1 << 22) + '\\nlast line\\n'); sys.stderr.flush(); serve()"
     with (
-        Connection(fake(script), "a fake", silence=20) as connection,
+        Connection(Child(fake(script), "a fake", silence=20)) as connection,
         pytest.raises(DeviceError, match=r": last line$"),
     ):
-        connection.child.fail("stopped")
+        connection.link.fail("stopped")
 
 
 def test_header_of_a_frame():

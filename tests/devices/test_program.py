@@ -16,6 +16,7 @@ from tests.artifact.test_sanitizers import compiler
 from tests.devices.test_child import alive
 from tvmsr.artifact.link import INCLUDE
 from tvmsr.devices import program
+from tvmsr.devices.child import Child
 from tvmsr.devices.hosted import Connection, HostedRunner
 from tvmsr.devices.wire import HEADER, MAGIC, Command, Kind, text, u32
 from tvmsr.errors import DeviceError
@@ -46,13 +47,13 @@ def test_other_systems(triple):
 
 def test_the_same_bytes(host, fake):
     image = np.random.default_rng(0).integers(0, 256, (33, 47, 3), np.uint8)
-    with HostedRunner(Connection([str(host)], "a child"), fake, {}) as runner:
+    with HostedRunner(Connection(Child([str(host)], "a child")), fake, {}) as runner:
         np.testing.assert_array_equal(runner.upscale(image), fake_reference.upscale(image))
 
 
 def test_memory(triple, fake):
     command = [str(program.host_program(triple))]  # sanitizers reserve terabytes
-    with HostedRunner(Connection(command, "a child"), fake, {}) as runner:
+    with HostedRunner(Connection(Child(command, "a child")), fake, {}) as runner:
         before = runner.memory()
         runner.upscale(np.zeros((700, 1000, 3), np.uint8))
         memory = runner.memory()
@@ -95,7 +96,7 @@ def test_the_end_of_the_stream_ends_it(host, tail):
 
 
 def load_request(path: Path, prefix: str = "tvmsr") -> bytes:
-    return frame(Command.LOAD, text(str(path)) + text(prefix))
+    return frame(Command.LOAD, text(str(path)) + text(prefix) + text(""))
 
 
 def open_request() -> bytes:

@@ -91,7 +91,7 @@ def test_cores_without_dot_products(emulated_fake):
 def test_a_device_closes_its_runners(emulated_fake):
     with find_device("qemu:aarch64") as where:
         runner = where.open(emulated_fake("aarch64"))
-    assert not Path(f"/proc/{runner.pid}").exists()
+    assert not Path(f"/proc/{runner.link.pid}").exists()
 
 
 def test_errors_of_the_artifact(emulated_fake):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tvmsr.devices.child import SILENCE, Child
 from tvmsr.devices.closing import Closing
+from tvmsr.devices.link import Link
 from tvmsr.devices.runner import PLAIN, Facts, Memory, Opening, Speed, measure
 from tvmsr.devices.wire import LARGEST, VERSION, Command, GarbageError, Refusal, Values, text, u32, u64
 from tvmsr.errors import DeviceError, InputFileError, StatusError, TvmsrError, UsageError, WorkError
@@ -41,21 +41,21 @@ class LoadedArtifact:
 
 
 class Connection(Closing):
-    """A host program that has said hello: typed requests and their errors."""
+    """A dispatcher that has said hello: typed requests and their errors."""
 
-    def __init__(self, command: Sequence[str], name: str, *, silence: float = SILENCE) -> None:
-        self.child = Child(command, name, silence=silence)
+    def __init__(self, link: Link) -> None:
+        self.link = link
         self.facts = self.ask(Command.HELLO, u32(VERSION), read=self._read_hello)
 
     def close(self) -> None:
-        self.child.close()
+        self.link.close()
 
     def request(
         self, command: Command, *parts: bytes | memoryview, largest: int = 0, progress: ProgressFunction | None = None
     ) -> bytearray:
         """The payload of a reply without error; else DeviceError, or what the C ABI's status means in `Session`."""
         limits = {"largest": largest} if largest else {}
-        code, payload = self.child.call(command, *parts, progress=progress, **limits)
+        code, payload = self.link.call(command, *parts, progress=progress, **limits)
         if code != 0:
             raise self._refusal(code, payload.decode("utf-8", "replace"))
         return payload
@@ -68,15 +68,21 @@ class Connection(Closing):
             found = read(values)
             values.end()
         except GarbageError as error:
-            self.child.fail(str(error))
+            self.link.fail(str(error))
         return found
 
     def load(self, artifact: Path, prefix: str) -> LoadedArtifact:
-        """Load a file that the host program sees at the same path. DeviceError where it cannot be loaded there."""
+        """Bring a file there and load it. DeviceError where it cannot be loaded there."""
+        path, checksum = self.link.place(artifact)
         try:
-            return self.ask(Command.LOAD, text(str(artifact.resolve())), text(prefix), read=_read_info)
+            return self.ask(Command.LOAD, text(path), text(prefix), text(checksum), read=_read_info)
         except _NotLoadedError as error:
-            raise DeviceError(f"{artifact}: on {self.child.name}: {error}") from None
+            raise DeviceError(f"{artifact}: on {self.link.name}: {error}") from None
+
+    def files(self, patterns: Iterable[str]) -> dict[str, bytes]:
+        """Small files there by their paths: those that match patterns below /proc/ or /sys/ and can be read."""
+        wanted = tuple(patterns)
+        return self.ask(Command.FILES, u32(len(wanted)), *map(text, wanted), read=_read_files)
 
     def _refusal(self, code: int, words: str) -> TvmsrError:
         if code == Refusal.TOO_OLD:
@@ -84,7 +90,7 @@ class Connection(Closing):
         if code == Refusal.NOT_LOADED:
             return _NotLoadedError(words)
         if code >= Refusal.BAD_REQUEST:
-            return DeviceError(f"{self.child.name}: {words}")
+            return DeviceError(f"{self.link.name}: {words}")
         return StatusError(code, words)
 
     def _read_hello(self, values: Values) -> Facts:
@@ -102,6 +108,10 @@ class _NotLoadedError(DeviceError):
     """The host program did not load a file."""
 
 
+def _read_files(values: Values) -> dict[str, bytes]:
+    return {values.text(): values.blob() for _ in range(values.count())}
+
+
 def _read_info(values: Values) -> LoadedArtifact:
     version, scale, colour, width, height, radius = (values.u32() for _ in range(6))
     if version != abi.ABI_VERSION:
@@ -114,7 +124,7 @@ def _read_info(values: Values) -> LoadedArtifact:
 
 
 class HostedRunner(Closing):
-    """A session in a host program. Closing it ends the program."""
+    """A session in a dispatcher. Closing it lets go of the artifact there."""
 
     def __init__(
         self, connection: Connection, artifact: Path, manifest: Mapping[str, Any], opening: Opening = PLAIN
@@ -145,12 +155,12 @@ class HostedRunner(Closing):
 
     @property
     def name(self) -> str:
-        return self._connection.child.name
+        return self._connection.link.name
 
     @property
-    def pid(self) -> int:
-        """Of the process that runs the artifact."""
-        return self._connection.child.pid
+    def link(self) -> Link:
+        """What it is reached through."""
+        return self._connection.link
 
     @property
     def info(self) -> ArtifactInfo:
@@ -172,7 +182,7 @@ class HostedRunner(Closing):
             Command.UPSCALE, head, source.reshape(-1).data, largest=size, progress=progress
         )
         if len(payload) != size:
-            self._connection.child.fail(f"it answered {len(payload)} bytes in the place of {size}")
+            self._connection.link.fail(f"it answered {len(payload)} bytes in the place of {size}")
         return np.frombuffer(payload, np.uint8).reshape(shape)
 
     def traced(self, picture: U8) -> tuple[U8, tuple[StepSum, ...]]:

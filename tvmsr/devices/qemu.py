@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from tvmsr.devices.child import SILENCE
+from tvmsr.devices.child import SILENCE, Child
 from tvmsr.devices.closing import Owner
 from tvmsr.devices.hosted import Connection, HostedRunner
 from tvmsr.devices.runner import PLAIN, Facts, Opening
@@ -95,7 +95,8 @@ class Qemu(Owner):
     def _connect(self, link_triple: str) -> Connection:
         from tvmsr.devices.program import host_program
 
-        return Connection((*self._command, str(host_program(link_triple))), self.name, silence=self._silence)
+        command = (*self._command, str(host_program(link_triple)))
+        return Connection(Child(command, self.name, silence=self._silence))
 
     def _manifest(self, artifact: Path) -> Mapping[str, Any]:
         """The manifest of an artifact that can run here; DeviceError where it is for another device."""

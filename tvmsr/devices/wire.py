@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 MAGIC = 0x52535654  # "TVSR"
-VERSION = 1
+VERSION = 2
 HEADER = struct.Struct("<4IQ")
 
 #: Bytes of a payload that either side sends.
@@ -35,6 +35,8 @@ class Command(IntEnum):
     CHECK = 11
     MEMORY = 12
     CLOSE = 13
+    FILES = 14
+    UNLOAD = 15
 
 
 class Refusal(IntEnum):
@@ -89,7 +91,7 @@ def u64(value: int) -> bytes:
 class Values:
     """Takes values from a payload, one after the other. GarbageError where one is not there."""
 
-    def __init__(self, payload: bytes | bytearray) -> None:
+    def __init__(self, payload: bytes | bytearray | memoryview) -> None:
         self._payload = payload
         self._at = 0
 
@@ -112,6 +114,13 @@ class Values:
 
     def text(self) -> str:
         return self._take(self.u32()).decode("utf-8", "replace")
+
+    def blob(self) -> bytes:
+        return self._take(self.u32())
+
+    def rest(self) -> bytes:
+        """All that is left."""
+        return self._take(len(self._payload) - self._at)
 
     def count(self) -> int:
         """How many entries follow: no more than there are bytes."""

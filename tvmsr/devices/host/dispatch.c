@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "facts.h"
+#include "files.h"
 
-enum { PATH_SIZE = 4096, PREFIX_SIZE = 72, LEVEL_SIZE = 128, TEXT_SIZE = 512, LARGEST_SCALE = 8 };
+enum { PATH_SIZE = 4096, PREFIX_SIZE = 72, LEVEL_SIZE = 128, TEXT_SIZE = 512, LARGEST_SCALE = 8, SUM_SIZE = 65 };
 
 static uint32_t refuse(writer *reply, uint32_t code, const char *text) {
     writer_clear(reply);
@@ -54,12 +55,13 @@ static void put_info(const artifact *a, writer *reply) {
 }
 
 static uint32_t load(host *h, reader *request, writer *reply) {
-    char path[PATH_SIZE], prefix[PREFIX_SIZE], why[TEXT_SIZE];
+    char path[PATH_SIZE], prefix[PREFIX_SIZE], sum[SUM_SIZE], why[TEXT_SIZE];
     take_text(request, path, sizeof path);
     take_text(request, prefix, sizeof prefix);
-    if (request->failed) return refuse(reply, HOST_BAD_REQUEST, "load: path or prefix too long");
+    take_text(request, sum, sizeof sum);
+    if (request->failed) return refuse(reply, HOST_BAD_REQUEST, "load: path, prefix or checksum too long");
     if (h->loaded.library != NULL) return refuse(reply, HOST_BAD_REQUEST, "load: an artifact is loaded already");
-    if (load_artifact(path, prefix, &h->loaded, why, sizeof why) != 0) return refuse(reply, HOST_NOT_LOADED, why);
+    if (load_artifact(path, prefix, sum, &h->loaded, why, sizeof why) != 0) return refuse(reply, HOST_NOT_LOADED, why);
     put_info(&h->loaded, reply);
     return 0;
 }
@@ -215,6 +217,18 @@ static uint32_t close_session(host *h, reader *request, writer *reply) {
     return 0;
 }
 
+static uint32_t files(host *h, reader *request, writer *reply) {
+    (void)h;
+    return put_files(request, reply) == 0 ? 0 : refuse(reply, HOST_BAD_REQUEST, "files: patterns below /proc/ or /sys/");
+}
+
+static uint32_t unload(host *h, reader *request, writer *reply) {
+    (void)request, (void)reply;
+    host_close(h);
+    unload_artifact(&h->loaded);
+    return 0;
+}
+
 /* By command. needs_session: refused where none is open. */
 static const struct {
     uint32_t (*run)(host *h, reader *request, writer *reply);
@@ -226,7 +240,8 @@ static const struct {
     [DO_PROFILE] = {profile, 1},       [DO_READ_PROFILE] = {read_profile, 1},
     [DO_TRACE] = {trace, 1},           [DO_READ_TRACE] = {read_trace, 1},
     [DO_CHECK] = {check, 1},           [DO_MEMORY] = {memory, 0},
-    [DO_CLOSE] = {close_session, 0},
+    [DO_CLOSE] = {close_session, 0},   [DO_FILES] = {files, 0},
+    [DO_UNLOAD] = {unload, 0},
 };
 
 uint32_t host_handle(host *h, uint32_t command, const uint8_t *payload, size_t length, writer *reply) {

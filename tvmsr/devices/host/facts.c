@@ -20,8 +20,10 @@ static void put_libc(writer *w) {
     char text[64];
     snprintf(text, sizeof text, "glibc %s", gnu_get_libc_version());
     put_text(w, text);
+#elif defined(__BIONIC__)
+    put_text(w, "bionic");
 #else
-    put_text(w, "");
+    put_text(w, "musl"); /* the only other one that we are built for; it has no macro of its own */
 #endif
 }
 

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sha256.h"
+
 /* Where a function's pointer lies in `artifact`. */
 typedef struct {
     const char *name;
@@ -20,8 +22,20 @@ static const entry ENTRIES[] = {
     ENTRY(error),    OPTIONAL(trace),   OPTIONAL(read_trace), OPTIONAL(check),
 };
 
-int load_artifact(const char *path, const char *prefix, artifact *found, char *why, size_t size) {
+/* 0 where the file has the checksum that it should have. */
+static int check_sum(const char *path, const char *sum, char *why, size_t size) {
+    char found[65] = "";
+    FILE *file = fopen(path, "rb");
+    int failed = file == NULL || sha256_of_file(file, found) != 0;
+    if (file != NULL) fclose(file);
+    if (!failed && strcmp(found, sum) == 0) return 0;
+    snprintf(why, size, failed ? "cannot be read" : "is not what was sent: its checksum differs");
+    return -1;
+}
+
+int load_artifact(const char *path, const char *prefix, const char *sum, artifact *found, char *why, size_t size) {
     memset(found, 0, sizeof *found);
+    if (*sum && check_sum(path, sum, why, size) != 0) return -1;
     if (check_file(path, why, size) != 0) return -1;
     found->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (found->library == NULL) {
@@ -35,11 +49,15 @@ int load_artifact(const char *path, const char *prefix, artifact *found, char *w
         void *function = dlsym(found->library, name);
         if (function == NULL && !ENTRIES[i].optional) {
             snprintf(why, size, "has no %s: not an artifact of tvmsr", name);
-            dlclose(found->library);
-            found->library = NULL;
+            unload_artifact(found);
             return -1;
         }
         memcpy((char *)found + ENTRIES[i].offset, &function, sizeof function);
     }
     return 0;
+}
+
+void unload_artifact(artifact *loaded) {
+    if (loaded->library != NULL) dlclose(loaded->library);
+    memset(loaded, 0, sizeof *loaded);
 }

@@ -28,8 +28,13 @@ typedef struct {
     __typeof__(&tvmsr_check) check;
 } artifact;
 
-/* 0, or -1 with a text of why not. prefix: of the functions, from the manifest. */
-int load_artifact(const char *path, const char *prefix, artifact *found, char *why, size_t size);
+/* 0, or -1 with a text of why not. prefix: of the functions, from the manifest. sum: the file's SHA-256 in hex, "" where
+ * nobody knows it.
+ */
+int load_artifact(const char *path, const char *prefix, const char *sum, artifact *found, char *why, size_t size);
+
+/* Let go of the library; its sessions are closed. */
+void unload_artifact(artifact *loaded);
 
 /* 0 where the file is a whole ELF library for this program's CPU and word size, else -1 with a text. A loader maps
  * what the headers say; a file that is shorter would end the process with SIGBUS.

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define WIRE_MAGIC 0x52535654u /* "TVSR" */
-#define WIRE_VERSION 1u
+#define WIRE_VERSION 2u
 #define WIRE_HEADER 24u
 #define WIRE_LARGEST ((uint64_t)1 << 30) /* bytes of a payload */
 
@@ -32,7 +32,9 @@ enum {
     DO_READ_TRACE = 10,
     DO_CHECK = 11,
     DO_MEMORY = 12,
-    DO_CLOSE = 13
+    DO_CLOSE = 13,
+    DO_FILES = 14,
+    DO_UNLOAD = 15
 };
 
 /* code of a reply: 0, a status of the C ABI (below 100), or one of these; its payload is then a text. */
