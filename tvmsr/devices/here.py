@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,7 @@ class Here(Owner):
 
     name = "here"
     emulated = False
+    target = "host"
 
     def facts(self) -> Facts:
         from tvmsr.hardware.cpuinfo import features
@@ -117,6 +118,11 @@ class Here(Owner):
             page_size=_system_number("SC_PAGE_SIZE"),
             memory=_system_number("SC_PAGE_SIZE") * _system_number("SC_PHYS_PAGES"),
         )
+
+    def files(self, patterns: Iterable[str]) -> dict[str, bytes]:
+        from tvmsr.devices.sysfiles import local_files
+
+        return local_files(patterns)
 
     def levels(self, artifact: str | Path) -> tuple[str, ...]:
         return usable_levels(artifact)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,8 @@ from tvmsr.devices.link import Link
 from tvmsr.devices.runner import PLAIN, Facts, Memory, Opening, Speed, measure
 from tvmsr.devices.wire import LARGEST, VERSION, Command, GarbageError, Refusal, Values, text, u32, u64
 from tvmsr.errors import DeviceError, InputFileError, StatusError, TvmsrError, UsageError, WorkError
+from tvmsr.hardware.cpuinfo import features_in
+from tvmsr.hardware.rules import KNOWN_NEEDS
 from tvmsr.runtime import ArtifactInfo, LastRun, StepTime, abi
 from tvmsr.runtime.results import StepSum
 from tvmsr.runtime.session import ProgressFunction, contiguous_rows
@@ -45,7 +47,7 @@ class Connection(Closing):
 
     def __init__(self, link: Link) -> None:
         self.link = link
-        self.facts = self.ask(Command.HELLO, u32(VERSION), read=self._read_hello)
+        self.facts = self._with_features(self.ask(Command.HELLO, u32(VERSION), read=self._read_hello))
 
     def close(self) -> None:
         self.link.close()
@@ -102,6 +104,13 @@ class Connection(Closing):
         rows = _FEATURES.get("arm" if machine.startswith("armv") else machine, ())
         features = frozenset(name for entry, bit, name in rows if hwcaps[entry] >> bit & 1)
         return Facts(machine, system, libc, features, values.u32(), values.u32(), values.u64())
+
+    def _with_features(self, facts: Facts) -> Facts:
+        """x86 says what it has in /proc/cpuinfo alone."""
+        if facts.features or facts.machine not in KNOWN_NEEDS:
+            return facts
+        text = self.files(["/proc/cpuinfo"]).get("/proc/cpuinfo", b"").decode("utf-8", "replace")
+        return replace(facts, features=features_in(facts.machine, text))
 
 
 class _NotLoadedError(DeviceError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -13,23 +13,23 @@ from typing import Any
 
 from tvmsr.devices.child import SILENCE, Child
 from tvmsr.devices.closing import Owner
+from tvmsr.devices.fit import manifest_for
 from tvmsr.devices.hosted import Connection, HostedRunner
 from tvmsr.devices.runner import PLAIN, Facts, Opening
-from tvmsr.errors import DeviceError, InputFileError
-from tvmsr.runtime.sections import manifest_values, read_library
+from tvmsr.errors import DeviceError
 
 
 @dataclass(frozen=True)
 class Architecture:
     """What an emulated CPU family needs. loader: of the C library, as its root has it."""
 
-    title: str  # as tvmsr.runtime.library calls the family
+    title: str
     emulators: tuple[str, ...]
     roots: tuple[str, ...]
     loader: str
     package: str  # Debian's, of the C library
     triple: str  # of a host program that no artifact asks for
-    bits: int
+    target: str
 
 
 ARCHITECTURES = {
@@ -40,7 +40,7 @@ ARCHITECTURES = {
         loader="lib/ld-linux-aarch64.so.1",
         package="libc6-arm64-cross",
         triple="aarch64-linux-gnu.2.17",
-        bits=64,
+        target="arm",
     ),
     "arm": Architecture(
         title="ARM",
@@ -49,7 +49,7 @@ ARCHITECTURES = {
         loader="lib/ld-linux-armhf.so.3",
         package="libc6-armhf-cross",
         triple="arm-linux-gnueabihf.2.17",
-        bits=32,
+        target="linux-armv7",
     ),
 }
 
@@ -62,10 +62,11 @@ class Qemu(Owner):
 
     emulated = True
 
-    def __init__(self, architecture: str, cpu: str = DEFAULT_CPU, *, silence: float = SILENCE) -> None:
+    def __init__(self, architecture: str, cpu: str = DEFAULT_CPU, *, name: str = "", silence: float = SILENCE) -> None:
         super().__init__()
-        self.name = f"qemu:{architecture}:{cpu}"
+        self.name = name or f"qemu:{architecture}:{cpu}"
         self._is = ARCHITECTURES[architecture]
+        self.target = self._is.target
         self._silence = silence
         emulator, root = _emulator(self._is), _root(self._is)
         known = cpu_models(emulator)
@@ -80,6 +81,10 @@ class Qemu(Owner):
     def _facts(self) -> Facts:
         with self._connect(self._is.triple) as connection:
             return connection.facts
+
+    def files(self, patterns: Iterable[str]) -> dict[str, bytes]:
+        with self._connect(self._is.triple) as connection:
+            return connection.files(patterns)
 
     def levels(self, artifact: str | Path) -> tuple[str, ...]:
         manifest = self._manifest(Path(artifact))
@@ -100,19 +105,7 @@ class Qemu(Owner):
 
     def _manifest(self, artifact: Path) -> Mapping[str, Any]:
         """The manifest of an artifact that can run here; DeviceError where it is for another device."""
-        file = read_library(artifact)
-        manifest = manifest_values(file)
-        if (file.format, file.cpu, file.bits) != ("ELF", self._is.title, self._is.bits):
-            raise DeviceError(f"{artifact}: is for {file.made_for}; {self.name} is {self._is.title} with Linux")
-        link_triple = manifest.get("link_triple")
-        if not isinstance(link_triple, str):
-            raise InputFileError(f"{artifact}: its manifest is damaged: it has no link_triple")
-        if "musl" in link_triple or "android" in link_triple + str(manifest.get("triple", "")):
-            raise DeviceError(
-                f"{artifact}: is for Android or musl ({link_triple}), and {self.name} has no loader for these; run it "
-                "on its device, or compile for a Linux target with glibc, such as `--target arm`, to try it here"
-            )
-        return manifest
+        return manifest_for(artifact, self.name, self._is.triple, "glibc")
 
 
 def _install_line(architecture: Architecture) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -152,8 +152,17 @@ class Device(Protocol):
     def emulated(self) -> bool:
         """True where times say nothing about real hardware."""
 
+    @property
+    def target(self) -> str | None:
+        """Name of the target that artifacts for it are compiled for; None where nobody said."""
+
     def facts(self) -> Facts:
         """What it is. DeviceError where it does not answer."""
+
+    def files(self, patterns: Iterable[str]) -> dict[str, bytes]:
+        """Small files of its system by path: those that match patterns (as glob's) below /proc/ or /sys/, and are
+        there; clocks, temperatures, load. A file is cut at 64 KiB, all together at 256 KiB.
+        """
 
     def levels(self, artifact: str | Path) -> tuple[str, ...]:
         """The CPU levels of an artifact that it can run, best first. InputFileError or DeviceError."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tvmsr.hardware.llvm import LLVM_NAMES
@@ -42,15 +43,23 @@ def machine() -> str:
 def features() -> frozenset[str]:
     """Those features that the driver knows and this CPU has, by the driver's names."""
     name = machine()
-    known = KNOWN_NEEDS.get(name, ())
     text = _cpuinfo()
     if text:
-        said, words = _words(text), _LINUX.get(name, {})
-    elif platform.system() == "Darwin" and name == "aarch64":
+        return features_in(name, text)
+    if platform.system() == "Darwin" and name == "aarch64":
         said, words = _sysctl(), _MACOS
     else:
         said, words = _llvm_features(), LLVM_NAMES.get(name, {})
-    return frozenset(need for need in known if words.get(need, need) in said)
+    return _known(name, said, words)
+
+
+def features_in(name: str, text: str) -> frozenset[str]:
+    """Those features that the driver knows of a machine whose /proc/cpuinfo is `text`. name: as `machine` says it."""
+    return _known(name, _words(text), _LINUX.get(name, {}))
+
+
+def _known(name: str, said: frozenset[str], words: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(need for need in KNOWN_NEEDS.get(name, ()) if words.get(need, need) in said)
 
 
 def cpu_name() -> str:

@@ -17,8 +17,7 @@ typedef struct {
     size_t size;
 } byte_array;
 
-/* TVM-FFI's own; in this process wherever somebody can call us. */
-extern int TVMFFIBytesFromByteArray(const byte_array *bytes, agent_any *result) __attribute__((weak));
+/* TVM-FFI's own, in this process wherever somebody can call us through it. */
 extern void TVMFFIErrorSetRaisedFromCStr(const char *kind, const char *message) __attribute__((weak));
 
 /* The one request that is received, worked on, or answered; `lock` guards all of it but what only the worker uses. */
@@ -149,6 +148,7 @@ static void begin(uint32_t instance, reader *request, writer *answer) {
     if (job.state == AGENT_WORKING) return bad(answer, "a request is at work already");
     if (request->failed || length > WIRE_LARGEST) return bad(answer, "no request, or one that is too long");
     free(job.payload);
+    job.state = AGENT_DONE;
     job.payload = malloc(length > 0 ? (size_t)length : 1);
     if (job.payload == NULL) return bad(answer, "out of memory for the request");
     if (start_worker() != 0) return bad(answer, "no thread can be started");
@@ -199,21 +199,21 @@ static int raise_error(const char *text) {
 }
 
 int __tvm_ffi_tvmsr_agent(void *self, const agent_any *arguments, int32_t count, agent_any *result) {
+    /* What is returned points here: whoever calls us sends it on before the next call. */
+    static writer answer;
+    static byte_array returned;
     byte_array given;
     (void)self;
     if (count != 1 || bytes_of(&arguments[0], &given) != 0) return raise_error("tvmsr_agent takes bytes");
-    if (TVMFFIBytesFromByteArray == NULL) return raise_error("tvmsr_agent: this process has no TVM-FFI to answer with");
     reader request = {given.data, given.size, 0};
-    writer answer;
-    memset(&answer, 0, sizeof answer);
     pthread_mutex_lock(&job.lock);
+    writer_clear(&answer);
     handle(&request, &answer);
     pthread_mutex_unlock(&job.lock);
-    int failed = answer.failed ? raise_error("out of memory for an answer") : 0;
-    if (!failed) {
-        const byte_array made = {answer.bytes, answer.length};
-        failed = TVMFFIBytesFromByteArray(&made, result);
-    }
-    writer_free(&answer);
-    return failed;
+    if (answer.failed) return raise_error("out of memory for an answer");
+    returned = (byte_array){answer.bytes, answer.length};
+    memset(result, 0, sizeof *result);
+    result->type = FFI_BYTE_ARRAY;
+    result->value.pointer = (const unsigned char *)&returned;
+    return 0;
 }

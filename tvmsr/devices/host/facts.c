@@ -27,6 +27,14 @@ static void put_libc(writer *w) {
 #endif
 }
 
+/* Of this process: a 32-bit one on a 64-bit kernel hears of the kernel's. */
+static const char *machine(const struct utsname *name) {
+#if defined(__arm__)
+    if (strcmp(name->machine, "aarch64") == 0) return "armv8l";
+#endif
+    return name->machine;
+}
+
 static uint32_t cores(void) {
     cpu_set_t set;
     CPU_ZERO(&set);
@@ -39,7 +47,7 @@ void put_facts(writer *w) {
     struct utsname name;
     long page = sysconf(_SC_PAGESIZE), pages = sysconf(_SC_PHYS_PAGES);
     int known = uname(&name) == 0;
-    put_text(w, known ? name.machine : "");
+    put_text(w, known ? machine(&name) : "");
     put_text(w, known ? name.sysname : "");
     put_libc(w);
     put_u64(w, getauxval(HWCAP_ENTRY));

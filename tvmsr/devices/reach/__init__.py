@@ -1,0 +1,9 @@
+"""How a device is reached: each way ends in a session of TVM's RPC."""
+
+from __future__ import annotations
+
+from tvmsr.devices.reach.direct import Direct
+from tvmsr.devices.reach.reach import Reach
+from tvmsr.devices.reach.tracked import Tracked
+
+__all__ = ["Direct", "Reach", "Tracked"]

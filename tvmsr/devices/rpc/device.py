@@ -1,0 +1,84 @@
+"""A device behind a server of TVM's RPC."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from tvmsr.devices.closing import Owner
+from tvmsr.devices.fit import fit_facts
+from tvmsr.devices.hosted import Connection, HostedRunner
+from tvmsr.devices.reach.reach import Reach
+from tvmsr.devices.rpc.agent import Agent
+from tvmsr.devices.runner import PLAIN, Facts, Opening
+
+#: What an agent is built for where nothing is known of the device.
+TRIPLES = (
+    "aarch64-linux-gnu.2.17",
+    "x86_64-linux-gnu.2.17",
+    "arm-linux-gnueabihf.2.17",
+    "aarch64-linux-musl",
+    "x86_64-linux-musl",
+    "arm-linux-musleabihf",
+)
+
+
+class RpcDevice(Owner):
+    """Connects when it is first used, keeps its session, and connects again after a failure.
+
+    target: name of the target that it was added with; None where none is known.
+    """
+
+    def __init__(self, name: str, reach: Reach, *, target: str | None = None, emulated: bool = False) -> None:
+        super().__init__()
+        self.name = name
+        self.target = target
+        self.emulated = emulated
+        self.reach = reach
+        self._lock = threading.RLock()
+        self._agent: Agent | None = None
+        self._facts: Facts | None = None
+
+    def facts(self) -> Facts:
+        with self._lock:
+            if self._facts is None:
+                with self._connection() as connection:
+                    self._facts = connection.facts
+            return self._facts
+
+    def files(self, patterns: Iterable[str]) -> dict[str, bytes]:
+        with self._connection() as connection:
+            return connection.files(patterns)
+
+    def levels(self, artifact: str | Path) -> tuple[str, ...]:
+        manifest = fit_facts(Path(artifact), self.name, self.facts())
+        with self._connection() as connection:
+            return connection.load(Path(artifact), manifest["prefix"]).runs
+
+    def open(self, artifact: str | Path, opening: Opening = PLAIN) -> HostedRunner:
+        manifest = fit_facts(Path(artifact), self.name, self.facts())
+        runner = HostedRunner(self._connection(), Path(artifact), manifest, opening)
+        self._kept.add(runner)
+        return runner
+
+    def close(self) -> None:
+        super().close()
+        with self._lock:
+            if self._agent is not None:
+                self._agent.close()
+            self._agent = None
+
+    def _connection(self) -> Connection:
+        with self._lock:
+            if self._agent is None or self._agent.session.closed:
+                self._agent = self._connected()
+            return Connection(self._agent.link())
+
+    def _connected(self) -> Agent:
+        session = self.reach.connect(self.name)
+        try:
+            return Agent(session, self.reach.triples or TRIPLES)
+        except BaseException:
+            session.kill()
+            raise
