@@ -13,7 +13,7 @@ from tests.artifact.conftest import fake, triple
 from tvmsr.artifact.link import link_shared
 from tvmsr.devices.qemu import ARCHITECTURES
 
-__all__ = ["emulated_fake", "fake", "triple"]
+__all__ = ["emulated_fake", "fake", "local_fake", "triple"]
 
 
 def need_emulator(architecture: str) -> None:
@@ -22,6 +22,15 @@ def need_emulator(architecture: str) -> None:
     found = any(shutil.which(name) for name in row.emulators)
     if not found or not any(Path(root, row.loader).exists() for root in row.roots):
         pytest.skip(f"needs an emulator: apt-get install qemu-user {row.package}")
+
+
+@pytest.fixture(scope="session")
+def local_fake(triple: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """tests/artifact/fake/model.c for this machine, with the manifest that a device looks at."""
+    made = tmp_path_factory.mktemp("local") / "fake.so"
+    manifest = {"model": "fake", "link_triple": triple, "macs_per_pixel": 2}
+    link_shared(fake_reference.parts(manifest=manifest), made, link_triple=triple)
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,8 @@ _PIECE = 1 << 20
 class Channel(Closing):
     """Two file descriptors and a name for messages. Any failure closes it; further calls raise DeviceError.
 
-    silence: seconds without a byte moved after which the other side counts as hung.
+    silence: seconds without a byte moved after which the other side counts as hung. One thread uses it at a time; any
+    may kill it, which ends a call that waits.
     """
 
     #: What is said where the other side ended the stream.
@@ -38,6 +39,7 @@ class Channel(Closing):
         self.name = name
         self.silence = silence
         self._source, self._sink = source, sink
+        self._busy = threading.RLock()  # of who uses the descriptors: they are closed when nobody does
         os.set_blocking(source, False)
         os.set_blocking(sink, False)
 
@@ -73,27 +75,35 @@ class Channel(Closing):
 
     def send(self, *parts: bytes | memoryview) -> None:
         """Send all bytes. DeviceError where the other side is gone or does not take them."""
-        self.check_open()
-        for part in parts:
-            self._send(memoryview(part).cast("B"))
+        with self._busy:
+            self.check_open()
+            for part in parts:
+                self._send(memoryview(part).cast("B"))
 
     def receive(self, size: int) -> bytearray:
         """Exactly `size` bytes. DeviceError where they do not come."""
-        self.check_open()
-        data, at, since = bytearray(size), 0, time.monotonic()
-        view = memoryview(data)
-        while at < size:
-            self._wait(self._source, select.POLLIN, since)
-            try:
-                got = os.readv(self._source, [view[at : at + _PIECE]])
-            except BlockingIOError:
-                continue
-            except OSError:
-                self._gone()
-            if got == 0:
-                self._gone()
-            at, since = at + got, time.monotonic()
-        return data
+        with self._busy:
+            self.check_open()
+            data, at, since = bytearray(size), 0, time.monotonic()
+            view = memoryview(data)
+            while at < size:
+                self._wait(self._source, select.POLLIN, since)
+                got = self._read(view[at : at + _PIECE])
+                if got > 0:
+                    at, since = at + got, time.monotonic()
+            return data
+
+    def _read(self, into: memoryview) -> int:
+        """Bytes that came; 0 where none did after all."""
+        try:
+            got = os.readv(self._source, [into])
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self._gone()
+        if got == 0:
+            self._gone()
+        return got
 
     def _wait(self, handle: int, event: int, since: float) -> None:
         """Until it is ready, at most `silence` seconds after `since`."""
@@ -133,7 +143,10 @@ class SocketChannel(Channel):
         return self._socket.fileno() < 0
 
     def kill(self) -> None:
-        self._socket.close()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits
+        with self._busy:
+            self._socket.close()
 
 
 class ProcessChannel(Channel):
@@ -180,11 +193,13 @@ class ProcessChannel(Channel):
         raise DeviceError(f"{self.name}: {what}{ended}" + (f": {lines[-1][:300]}" if lines else ""))
 
     def close(self) -> None:
-        """Let the process end, or end it."""
-        if self._process.stdin and not self._process.stdin.closed:
+        """Let the process end, or end it, at once where another thread waits for it."""
+        if self._busy.acquire(blocking=False):
             with contextlib.suppress(OSError):
-                self._process.stdin.close()
-            self._ended(_GRACE)
+                if not self.closed and self._process.stdin is not None:
+                    self._process.stdin.close()
+                    self._ended(_GRACE)
+            self._busy.release()
         self.kill()
 
     def kill(self) -> None:
@@ -195,10 +210,11 @@ class ProcessChannel(Channel):
             self._process.wait()
         if threading.current_thread() is not self._drain:  # the collector of garbage runs in any thread
             self._drain.join(_GRACE)
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        with self._busy:
+            for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
 
     def __del__(self) -> None:
         if hasattr(self, "_drain"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import struct
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +16,7 @@ from tvmsr.devices.link import SMALL, ProgressFunction
 from tvmsr.devices.program import AGENT_FUNCTION, agent_key, agent_library
 from tvmsr.devices.rpc.client import RemoteError, RpcSession
 from tvmsr.devices.rpc.wire import Handle
-from tvmsr.devices.wire import LARGEST, GarbageError, Values
+from tvmsr.devices.wire import LARGEST, Command, GarbageError, Values
 from tvmsr.errors import DeviceError, InputFileError, WorkError
 
 _BEGIN, _MORE, _WAIT, _READ, _CANCEL = 1, 2, 3, 4, 5
@@ -42,6 +44,7 @@ class Agent(Closing):
     def __init__(self, session: RpcSession, triples: Sequence[str]) -> None:
         self.session = session
         self._function = session.function(f"tvmsr.agent.{agent_key()}") or _uploaded(session, triples)
+        self.lock = threading.RLock()  # of whoever has a request under way
         self._free = list(range(INSTANCES))
         self._placed: dict[str, str] = {}
 
@@ -61,9 +64,10 @@ class Agent(Closing):
         except OSError as error:
             raise InputFileError(f"cannot read {artifact}: {error.strerror or error}") from None
         checksum = hashlib.sha256(data).hexdigest()
-        if checksum not in self._placed:
-            self._placed[checksum] = self.session.upload(f"{checksum[:32]}.so", data)
-        return self._placed[checksum], checksum
+        with self.lock:
+            if checksum not in self._placed:
+                self._placed[checksum] = self.session.upload(f"{checksum[:32]}.so", data)
+            return self._placed[checksum], checksum
 
     def ask(self, op: int, instance: int, *parts: bytes | memoryview) -> memoryview:
         """One call of the agent."""
@@ -103,7 +107,8 @@ class AgentLink(Closing):
         if not self._open:
             raise DeviceError(f"{self.name}: is closed; open it again")
         try:
-            return _Call(self._agent, self._instance, progress, largest).run(command, *parts)
+            with self._agent.lock:
+                return _Call(self._agent, self._instance, progress, largest).run(command, *parts)
         except GarbageError as error:
             self.fail(str(error))
         except (RemoteError, WorkError):
@@ -116,12 +121,18 @@ class AgentLink(Closing):
         self._agent.session.fail(what)
 
     def close(self) -> None:
-        from tvmsr.devices.wire import Command
-
+        """Unload the artifact there; where another thread waits for an answer, end the whole session."""
         if not self._open:
             return
-        if not self._agent.session.closed:
-            self.call(Command.UNLOAD)
+        if self._agent.lock.acquire(blocking=False):
+            try:
+                with contextlib.suppress(DeviceError):
+                    if not self._agent.session.closed:
+                        self.call(Command.UNLOAD)
+            finally:
+                self._agent.lock.release()
+        else:
+            self._agent.session.kill()
         self._open = False
         self._agent.release(self._instance)
 
