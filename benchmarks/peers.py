@@ -16,7 +16,6 @@ import multiprocessing as mp
 import os
 import signal
 import statistics
-import sys
 import tempfile
 import time
 from multiprocessing.connection import Connection
@@ -25,8 +24,7 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))
-from onnx_graph import write_onnx
+from tvmsr.evaluation.peers.onnx_graph import write_onnx
 
 ROUNDS, CROP = 9, 96
 

@@ -2,8 +2,10 @@
 
 Every command of the command line is a function here, with the same name and arguments: `tvmsr.compile(...)`,
 `tvmsr.calibrate(...)`, `tvmsr.upscale(...)`, `tvmsr.evaluate(...)`, `tvmsr.bench(...)`, `tvmsr.inspect(...)`,
-`tvmsr.verify(...)`, `tvmsr.targets()`, `tvmsr.models()`, `tvmsr.demo(...)`, `tvmsr.doctor()`. `tvmsr.load(path)` opens
-artifact; it needs numpy and Pillow only. Nothing else is imported before a function is called.
+`tvmsr.verify(...)`, `tvmsr.targets()`, `tvmsr.models()`, `tvmsr.demo(...)`, `tvmsr.doctor()`. Those of `tvmsr device`
+are `tvmsr.add_device(...)`, `list_devices`, `remove_device`, `doctor_device`, `serve_device` and `build_device`, and
+`tvmsr.device("pi5")` is a device to run things on. `tvmsr.load(path)` opens an artifact; it needs numpy and Pillow
+only. Nothing else is imported before a function is called.
 """
 
 from __future__ import annotations
@@ -29,6 +31,13 @@ _PUBLIC = {
     "models": "tvmsr.commands.models",
     "demo": "tvmsr.commands.demo",
     "doctor": "tvmsr.commands.doctor",
+    "device": "tvmsr.devices.handle",
+    "add_device": "tvmsr.commands.devices.add",
+    "list_devices": "tvmsr.commands.devices.listing",
+    "remove_device": "tvmsr.commands.devices.listing",
+    "doctor_device": "tvmsr.commands.devices.doctor",
+    "serve_device": "tvmsr.commands.devices.serve",
+    "build_device": "tvmsr.commands.devices.build",
 }
 
 __all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import save_file
 
 import tvmsr
+from tests.devices.conftest import need_emulator
+from tests.frontend import states
 
 
 @dataclass(frozen=True)
@@ -22,3 +25,25 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     plan = tvmsr.calibrate(out=folder / "plan.json").path
     assert plan is not None
     return Made(tvmsr.compile(out=folder / "sr.so", plan=plan).artifact, plan)
+
+
+@dataclass(frozen=True)
+class Small:
+    """x4, levels i8mm, dotprod, neon for AArch64; and the same for this machine."""
+
+    model: Path
+    plan: Path
+    arm: Path
+    here: Path
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
+    need_emulator("aarch64")
+    folder = tmp_path_factory.mktemp("small")
+    made = Small(*(folder / name for name in ("srvgg.safetensors", "plan.json", "arm.so", "here.so")))
+    save_file(states.srvgg(), made.model)
+    tvmsr.calibrate(made.model, out=made.plan, equalise=False, bias_correction=False)
+    tvmsr.compile(made.model, plan=made.plan, target="arm", out=made.arm, prefix="small")
+    tvmsr.compile(made.model, plan=made.plan, out=made.here)
+    return made

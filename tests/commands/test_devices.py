@@ -4,43 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from safetensors.numpy import save_file
 
 import tvmsr
-from tests.devices.conftest import need_emulator
-from tests.frontend import states
+from tests.commands.conftest import Small
 from tvmsr.cli.main import main
 from tvmsr.commands.proofs import ReferenceProof
 from tvmsr.errors import WorkError
 from tvmsr.imaging.picture import demo_picture
-
-
-@dataclass(frozen=True)
-class Small:
-    """x4, levels i8mm, dotprod, neon for AArch64; and the same for this machine."""
-
-    model: Path
-    plan: Path
-    arm: Path
-    here: Path
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
-    need_emulator("aarch64")
-    folder = tmp_path_factory.mktemp("small")
-    made = Small(*(folder / name for name in ("srvgg.safetensors", "plan.json", "arm.so", "here.so")))
-    save_file(states.srvgg(), made.model)
-    tvmsr.calibrate(made.model, out=made.plan, equalise=False, bias_correction=False)
-    tvmsr.compile(made.model, plan=made.plan, target="arm", out=made.arm, prefix="small")
-    tvmsr.compile(made.model, plan=made.plan, out=made.here)
-    return made
 
 
 def test_verify_without_the_network(small: Small, capfd) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import tvmsr
-from tvmsr.cli import look, make, run, show
+from tvmsr.cli import device, look, make, run, show
 
 app = typer.Typer(
     add_completion=False,
@@ -60,3 +60,5 @@ for command in (
     look.doctor,
 ):
     app.command()(command)
+
+app.add_typer(device.app, name="device")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 
 #: Exit codes beside those that errors carry (tvmsr.errors): 0 done, 1 failed, 2 usage, 3 input file, 4 device.
@@ -71,8 +72,16 @@ def _unexpected(error: Exception) -> int:
     return FAILED
 
 
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def run() -> None:
-    """Console script."""
+    """Console script. Who asks it to end gets the same clean end as with Ctrl-C."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores one of them
+            signal.signal(number, _interrupt)
     sys.exit(main())
 
 

@@ -19,7 +19,10 @@ def compile(
     calibration: dict[str, Any],
     model: o.Model = None,
     out: o.Out = None,
-    target: o.TargetName = "host",
+    target: o.TargetName = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="Compile for the target of a device that was added.")
+    ] = None,
     plan: o.PlanFile = None,
     emit: Annotated[str, typer.Option("--emit", help="so, static for a .a and its .h, or so,static.")] = "so",
     prefix: Annotated[str, typer.Option("--prefix", help="Prefix of the exported symbols.")] = "tvmsr",
@@ -33,7 +36,7 @@ def compile(
     chosen = _or_default(model)
     with show.progress_bar() as progress:
         made = tvmsr.compile(
-            chosen, out=out, target=target, plan=plan, emit=emit, prefix=prefix, cc=cc, seed=seed,
+            chosen, out=out, target=target, device=device, plan=plan, emit=emit, prefix=prefix, cc=cc, seed=seed,
             overrides=overrides, progress=progress, **calibration,
         )  # fmt: skip
     if json:

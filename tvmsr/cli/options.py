@@ -23,7 +23,10 @@ Model = Annotated[
 ]
 What = Annotated[str, typer.Argument(metavar="ART|MODEL", help="An artifact (.so), or a network.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="What to write. [default: a name made of the parts]")]
-TargetName = Annotated[str, typer.Option("--target", help="What to compile for; `tvmsr targets` lists them.")]
+TargetName = Annotated[
+    str | None,
+    typer.Option("--target", help="What to compile for; `tvmsr targets` lists them. [default: this machine]"),
+]
 Bits = Annotated[str, typer.Option("--bits", help="8, 6, or activations and weights as in a6w4.")]
 Method = Annotated[str, typer.Option("--method", help="Ranges: minmax, percentile or mse.")]
 Calib = Annotated[Path | None, typer.Option("--calib", help="Folder of pictures to calibrate with.")]
@@ -38,7 +41,9 @@ Seed = Annotated[int, typer.Option("--seed", help="Of everything that is drawn a
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done; full traces of failures.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, max=256, help="Threads. [default: all cores]")]
-DeviceName = Annotated[str, typer.Option("--device", help="Where it runs: here, qemu:aarch64[:CPU], qemu:arm[:CPU].")]
+DeviceName = Annotated[
+    str, typer.Option("--device", help="Where it runs: here, qemu:ARCH[:CPU], or what `tvmsr device list` lists.")
+]
 LevelName = Annotated[str | None, typer.Option("--level", help="Force a CPU level of the artifact.")]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,6 +38,9 @@ def upscale(
     for path, (width, height) in done.files:
         show.say(f"{path}  {width}x{height}")
     show.say(f"{done.seconds:.3f} s in the artifact, level {done.level}")
+    if len(done.devices) > 1:
+        shares = [(x.device, str(x.pictures), f"{x.seconds:.3f}", x.level, x.out) for x in done.devices]
+        show.rows(("device", "pictures", "seconds", "level", "taken out"), shares)
     return None
 
 
@@ -86,37 +89,36 @@ def bench(
     level: o.LevelName = None,
     layers: Annotated[bool, typer.Option("--layers", help="Time per layer.")] = False,
     device: o.DeviceName = "here",
-    target: o.TargetName = "host",
+    runs: Annotated[int | None, typer.Option("--runs", min=1, help="Timed runs. [default: as many as needed]")] = None,
+    peer: Annotated[str, typer.Option("--peer", help="ort or ncnn: that runtime on the same network, there.")] = "",
+    model: Annotated[str | None, typer.Option("--model", help="For --peer: the network of an artifact.")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="What a network is compiled for. [default: the device's]")
+    ] = None,
     bits: o.Bits = "8",
     json: o.Json = False,
     verbose: o.Verbose = False,
-) -> None:
-    """Time an artifact, or a network that is compiled first."""
+) -> int:
+    """Time an artifact, or a network that is compiled first; on several devices at once (--device a,b or all)."""
+    from tvmsr.cli import benches
+    from tvmsr.commands.bench import bench_devices
+    from tvmsr.errors import DeviceError
+
     o.log_level(verbose)
     width, height = o.size(size)
-    counts = o.counts(threads)
+    how: dict[str, Any] = {
+        "width": width, "height": height, "threads": o.counts(threads), "level": level, "layers": layers, "runs": runs,
+        "peer": peer, "model": model, "target": target, "bits": bits, "overrides": overrides,
+    }  # fmt: skip
+    if "," in device or device == "all":
+        with show.progress_bar() as progress:
+            all_found = bench_devices(what, devices=device, progress=progress, **how)
+        show.as_json(all_found.as_json()) if json else benches.several(all_found)
+        return DeviceError.exit_code if all_found.failed else 0
     with show.progress_bar() as progress:
-        found = tvmsr.bench(
-            what, width=width, height=height, threads=counts, level=level, layers=layers, device=device,
-            target=target, bits=bits, overrides=overrides, progress=progress,
-        )  # fmt: skip
-    if json:
-        return show.as_json(found.as_json())
-    show.notes(found.notes)
-    show.say(f"{found.artifact}, level {found.level}, {width}x{height}, opened in {found.open_ms:.1f} ms")
-    show.rows(
-        ("threads", "runs", "minimum ms", "median ms", "GMAC/s"),
-        [
-            (str(t.threads), str(t.runs), f"{t.minimum:.2f}", f"{t.median:.2f}", f"{found.gmac / t.minimum * 1e3:.1f}")
-            for t in found.timings
-        ],
-    )
-    if found.layers:
-        show.rows(
-            ("layer", "kernel", "ms", "GMAC/s"),
-            [(x.name, x.kernel, f"{x.milliseconds:.3f}", f"{x.gmacs:.1f}") for x in found.layers],
-        )
-    return None
+        found = tvmsr.bench(what, device=device, progress=progress, **how)
+    show.as_json(found.as_json()) if json else benches.one(found)
+    return 0
 
 
 @o.of_the_network
@@ -140,14 +142,15 @@ def verify(
         )
     if json:
         return show.as_json(found.as_json())
-    for level, why in found.skipped:
-        show.say(f"skipped {level}: {why}")
     against = {
         "reference": "the reference executor's bytes",
         "checksums": "the checksums that its compiler left in it (--model compares bytes and names layers)",
     }
-    counts = ", ".join(map(str, found.threads))
-    show.say(f"equal to {against[found.proof]}")
-    show.say(f"{found.bytes:,} bytes in {found.runs} runs of {found.pictures} pictures, in up to {found.strips} strips")
-    show.say(f"on {found.device}, levels {', '.join(found.levels)}, with {counts} threads")
+    for one in found.each:
+        for level, why in one.skipped:
+            show.say(f"skipped {level}: {why}")
+        counts = ", ".join(map(str, one.threads))
+        show.say(f"equal to {against[one.proof]}")
+        show.say(f"{one.bytes:,} bytes in {one.runs} runs of {one.pictures} pictures, in up to {one.strips} strips")
+        show.say(f"on {one.device}, levels {', '.join(one.levels)}, with {counts} threads")
     return None

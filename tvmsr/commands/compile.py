@@ -15,6 +15,7 @@ from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model, short_na
 from tvmsr.errors import UsageError
 
 if TYPE_CHECKING:
+    from tvmsr.devices import Device
     from tvmsr.graph.model import Model
     from tvmsr.hardware.target import Target
     from tvmsr.quant.plan import Plan
@@ -77,7 +78,8 @@ def compile(
     model: str | Path = DEFAULT_MODEL,
     *,
     out: Path | None = None,
-    target: str = "host",
+    target: str | None = None,
+    device: str | Device | None = None,
     bits: str = "8",
     method: str = "minmax",
     calib: Path | None = None,
@@ -95,6 +97,8 @@ def compile(
 ) -> Compiled:
     """Compile `model` for `target` and write `out` (default: MODEL-TARGET-BITS.so in the current folder).
 
+    device: compile for the target that it was added with, in the place of a target; nothing of it runs. Without both:
+    for this machine.
     emit: "so", "static" or both ("so,static", or a list); a static library comes with a header, and where there are two
     libraries `out` says where and under which name, each file having its own suffix.
     With `plan`, that plan is used as it is, and options that would ask for another are refused; without, the network is
@@ -105,6 +109,7 @@ def compile(
     from tvmsr.hardware import check_levels, load_target
 
     start = time.perf_counter()
+    target = _target(target, device)
     chosen = load_target(target)
     check_prefix(prefix)
     suffix = default_suffix(emit, chosen.link_triple)
@@ -131,6 +136,18 @@ def compile(
         seconds=time.perf_counter() - start,
         notes=tuple(notes),
     )
+
+
+def _target(target: str | None, device: str | Device | None) -> str:
+    if device is None:
+        return target or "host"
+    if target is not None:
+        raise UsageError("--target and --device both say what to compile for; give one")
+    from tvmsr.devices import find_device
+    from tvmsr.devices.examine import target_of
+
+    with find_device(device) as where:
+        return target_of(where)
 
 
 def _given_plan(path: Path, how: Calibration) -> Plan:

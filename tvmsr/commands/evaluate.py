@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tvmsr.devices import Device
-    from tvmsr.evaluation.evaluate import Evaluation
+    from tvmsr.devices import Device, Opening
+    from tvmsr.evaluation.dataset import Pair, Pairs
+    from tvmsr.evaluation.evaluate import Evaluation, Row
+    from tvmsr.evaluation.metrics import Protocol
     from tvmsr.graph.model import Model
 
     Upscaler = Callable[[NDArray[np.uint8]], NDArray[Any]]
@@ -58,29 +60,25 @@ def evaluate(
     protocol: str = "y",
     threads: int | None = None,
     level: str | None = None,
-    device: str | Device = "here",
+    device: str | Device | Sequence[Device] = "here",
     overrides: Overrides | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
     """Measure `what` on the HR pictures of the folder `data` (LR made as MATLAB's imresize does, or taken from `lr`).
 
     what: an artifact (`model` adds its FP32 figures), or a network: in FP32, or with `plan` through the reference
-    executor. device: where an artifact runs. protocol: "y" or "rgb". Raises UsageError, InputFileError, WorkError or
-    DeviceError.
+    executor. device: where an artifact runs; several devices share the pictures. protocol: "y" or "rgb". Raises
+    UsageError, InputFileError, WorkError or DeviceError.
     """
+    from tvmsr.devices import Opening
     from tvmsr.evaluation.evaluate import evaluate as measure
 
     def report(done: int, total: int) -> None:
         progress("evaluate", done, total)
 
     if is_artifact(what):
-        from tvmsr.devices import Opening, find_device
-
         fp32 = fp32_upscaler(open_model(model, overrides)) if model is not None else None
-        opening = Opening(threads=threads, level=level)
-        with find_device(device) as where, where.open(Path(what), opening) as runner:
-            pairs = _pairs(data, lr, runner.info.scale)
-            return measure(runner.upscale, pairs, runner.info.scale, protocol, fp32, report)
+        return _on_devices(Path(what), data, lr, protocol, Opening(threads=threads, level=level), device, fp32, report)
     if device != "here":
         raise UsageError(f"{what} is a network, which is computed here; --device {device} runs an artifact")
     network = open_model(what, overrides)
@@ -92,7 +90,68 @@ def evaluate(
     )
 
 
-def _pairs(data: Path, lr: Path | None, scale: int) -> Any:
+class _Measured:
+    """Figures of the pairs of a set (a Job of tvmsr.devices.pool)."""
+
+    def __init__(self, pairs: Pairs, protocol: Protocol, fp32: Upscaler | None) -> None:
+        self._pairs, self._protocol, self._fp32 = pairs, protocol, fp32
+        self._rows: dict[int, Row] = {}
+
+    @property
+    def count(self) -> int:
+        return len(self._pairs)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """In the order of the set."""
+        return tuple(self._rows[number] for number in sorted(self._rows))
+
+    def name(self, number: int) -> str:
+        return self._pairs.files[number][0].name
+
+    def read(self, number: int) -> Pair:
+        return self._pairs[number]
+
+    def picture(self, source: Pair) -> NDArray[np.uint8]:
+        return source.lr
+
+    def keep(self, number: int, source: Pair, result: NDArray[np.uint8]) -> Row:
+        from tvmsr.evaluation.evaluate import measure_one
+
+        del number
+        return measure_one(source, lambda _: result, self._pairs.scale, self._protocol, self._fp32)
+
+    def deliver(self, number: int, kept: Row) -> None:
+        self._rows[number] = kept
+
+    def discard(self, kept: Row) -> None:
+        """It is nowhere else."""
+
+
+def _on_devices(
+    artifact: Path,
+    data: Path,
+    lr: Path | None,
+    protocol: str,
+    opening: Opening,
+    device: str | Device | Sequence[Device],
+    fp32: Upscaler | None,
+    report: Callable[[int, int], object],
+) -> Evaluation:
+    from tvmsr.artifact.manifest import read_manifest
+    from tvmsr.devices.pool import opened_devices, spread
+    from tvmsr.evaluation.evaluate import Evaluation
+    from tvmsr.evaluation.metrics import protocol_named
+
+    chosen = protocol_named(protocol)
+    with opened_devices(device) as devices:
+        scale = read_manifest(artifact).scale
+        job = _Measured(_pairs(data, lr, scale), chosen, fp32)
+        found = spread(devices, artifact, job, opening=opening, report=lambda done: report(done, job.count))
+        return Evaluation(scale, chosen.name, job.rows, found.notes)
+
+
+def _pairs(data: Path, lr: Path | None, scale: int) -> Pairs:
     from tvmsr.evaluation.dataset import load_pairs
 
     return load_pairs(Path(data), scale, lr=Path(lr) if lr is not None else None)

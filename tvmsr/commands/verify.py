@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import Overrides, open_model
-from tvmsr.errors import InputFileError, StatusError, UsageError, WorkError
+from tvmsr.errors import DeviceError, InputFileError, StatusError, TvmsrError, UsageError, WorkError
 
 if TYPE_CHECKING:
     from tvmsr.commands.proofs import Proof, Sample
@@ -28,6 +29,7 @@ class Verified:
 
     proof: "reference" (the executor computed every result) or "checksums" (of the executor's results, from the
     manifest). skipped: levels that the device's CPU lacks, and why. strips: the most that a picture was cut into.
+    others: the same of the other devices that were asked for, in their order.
     """
 
     artifact: str
@@ -40,9 +42,19 @@ class Verified:
     runs: int
     strips: int
     bytes: int
+    others: tuple[Verified, ...] = ()
+
+    @property
+    def each(self) -> tuple[Verified, ...]:
+        """One result a device."""
+        return (replace(self, others=()), *self.others)
 
     def as_json(self) -> dict[str, Any]:
-        return {**vars(self), "levels": list(self.levels), "skipped": dict(self.skipped), "threads": list(self.threads)}
+        """Of one device a dictionary of its facts; of several {"devices": [one dictionary each]}."""
+        if self.others:
+            return {"devices": [one.as_json() for one in self.each]}
+        own = {key: value for key, value in vars(self).items() if key != "others"}
+        return {**own, "levels": list(self.levels), "skipped": dict(self.skipped), "threads": list(self.threads)}
 
 
 def verify(
@@ -50,7 +62,7 @@ def verify(
     *,
     model: str | Path | None = None,
     plan: Path | None = None,
-    device: str | Device = "here",
+    device: str | Device | Sequence[Device] = "here",
     seed: int = 0,
     overrides: Overrides | None = None,
     progress: Progress = silent,
@@ -58,27 +70,69 @@ def verify(
     """Compare `artifact` at every level that the device's CPU has, with 1, 2 and 3 threads, whole and in strips.
 
     model: the network it was made from, for the reference executor; plan: its plan (default: the one it carries).
-    Without model: the checksums in its manifest. Raises WorkError where a byte differs (it names the first layer that
-    does), UsageError where model and artifact do not belong together, DeviceError where the device fails.
+    Without model: the checksums in its manifest. Every one of several devices does all of it. Raises WorkError where a
+    byte differs (it names the first layer that does), UsageError where model and artifact do not belong together,
+    DeviceError where a device fails; of several devices when the last one has ended.
     """
-    from tvmsr.devices import find_device
+    from tvmsr.devices.pool import opened_devices, together
 
     artifact = Path(artifact)
     proof = _proof(artifact, model, plan, seed, overrides)
-    with find_device(device) as where:
-        levels = where.levels(artifact)
-        skipped = _skipped(artifact, where, levels)
-        if not levels:
-            raise WorkError(f"{artifact}: {where.name} runs none of its levels: {skipped[0][1]}")
-        tally, rounds = _Tally(), [(level, threads) for level in levels for threads in THREADS]
-        for done, (level, threads) in enumerate(rounds):
-            progress("verify", done, len(rounds))
-            tally = _round(artifact, where, proof, level, threads, tally)
-        progress("verify", len(rounds), len(rounds))
-        return Verified(
-            artifact=str(artifact), device=where.name, proof=proof.kind, levels=levels, skipped=skipped,
-            threads=THREADS, pictures=len(proof.samples), **vars(tally),
-        )  # fmt: skip
+    with opened_devices(device) as devices:
+        bar = _Bar(progress)
+        if len(devices) == 1:
+            return _on_device(artifact, devices[0], proof, bar.expect, bar.tick)
+        found = together(devices, lambda where, call: _on_device(
+            artifact, where, proof, lambda rounds: call(lambda: bar.expect(rounds)), lambda: call(bar.tick)
+        ))  # fmt: skip
+        return _all_of(devices, found)
+
+
+class _Bar:
+    """One bar for all devices: rounds that are done, of those known so far."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._done, self._total = progress, 0, 0
+
+    def expect(self, rounds: int) -> None:
+        self._total += rounds
+        self._progress("verify", self._done, self._total)
+
+    def tick(self) -> None:
+        self._done += 1
+        self._progress("verify", self._done, self._total)
+
+
+def _on_device(
+    artifact: Path, where: Device, proof: Proof, expect: Callable[[int], object], tick: Callable[[], object]
+) -> Verified:
+    levels = where.levels(artifact)
+    skipped = _skipped(artifact, where, levels)
+    if not levels:
+        raise WorkError(f"{artifact}: {where.name} runs none of its levels: {skipped[0][1]}")
+    tally, rounds = _Tally(), [(level, threads) for level in levels for threads in THREADS]
+    expect(len(rounds))
+    for level, threads in rounds:
+        tally = _round(artifact, where, proof, level, threads, tally)
+        tick()
+    return Verified(
+        artifact=str(artifact), device=where.name, proof=proof.kind, levels=levels, skipped=skipped,
+        threads=THREADS, pictures=len(proof.samples), **vars(tally),
+    )  # fmt: skip
+
+
+def _all_of(devices: Sequence[Device], found: Sequence[Verified | TvmsrError]) -> Verified:
+    """The results as one; or one error for all that failed, WorkError where a byte differs on one of them."""
+    good = [one for one in found if isinstance(one, Verified)]
+    bad = [(where.name, one) for where, one in zip(devices, found, strict=True) if isinstance(one, TvmsrError)]
+    if not bad:
+        return replace(good[0], others=tuple(good[1:]))
+    reasons = "; ".join(f"{name}: {str(error).removeprefix(f'{name}: ')}" for name, error in bad)
+    fine = f"; equal on {', '.join(one.device for one in good)}" if good else ""
+    kinds = [type(error) for _, error in bad]
+    order = (WorkError, UsageError, InputFileError, DeviceError)
+    kind = next((kind for kind in order if any(issubclass(k, kind) for k in kinds)), DeviceError)
+    raise kind(f"{len(bad)} of {len(devices)} devices failed: {reasons}{fine}")
 
 
 @dataclass(frozen=True)

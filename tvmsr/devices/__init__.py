@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from tvmsr.devices.find import find_device
+from tvmsr.devices.find import find_device, find_devices
 from tvmsr.devices.here import Here, HereRunner
 from tvmsr.devices.runner import Device, Facts, Memory, Opening, Runner, Speed
 
-__all__ = ["Device", "Facts", "Here", "HereRunner", "Memory", "Opening", "Runner", "Speed", "find_device"]
+__all__ = [
+    "Device",
+    "Facts",
+    "Here",
+    "HereRunner",
+    "Memory",
+    "Opening",
+    "Runner",
+    "Speed",
+    "find_device",
+    "find_devices",
+]

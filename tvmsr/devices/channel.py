@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from tvmsr.devices.closing import Closing
+from tvmsr.devices.leash import hold
 from tvmsr.errors import DeviceError
 
 #: Seconds that a process has to end by itself, after its input ended or it closed its output.
@@ -69,12 +70,23 @@ class Channel(Closing):
         finally:
             self.silence = before
 
+    @contextlib.contextmanager
+    def ending_means(self, words: str) -> Iterator[None]:
+        """Another sentence for the other side's ending the stream meanwhile."""
+        before, self.gone_words = self.gone_words, words
+        try:
+            yield
+        finally:
+            self.gone_words = before
+
     def check_open(self) -> None:
         if self.closed:
             raise DeviceError(f"{self.name}: is closed; open it again")
+        if not hold(self):
+            self.fail("was stopped")
 
     def send(self, *parts: bytes | memoryview) -> None:
-        """Send all bytes. DeviceError where the other side is gone or does not take them."""
+        """Send all bytes. DeviceError where the other side does not take them; where it is gone, `receive` says so."""
         with self._busy:
             self.check_open()
             for part in parts:
@@ -121,7 +133,7 @@ class Channel(Closing):
             except BlockingIOError:
                 continue
             except OSError:  # a broken pipe, a connection that was reset or timed out
-                self._gone()
+                return  # what the other side said before it went can still be read; its end comes after that
             data, since = data[sent:], time.monotonic()
 
     def _gone(self) -> NoReturn:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tvmsr.devices.closing import Closing
 from tvmsr.devices.link import Link
 from tvmsr.devices.runner import PLAIN, Facts, Memory, Opening, Speed, measure
-from tvmsr.devices.wire import LARGEST, VERSION, Command, GarbageError, Refusal, Values, text, u32, u64
+from tvmsr.devices.wire import LARGEST, VERSION, Command, GarbageError, Refusal, Values, read_files, text, u32, u64
 from tvmsr.errors import DeviceError, InputFileError, StatusError, TvmsrError, UsageError, WorkError
 from tvmsr.hardware.cpuinfo import features_in
 from tvmsr.hardware.rules import KNOWN_NEEDS
@@ -84,7 +84,7 @@ class Connection(Closing):
     def files(self, patterns: Iterable[str]) -> dict[str, bytes]:
         """Small files there by their paths: those that match patterns below /proc/ or /sys/ and can be read."""
         wanted = tuple(patterns)
-        return self.ask(Command.FILES, u32(len(wanted)), *map(text, wanted), read=_read_files)
+        return self.ask(Command.FILES, u32(len(wanted)), *map(text, wanted), read=read_files)
 
     def _refusal(self, code: int, words: str) -> TvmsrError:
         if code == Refusal.TOO_OLD:
@@ -115,10 +115,6 @@ class Connection(Closing):
 
 class _NotLoadedError(DeviceError):
     """The host program did not load a file."""
-
-
-def _read_files(values: Values) -> dict[str, bytes]:
-    return {values.text(): values.blob() for _ in range(values.count())}
 
 
 def _read_info(values: Values) -> LoadedArtifact:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -22,14 +23,33 @@ U8 = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds for one picture size on some threads, after warm-up."""
+    """Seconds that each run on a picture of one size took on some threads, in their order, after warm-up."""
 
     width: int
     height: int
     threads: int
-    runs: int
-    minimum: float
-    median: float
+    times: tuple[float, ...]
+
+    @property
+    def runs(self) -> int:
+        return len(self.times)
+
+    @property
+    def minimum(self) -> float:
+        return min(self.times)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.times)
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.times)
+
+    def percentile(self, percent: float) -> float:
+        """The least time that at least so many percent of the runs did not exceed: one that was measured."""
+        rank = math.ceil(percent / 100 * len(self.times))
+        return sorted(self.times)[max(rank, 1) - 1]
 
 
 @dataclass(frozen=True)
@@ -190,7 +210,7 @@ def measure(
     warmup: int,
     seconds: float,
 ) -> Speed:
-    """Median and minimum of `run`, which upscales a picture and says how long that took. size: (width, height)."""
+    """Times of `run`, which upscales a picture and says how long that took. size: (width, height)."""
     if runs < 1:
         raise UsageError(f"{runs} runs; at least 1")
     picture = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
@@ -199,4 +219,4 @@ def measure(
     times: list[float] = []
     while len(times) < runs or sum(times) < seconds:
         times.append(run(picture))
-    return Speed(*size, threads(), len(times), min(times), statistics.median(times))
+    return Speed(*size, threads(), tuple(times))

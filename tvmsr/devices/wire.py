@@ -132,3 +132,8 @@ class Values:
     def end(self) -> None:
         if self._at != len(self._payload):
             raise GarbageError("its answer is longer than it should be")
+
+
+def read_files(values: Values) -> dict[str, bytes]:
+    """Files by path, as the command FILES answers them."""
+    return {values.text(): values.blob() for _ in range(values.count())}

@@ -38,8 +38,11 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.files)
 
+    def __getitem__(self, number: int) -> Pair:
+        return _read_pair(*self.files[number], self.scale)
+
     def __iter__(self) -> Iterator[Pair]:
-        return (_read_pair(hr, lr, self.scale) for hr, lr in self.files)
+        return (self[number] for number in range(len(self)))
 
 
 def _read_pair(hr_file: Path, lr_file: Path | None, scale: int) -> Pair:

@@ -40,11 +40,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured, per picture in the order of the set, and the means over the pictures."""
+    """What was measured, per picture in the order of the set, and the means over the pictures.
+
+    notes: what happened on the way that the user should know, such as a device that failed.
+    """
 
     scale: int
     protocol: str
     rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def mean(self) -> dict[str, float]:
@@ -54,7 +58,13 @@ class Evaluation:
     def as_json(self) -> dict[str, Any]:
         """{"images": [{"name": ..., figures}], "mean": {figures}}; an infinite PSNR is null: JSON has no infinity."""
         images = [{"name": row.name, **_finite(row.figures)} for row in self.rows]
-        return {"scale": self.scale, "protocol": self.protocol, "images": images, "mean": _finite(self.mean)}
+        return {
+            "scale": self.scale,
+            "protocol": self.protocol,
+            "images": images,
+            "mean": _finite(self.mean),
+            "notes": list(self.notes),
+        }
 
 
 def _finite(figures: Mapping[str, float]) -> dict[str, float | None]:
@@ -86,7 +96,8 @@ def _figures(protocol: metrics.Protocol, output: NDArray[Any], hr: U8Image, scal
     }
 
 
-def _measure(pair: Pair, upscale: Upscaler, scale: int, protocol: metrics.Protocol, fp32: Upscaler | None) -> Row:
+def measure_one(pair: Pair, upscale: Upscaler, scale: int, protocol: metrics.Protocol, fp32: Upscaler | None) -> Row:
+    """The figures of an upscaler for one pair, beside those of bicubic and, where it is given, of `fp32`."""
     try:
         figures = _figures(protocol, upscale(pair.lr), pair.hr, scale, "")
         figures |= _figures(protocol, imresize(pair.lr, scale), pair.hr, scale, "bicubic_")
@@ -117,7 +128,7 @@ def evaluate(
     for done, pair in enumerate(pairs):
         if progress is not None:
             progress(done, total)
-        rows.append(_measure(pair, upscale, scale, chosen, fp32))
+        rows.append(measure_one(pair, upscale, scale, chosen, fp32))
     if not rows:
         raise UsageError("there is nothing to measure: the test set is empty")
     if progress is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -100,12 +101,22 @@ def _words(text: str) -> frozenset[str]:
 
 def _arm_cores(text: str) -> list[str]:
     """Kinds of cores, as in "4x Cortex-A76", those numbered last first: systems count their little cores first."""
-    kinds: dict[str, int] = {}
-    for implementer, part in zip(_values(text, "CPU implementer"), _values(text, "CPU part"), strict=False):
-        known = _ARM_PARTS.get(int(part, 16)) if implementer == _ARM_LIMITED else None
-        name = known or f"core {implementer}:{part}"
-        kinds[name] = kinds.get(name, 0) + 1
+    kinds = Counter(arm_cores_in(text))
     return [f"{count}x {name}" for name, count in reversed(kinds.items())]
+
+
+def arm_cores_in(text: str) -> tuple[str, ...]:
+    """The core of every processor in a /proc/cpuinfo of ARM, as in "Cortex-A76", in its order; () for other CPUs."""
+    pairs = zip(_values(text, "CPU implementer"), _values(text, "CPU part"), strict=False)
+    return tuple(
+        (_ARM_PARTS.get(int(part, 16)) if implementer == _ARM_LIMITED else None) or f"core {implementer}:{part}"
+        for implementer, part in pairs
+    )
+
+
+def x86_name_in(text: str) -> str:
+    """What an x86 CPU calls itself in /proc/cpuinfo; "" for other CPUs."""
+    return next(iter(_values(text, "model name")), "") if _values(text, "vendor_id") else ""
 
 
 def _sysctl() -> frozenset[str]:

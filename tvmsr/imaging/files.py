@@ -108,16 +108,17 @@ def _to_image(pixels: U8Image, name: str, path: Path) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels))
 
 
-def write_picture(path: str | Path, pixels: U8Image) -> None:
+def write_picture(path: str | Path, pixels: U8Image, *, at: Path | None = None) -> None:
     """Write gray (H, W), RGB (H, W, 3) or, to PNG, RGBA (H, W, 4) bytes; the suffix names the format.
 
     The file appears whole or not at all: it is written beside its place and moved there. An existing file is replaced.
+    at: where it is written instead, to be moved to `path` later.
     """
     path = Path(path)
     name = format_of(path)
     image = _to_image(pixels, name, path)
     options = {"quality": JPEG_QUALITY} if name == "JPEG" else {}
-    _write_whole(path, lambda file: image.save(file, format=name, **options))
+    _write_whole(path, lambda file: image.save(file, format=name, **options), at)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -126,13 +127,14 @@ def write_text(path: str | Path, text: str) -> None:
     _write_whole(Path(path), lambda file: file.write(data))
 
 
-def _write_whole(path: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Let `fill` write a file beside `path`, then move it there; nothing stays behind when either fails."""
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
+def _write_whole(path: Path, fill: Callable[[BinaryIO], object], at: Path | None = None) -> None:
+    """Let `fill` write a file beside `path`, then move it there, or to `at`; nothing stays behind when that fails."""
+    place = at or path
+    part = place.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with part.open("xb") as file:
             fill(file)
-        part.replace(path)
+        part.replace(place)
     except FileNotFoundError:
         raise UsageError(f"{path}: the folder {path.parent} does not exist; make it first") from None
     except OSError as error:

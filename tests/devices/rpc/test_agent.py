@@ -160,6 +160,22 @@ def test_agents_that_answer_nonsense(replies, words):
     assert agent.session.closed
 
 
+def test_files_while_an_artifact_is_at_work(library):
+    """Also between the pieces of a request."""
+    pattern = b"/proc/loadavg"
+    ask = struct.pack("<IIII", 6, 0, 1, len(pattern)) + pattern
+    outside = struct.pack("<IIII", 6, 0, 1, 11) + b"/etc/passwd"
+    climbing = struct.pack("<IIII", 6, 0, 1, 23) + b"/proc/../../etc/passwd."
+    linked = struct.pack("<IIII", 6, 0, 1, 26) + b"/proc/self/root/etc/passwd"
+    first, found, no, neither, nothing, done = agent_calls(
+        library, begin(1, 4, HELLO[:1]), ask, outside, climbing, linked, more(HELLO[1:])
+    )
+    assert first.startswith(bytes(4)) and done.startswith(struct.pack("<II", 2, 0))
+    assert found.startswith(struct.pack("<II", 2, 0)) and found[16:20] == struct.pack("<I", 1) and pattern in found
+    assert no.startswith(struct.pack("<I", 3)) and neither.startswith(struct.pack("<I", 3))
+    assert nothing[16:] == bytes(4)
+
+
 def test_too_many_artifacts():
     agent = agent_that()
     links = [agent.link() for _ in range(INSTANCES)]

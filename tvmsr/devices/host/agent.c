@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "dispatch.h"
+#include "files.h"
 
 /* Types of TVM-FFI's values that hold bytes, and where an object's content begins. */
 enum { FFI_BYTE_ARRAY = 9, FFI_SMALL_BYTES = 12, FFI_BYTES = 66, FFI_OBJECT_HEADER = 24 };
@@ -162,6 +163,22 @@ static void begin(uint32_t instance, reader *request, writer *answer) {
     take_payload(request, answer);
 }
 
+/* A DONE reply with files of the system, which need no session and disturb none. */
+static void answer_files(reader *request, writer *answer) {
+    writer found;
+    memset(&found, 0, sizeof found);
+    if (put_files(request, &found) != 0 || found.failed) {
+        bad(answer, "files: patterns below /proc/ or /sys/");
+    } else {
+        put_u32(answer, AGENT_DONE);
+        put_u32(answer, 0);
+        put_u64(answer, found.length);
+        uint8_t *to = put_space(answer, found.length);
+        if (to != NULL) memcpy(to, found.bytes, found.length);
+    }
+    writer_free(&found);
+}
+
 static void handle(reader *request, writer *answer) {
     uint32_t op = take_u32(request), instance = take_u32(request);
     if (request->failed || instance >= AGENT_INSTANCES) return bad(answer, "no request");
@@ -170,6 +187,7 @@ static void handle(reader *request, writer *answer) {
         case AGENT_MORE: return take_payload(request, answer);
         case AGENT_CANCEL: job.cancelled = 1; /* fall through: to wait for the end */ __attribute__((fallthrough));
         case AGENT_WAIT: return answer_state(answer, take_u32(request), 0, AGENT_PIECE);
+        case AGENT_FILES: return answer_files(request, answer);
         case AGENT_READ: {
             uint64_t offset = take_u64(request), size = take_u32(request);
             return answer_state(answer, 0, offset, size);

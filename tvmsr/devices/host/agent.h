@@ -10,6 +10,7 @@
  *   WAIT    wait: uint32
  *   READ    offset: uint64, size: uint32 of the reply's payload
  *   CANCEL  wait: uint32; an upscale ends at its next strip
+ *   FILES   as the command of this name (files.h); answered at once, whatever is at work
  * A reply is a state (uint32) and
  *   RECEIVING  bytes received: uint64
  *   WORKING    rows done, rows in all, CPU time of this process in nanoseconds: uint64 each
@@ -21,7 +22,7 @@
 
 #include <stdint.h>
 
-enum { AGENT_BEGIN = 1, AGENT_MORE = 2, AGENT_WAIT = 3, AGENT_READ = 4, AGENT_CANCEL = 5 };
+enum { AGENT_BEGIN = 1, AGENT_MORE = 2, AGENT_WAIT = 3, AGENT_READ = 4, AGENT_CANCEL = 5, AGENT_FILES = 6 };
 enum { AGENT_RECEIVING = 0, AGENT_WORKING = 1, AGENT_DONE = 2, AGENT_BAD = 3 };
 
 #define AGENT_INSTANCES 16u

@@ -31,13 +31,13 @@ static size_t read_small(const char *path, uint8_t *into, size_t size) {
     return length;
 }
 
-static uint32_t put_found(const char *pattern, writer *reply, size_t start) {
-    static uint8_t bytes[LARGEST_FILE]; /* one request is handled at a time */
+/* bytes: room for one file. */
+static uint32_t put_found(const char *pattern, writer *reply, size_t start, uint8_t *bytes) {
     glob_t found;
     uint32_t count = 0;
     if (glob(pattern, 0, NULL, &found) != 0) return 0;
     for (size_t i = 0; i < found.gl_pathc; i++) {
-        size_t length = read_small(found.gl_pathv[i], bytes, sizeof bytes);
+        size_t length = read_small(found.gl_pathv[i], bytes, LARGEST_FILE);
         if (length == 0 || reply->length - start + length > LARGEST_SUM) continue;
         put_text(reply, found.gl_pathv[i]);
         put_u32(reply, (uint32_t)length);
@@ -49,7 +49,7 @@ static uint32_t put_found(const char *pattern, writer *reply, size_t start) {
     return count;
 }
 
-int put_files(reader *request, writer *reply) {
+static int put_matches(reader *request, writer *reply, uint8_t *bytes) {
     char pattern[PATTERN_SIZE];
     uint32_t patterns = take_u32(request), count = 0;
     size_t start = reply->length;
@@ -58,8 +58,16 @@ int put_files(reader *request, writer *reply) {
     for (uint32_t i = 0; i < patterns && !request->failed; i++) {
         take_text(request, pattern, sizeof pattern);
         if (request->failed || !allowed(pattern)) return -1;
-        count += put_found(pattern, reply, start);
+        count += put_found(pattern, reply, start, bytes);
     }
     if (reply->bytes != NULL && !reply->failed) memcpy(reply->bytes + start, &count, sizeof count);
     return 0;
+}
+
+int put_files(reader *request, writer *reply) {
+    uint8_t *bytes = malloc(LARGEST_FILE);
+    if (bytes == NULL) reply->failed = 1;
+    int failed = bytes == NULL ? 0 : put_matches(request, reply, bytes);
+    free(bytes);
+    return failed;
 }

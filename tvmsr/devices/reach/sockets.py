@@ -17,8 +17,12 @@ SILENCE = 10.0
 _KEEPALIVE = (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 3), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 15_000))
 
 
-def connect(name: str, host: str, port: int, *, silence: float = SILENCE) -> SocketChannel:
-    """A channel to a TCP port. DeviceError where nobody answers there."""
+#: What is to be started where nobody listens.
+SERVER = "`tvmsr device serve` or tvmsr-device"
+
+
+def connect(name: str, host: str, port: int, *, silence: float = SILENCE, program: str = SERVER) -> SocketChannel:
+    """A channel to a TCP port. DeviceError where nobody answers there; program: what should."""
     try:
         connected = socket.create_connection((host, port), CONNECT)
     except TimeoutError:
@@ -26,9 +30,7 @@ def connect(name: str, host: str, port: int, *, silence: float = SILENCE) -> Soc
             f"{name}: {host}:{port} did not answer within {CONNECT:g} seconds; is the device on, and in this network?"
         ) from None
     except ConnectionRefusedError:
-        raise DeviceError(
-            f"{name}: nothing listens on {host}:{port}; start `tvmsr device serve` or tvmsr-device there"
-        ) from None
+        raise DeviceError(f"{name}: nothing listens on {host}:{port}; start {program} there") from None
     except OSError as error:
         raise DeviceError(f"{name}: cannot reach {host}:{port}: {error.strerror or error}") from None
     for option, value in _KEEPALIVE:

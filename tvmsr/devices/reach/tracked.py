@@ -10,6 +10,9 @@ from tvmsr.devices.rpc.client import TURN, RpcSession
 from tvmsr.devices.rpc.tracker import Tracker
 from tvmsr.errors import DeviceError
 
+#: TVM's own.
+TRACKER = "`python -m tvm.exec.rpc_tracker`"
+
 #: A key that the tracker gave out is good for some seconds only: on a slow line the next one may do.
 _ATTEMPTS = 3
 
@@ -28,7 +31,7 @@ class Tracked:
     def connect(self, name: str) -> RpcSession:
         token = read_token(self.token_file)
         for attempt in range(_ATTEMPTS):
-            with Tracker(connect(f"{name}'s tracker", self.host, self.port)) as tracker:
+            with Tracker(connect(f"{name}'s tracker", self.host, self.port, program=TRACKER)) as tracker:
                 given = tracker.request(self.key, turn=self.turn)
             try:
                 channel = connect(name, given.host or self.host, given.port)

@@ -7,7 +7,7 @@ import hashlib
 import struct
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,10 +16,10 @@ from tvmsr.devices.link import SMALL, ProgressFunction
 from tvmsr.devices.program import AGENT_FUNCTION, agent_key, agent_library
 from tvmsr.devices.rpc.client import RemoteError, RpcSession
 from tvmsr.devices.rpc.wire import Handle
-from tvmsr.devices.wire import LARGEST, Command, GarbageError, Values
+from tvmsr.devices.wire import LARGEST, Command, GarbageError, Values, read_files, text, u32
 from tvmsr.errors import DeviceError, InputFileError, WorkError
 
-_BEGIN, _MORE, _WAIT, _READ, _CANCEL = 1, 2, 3, 4, 5
+_BEGIN, _MORE, _WAIT, _READ, _CANCEL, _FILES = 1, 2, 3, 4, 5, 6
 _RECEIVING, _WORKING, _DONE, _BAD = 0, 1, 2, 3
 
 INSTANCES = 16
@@ -68,6 +68,17 @@ class Agent(Closing):
             if checksum not in self._placed:
                 self._placed[checksum] = self.session.upload(f"{checksum[:32]}.so", data)
             return self._placed[checksum], checksum
+
+    def files(self, patterns: Iterable[str]) -> dict[str, bytes]:
+        """Small files of the system there (host/files.h); answered while an artifact is at work too."""
+        wanted = tuple(patterns)
+        values = Values(self.ask(_FILES, 0, u32(len(wanted)), *map(text, wanted)))
+        try:
+            if values.u32() != _DONE or values.u32() != 0 or values.u64() < 4:
+                raise GarbageError("the agent answered something else than files")
+            return read_files(values)
+        except GarbageError as error:
+            self.session.fail(str(error))
 
     def ask(self, op: int, instance: int, *parts: bytes | memoryview) -> memoryview:
         """One call of the agent."""

@@ -39,6 +39,12 @@ TURN = 60.0
 
 _LONGEST_KEY = 4096
 
+#: Why a server may hang up on a client that it has not met.
+_UNMET = "before a session began: too many wait there, or it is no TVM RPC server"
+
+#: How errors begin after which there is no session any more: those of a server, not of a function there.
+_OVER = ("RPCSessionTimeoutError", "the session's process on the device", "the server on the device")
+
 
 class RemoteError(DeviceError):
     """A function on the other side failed; the session is intact."""
@@ -55,7 +61,7 @@ class RpcSession(Closing):
         self._lock = threading.RLock()
         self._functions: dict[str, Handle] = {}
         with self._all_or_nothing():
-            with channel.patience(turn):
+            with channel.patience(turn), channel.ending_means(f"{channel.gone_words} {_UNMET}"):
                 self.server_key = self._shake_hands(key)
             self._request(init_packet())
 
@@ -170,7 +176,7 @@ class RpcSession(Closing):
     def _raise(self, content: memoryview) -> NoReturn:
         found = self._read(read_sequence, content)
         text = found[0] if found and isinstance(found[0], str) else ""
-        if text.startswith("RPCSessionTimeoutError"):
+        if text.startswith(_OVER):
             self.fail(meaning(text))
         raise RemoteError(f"{self.name}: {meaning(text)}")
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from tvmsr.devices.closing import Owner
 from tvmsr.devices.fit import fit_facts
 from tvmsr.devices.hosted import Connection, HostedRunner
 from tvmsr.devices.reach.reach import Reach
+from tvmsr.devices.reach.shell import Shell
+from tvmsr.devices.reach.through import ThroughShell
 from tvmsr.devices.rpc.agent import Agent
 from tvmsr.devices.runner import PLAIN, Facts, Opening
+from tvmsr.errors import DeviceError
+
+T = TypeVar("T")
 
 #: What an agent is built for where nothing is known of the device.
 TRIPLES = (
@@ -40,6 +46,11 @@ class RpcDevice(Owner):
         self._agent: Agent | None = None
         self._facts: Facts | None = None
 
+    @property
+    def shell(self) -> Shell | None:
+        """Commands on the device; None where the way to it has none."""
+        return self.reach.shell(self.name) if isinstance(self.reach, ThroughShell) else None
+
     def facts(self) -> Facts:
         with self._lock:
             if self._facts is None:
@@ -48,8 +59,8 @@ class RpcDevice(Owner):
             return self._facts
 
     def files(self, patterns: Iterable[str]) -> dict[str, bytes]:
-        with self._connection() as connection:
-            return connection.files(patterns)
+        """Also while an artifact runs there."""
+        return self._with_agent(lambda agent: agent.files(patterns))
 
     def levels(self, artifact: str | Path) -> tuple[str, ...]:
         manifest = fit_facts(Path(artifact), self.name, self.facts())
@@ -70,10 +81,22 @@ class RpcDevice(Owner):
             self._agent = None
 
     def _connection(self) -> Connection:
+        return self._with_agent(lambda agent: Connection(agent.link()))
+
+    def _with_agent(self, use: Callable[[Agent], T]) -> T:
+        """What `use` makes of the agent; of a new session's where the last one ended while nobody asked: its time was
+        up, or the server began anew.
+        """
         with self._lock:
-            if self._agent is None or self._agent.session.closed:
-                self._agent = self._connected()
-            return Connection(self._agent.link())
+            agent = self._agent
+            if agent is not None and not agent.session.closed:
+                try:
+                    return use(agent)
+                except DeviceError:
+                    if not agent.session.closed:
+                        raise
+            self._agent = self._connected()
+            return use(self._agent)
 
     def _connected(self) -> Agent:
         session = self.reach.connect(self.name)

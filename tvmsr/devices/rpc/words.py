@@ -7,6 +7,7 @@ import re
 #: Pattern of an error of the other side, and what it says to a user. Groups fill the places.
 _MEANINGS: tuple[tuple[str, str], ...] = (
     (r"Your ([\d.]+)s session has expired", "its limit of {0} seconds for a session is up"),
+    (r"the session's (\d+) s on the device are over", "its limit of {0} seconds for a session is up"),
     (r"protocol version mismatch.*server protocol=([\w.]+)", "it speaks version {0} of TVM's RPC, and this is 0.8.0"),
     (r"(?:wrong ELF class|invalid ELF header|file too short|Exec format error|cannot open shared object).*",
      "the library cannot be loaded there: {whole}"),

@@ -1,0 +1,189 @@
+"""Timing one artifact on one device."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tvmsr.commands.benchmark.energy import Meter
+from tvmsr.commands.benchmark.results import Benchmark, LayerTime, PeerResult, Timing
+from tvmsr.devices.health import Health, changed, doubts, look
+from tvmsr.devices.here import Here
+from tvmsr.devices.runner import Opening
+from tvmsr.errors import TvmsrError
+
+if TYPE_CHECKING:
+    from tvmsr.devices.runner import Device, Runner
+    from tvmsr.evaluation.peers import Peer, PeerTiming
+    from tvmsr.graph.model import Model
+
+WARM_RUNS, LEAST_RUNS, LEAST_SECONDS = 2, 5, 1.0
+
+#: Of an emulator, whose times nobody needs exactly.
+EMULATED = (1, 1, 0.0)
+
+#: A peer and the artifact take turns so often, with so many runs each time.
+ROUNDS, RUNS_A_ROUND = 3, 3
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is measured. size: LR (width, height). runs: exactly so many; None: as many as a figure needs."""
+
+    size: tuple[int, int]
+    threads: tuple[int, ...]
+    level: str | None = None
+    layers: bool = False
+    runs: int | None = None
+    peer: str = ""
+
+    def amount(self, emulated: bool) -> tuple[int, int, float]:
+        """Runs that warm up, runs at least, seconds at least."""
+        warm, runs, seconds = EMULATED if emulated else (WARM_RUNS, LEAST_RUNS, LEAST_SECONDS)
+        return (warm, runs, seconds) if self.runs is None else (warm, self.runs, 0.0)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: the file, how it is called, the target that it was compiled for ("": it was given), its network
+    where a peer runs it.
+    """
+
+    artifact: Path
+    title: str
+    target: str = ""
+    network: Model | None = None
+
+
+def bench_on(where: Device, subject: Subject, wish: Wish, tick: Callable[[], object]) -> Benchmark:
+    """Time an artifact on a device. tick: called after every thread count.
+
+    Raises UsageError, InputFileError, WorkError or DeviceError.
+    """
+    peer = _peer(where, wish, subject.network)
+    try:
+        before = _look(where)
+        timings: list[Timing] = []
+        opened: list[float] = []
+        layers: tuple[LayerTime, ...] = ()
+        source = ""
+        for count in wish.threads:
+            # A session of its own each: the memory is that of this one alone.
+            with where.open(subject.artifact, Opening(threads=count, level=wish.level)) as runner:
+                opened.append(runner.opening_seconds)
+                timing, energy = _timing(where, runner, count, wish, before)
+                timings.append(timing)
+                source = source or energy
+                if wish.layers and count == wish.threads[0]:
+                    layers = _layers(runner, *wish.size)
+                name, macs = runner.level, float(runner.manifest.get("macs_per_pixel", 0))
+            tick()
+        compared = None if peer is None else _compared(where, subject.artifact, wish, peer)
+        after = _look(where)
+    finally:
+        if peer is not None:
+            peer.close()
+    return Benchmark(
+        artifact=subject.title,
+        level=name,
+        width=wish.size[0],
+        height=wish.size[1],
+        gmac=macs * wish.size[0] * wish.size[1] / 1e9,
+        open_ms=1e3 * min(opened),
+        timings=tuple(timings),
+        layers=layers,
+        device=where.name,
+        notes=doubts(before, after, where.name if where.emulated else ""),
+        target=subject.target,
+        before=before,
+        after=after,
+        changes=changed(before, after) if before is not None and after is not None else (),
+        energy_from=source,
+        peer=compared,
+    )
+
+
+def _look(where: Device) -> Health | None:
+    """None for an emulator, whose files are those of this machine, and where it does not answer."""
+    if where.emulated:
+        return None
+    try:
+        return look(where.files, time.sleep)
+    except TvmsrError:
+        return None
+
+
+def _timing(where: Device, runner: Runner, count: int, wish: Wish, health: Health | None) -> tuple[Timing, str]:
+    """The times on some threads, and what their energy is of ("" for none)."""
+    warm, runs, seconds = wish.amount(where.emulated)
+    with Meter(where, health) as meter:
+        speed = runner.bench(*wish.size, runs=runs, warmup=warm, seconds=seconds)
+    joules = None if meter.joules is None else meter.joules / (warm + speed.runs)
+    memory = 0
+    if not isinstance(where, Here):
+        sizes = runner.memory()
+        memory = sizes.mapped if where.emulated else sizes.peak
+    timing = Timing.of(speed, count, workspace=runner.workspace(*wish.size), memory=memory, joules=joules)
+    return timing, "" if joules is None else meter.source
+
+
+def _layers(runner: Runner, width: int, height: int) -> tuple[LayerTime, ...]:
+    import numpy as np
+
+    rows = runner.profiled(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    pixels = width * height
+    whole = sum(row.seconds for row in rows) or 1.0
+    return tuple(
+        LayerTime(
+            name=row.name,
+            kernel=row.kernel,
+            milliseconds=row.seconds * 1e3,
+            gmacs=row.macs_per_pixel * pixels / max(row.seconds, 1e-9) / 1e9,
+            share=row.seconds / whole,
+        )
+        for row in rows
+    )
+
+
+def _peer(where: Device, wish: Wish, network: Model | None) -> Peer | None:
+    if not wish.peer or network is None:
+        return None
+    from tvmsr.evaluation.peers import ready_peer
+
+    return ready_peer(wish.peer, where, network, *wish.size)
+
+
+def _compared(where: Device, artifact: Path, wish: Wish, peer: Peer) -> PeerResult:
+    return PeerResult(
+        runtime=peer.runtime.title,
+        version=peer.version,
+        precision=peer.runtime.precision,
+        difference=peer.difference,
+        timings=tuple(_by_turns(where, artifact, wish, peer, count) for count in wish.threads),
+    )
+
+
+def _by_turns(where: Device, artifact: Path, wish: Wish, peer: Peer, count: int) -> PeerTiming:
+    """Ours and theirs by turns, so that what disturbs the device disturbs both."""
+    from tvmsr.devices.runner import Speed
+    from tvmsr.evaluation.peers import PeerTiming
+
+    ours: list[float] = []
+    theirs: list[float] = []
+    with where.open(artifact, Opening(threads=count, level=wish.level)) as runner:
+        for _ in range(ROUNDS):
+            ours += runner.bench(*wish.size, runs=RUNS_A_ROUND, warmup=1).times
+            theirs += peer.times(count, RUNS_A_ROUND)
+    mine, other = Speed(*wish.size, count, tuple(ours)), Speed(*wish.size, count, tuple(theirs))
+    return PeerTiming(
+        threads=count,
+        runs=other.runs,
+        minimum=1e3 * other.minimum,
+        median=1e3 * other.median,
+        p90=1e3 * other.percentile(90),
+        ours=1e3 * mine.median,
+        ratio=other.median / mine.median,
+    )

@@ -1,0 +1,1 @@
+"""The commands of `tvmsr device`: boards and phones by name."""

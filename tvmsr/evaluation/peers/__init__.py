@@ -1,0 +1,7 @@
+"""Other runtimes on the very network that tvmsr compiled, by their own packages: for times and outputs beside ours."""
+
+from __future__ import annotations
+
+from tvmsr.evaluation.peers.peer import PEERS, Peer, PeerTiming, ready_peer
+
+__all__ = ["PEERS", "Peer", "PeerTiming", "ready_peer"]
