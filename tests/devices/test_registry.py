@@ -98,7 +98,7 @@ def spoiled(change: Any) -> str:
     [
         ("{", r"devices\.json: .*line 1 column 1"),
         ('{"format": "other", "version": 1}', "format: "),
-        ('{"format": "tvmsr-devices", "version": 2}', "version: "),
+        ('{"format": "tvmsr-devices", "version": 2}', r"another tvmsr \(version 2"),
         ('{"format": "tvmsr-devices", "version": 1, "more": 1}', "more: Extra inputs"),
         (spoiled(lambda d: d.update(colour="red")), r"line \d\d+: devices\.1\.colour: Extra inputs"),
         (spoiled(lambda d: d["reach"].update(kind="pigeon")), r"devices\.1\.reach: .*pigeon"),

@@ -25,6 +25,9 @@ _STDERR = 8192
 
 _PIECE = 1 << 20
 
+#: Bytes of parts that are copied rather than sent by themselves.
+_SMALL = 1 << 16
+
 
 class Channel(Closing):
     """Two file descriptors and a name for messages. Any failure closes it; further calls raise DeviceError.
@@ -33,8 +36,9 @@ class Channel(Closing):
     may kill it, which ends a call that waits.
     """
 
-    #: What is said where the other side ended the stream.
+    #: What is said where the other side ended the stream, and where it moves nothing for {silence} seconds.
     gone_words = "it ended the connection"
+    silence_words = "said nothing for {silence:g} seconds"
 
     def __init__(self, name: str, source: int, sink: int, silence: float) -> None:
         self.name = name
@@ -71,13 +75,14 @@ class Channel(Closing):
             self.silence = before
 
     @contextlib.contextmanager
-    def ending_means(self, words: str) -> Iterator[None]:
-        """Another sentence for the other side's ending the stream meanwhile."""
-        before, self.gone_words = self.gone_words, words
+    def meaning(self, *, gone: str | None = None, silence: str | None = None) -> Iterator[None]:
+        """Other sentences for what may happen meanwhile."""
+        before = self.gone_words, self.silence_words
+        self.gone_words, self.silence_words = gone or before[0], silence or before[1]
         try:
             yield
         finally:
-            self.gone_words = before
+            self.gone_words, self.silence_words = before
 
     def check_open(self) -> None:
         if self.closed:
@@ -89,8 +94,8 @@ class Channel(Closing):
         """Send all bytes. DeviceError where the other side does not take them; where it is gone, `receive` says so."""
         with self._busy:
             self.check_open()
-            for part in parts:
-                self._send(memoryview(part).cast("B"))
+            for piece in _gathered(parts):
+                self._send(piece)
 
     def receive(self, size: int) -> bytearray:
         """Exactly `size` bytes. DeviceError where they do not come."""
@@ -122,7 +127,7 @@ class Channel(Closing):
         poll = select.poll()
         poll.register(handle, event)
         if not poll.poll(max(0.0, since + self.silence - time.monotonic()) * 1e3):
-            self.fail(f"said nothing for {self.silence:g} seconds")
+            self.fail(self.silence_words.format(silence=self.silence))
 
     def _send(self, data: memoryview) -> None:
         since = time.monotonic()
@@ -207,11 +212,13 @@ class ProcessChannel(Channel):
     def close(self) -> None:
         """Let the process end, or end it, at once where another thread waits for it."""
         if self._busy.acquire(blocking=False):
-            with contextlib.suppress(OSError):
-                if not self.closed and self._process.stdin is not None:
-                    self._process.stdin.close()
-                    self._ended(_GRACE)
-            self._busy.release()
+            try:
+                with contextlib.suppress(OSError):
+                    if not self.closed and self._process.stdin is not None:
+                        self._process.stdin.close()
+                        self._ended(_GRACE)
+            finally:
+                self._busy.release()
         self.kill()
 
     def kill(self) -> None:
@@ -222,8 +229,10 @@ class ProcessChannel(Channel):
             self._process.wait()
         if threading.current_thread() is not self._drain:  # the collector of garbage runs in any thread
             self._drain.join(_GRACE)
+        # A thread that still reads the last words would read from whatever gets the number next.
+        spoken = () if self._drain.is_alive() else (self._process.stderr,)
         with self._busy:
-            for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            for pipe in (self._process.stdin, self._process.stdout, *spoken):
                 if pipe is not None:
                     with contextlib.suppress(OSError):
                         pipe.close()
@@ -240,6 +249,21 @@ class ProcessChannel(Channel):
     def _gone(self) -> NoReturn:
         self._ended(_GRACE)
         self.fail(self.gone_words)
+
+
+def _gathered(parts: Sequence[bytes | memoryview]) -> Iterator[memoryview]:
+    """The same bytes, small parts in one: each would be a packet of its own."""
+    small = bytearray()
+    for part in parts:
+        if len(part) < _SMALL:
+            small += part
+            continue
+        if small:
+            yield memoryview(small)
+            small = bytearray()
+        yield memoryview(part).cast("B")
+    if small:
+        yield memoryview(small)
 
 
 def _keep_end(handle: int, tail: bytearray) -> None:

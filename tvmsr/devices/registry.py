@@ -164,7 +164,10 @@ def config_folder() -> Path:
         return Path(os.environ[VARIABLE]).expanduser()
     if os.environ.get("XDG_CONFIG_HOME"):
         return Path(os.environ["XDG_CONFIG_HOME"]) / "tvmsr"
-    return Path("~/.config/tvmsr").expanduser()
+    try:
+        return Path("~/.config/tvmsr").expanduser()
+    except RuntimeError:  # no $HOME, and nobody of this number
+        raise UsageError(f"there is no home folder to keep devices in; ${VARIABLE} names a folder for them") from None
 
 
 class Registry:
@@ -211,8 +214,8 @@ class Registry:
             self._write([entry for entry in self.entries() if entry.name != name])
 
     def saw(self, name: str, when: str) -> None:
-        """Note that a device answered; nothing where it was removed meanwhile."""
-        with self._locked():
+        """Note that a device answered; nothing where it was removed meanwhile, or the file cannot be written."""
+        with contextlib.suppress(WorkError), self._locked():
             self._write([_seen(entry, when) if entry.name == name else entry for entry in self.entries()])
 
     @contextlib.contextmanager
@@ -268,6 +271,8 @@ def _where(error: ValidationError, text: str) -> str:
     first = error.errors(include_url=False)[0]
     if first["type"] == "json_invalid":
         return str(first["ctx"]["error"])
+    if first["loc"] == ("version",):
+        return f"it was written by another tvmsr (version {first['input']!r}, this one reads {VERSION})"
     place = ".".join(str(part) for part in first["loc"])
     line = _line_of(text, first["loc"])
     return f"{f'line {line}: ' if line else ''}{place or 'the whole'}: {first['msg']}"

@@ -6,18 +6,24 @@ import struct
 import subprocess
 import sys
 import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from tests.artifact import fake_reference
 from tests.devices.rpc.scripted import Peer, channel_to
+from tvmsr.devices import Opening
 from tvmsr.devices.hosted import Connection, HostedRunner
 from tvmsr.devices.program import agent_key, agent_library
+from tvmsr.devices.reach import Direct
 from tvmsr.devices.rpc.agent import INSTANCES, Agent
 from tvmsr.devices.rpc.client import RpcSession
+from tvmsr.devices.rpc.device import RpcDevice
 from tvmsr.devices.rpc.wire import Handle
-from tvmsr.errors import DeviceError, InputFileError
+from tvmsr.devices.wire import Command
+from tvmsr.errors import DeviceError, InputFileError, WorkError
 
 #: Calls the function of the library at argv[1] with what each line of standard input holds in hex; prints answers so.
 CALLER = """
@@ -120,7 +126,7 @@ def test_a_checksum_that_differs(library, fake):
     assert b"checksum differs" not in answer
 
 
-def agent_that(*replies: bytes):
+def agent_that(*replies: bytes, pause: float = 0.0):
     """A server whose agent, built in, answers so."""
 
     def script(peer: Peer) -> None:
@@ -129,6 +135,7 @@ def agent_that(*replies: bytes):
         peer.answer(Handle(3))
         for reply in replies:
             peer.take_packet()
+            time.sleep(pause)
             peer.answer(9, reply)
         peer.take_packet()
 
@@ -200,9 +207,6 @@ def stock(tmp_path_factory):
 
 
 def test_a_stock_server_runs_artifacts(stock, local_fake, tmp_path):
-    from tvmsr.devices.reach import Direct
-    from tvmsr.devices.rpc.device import RpcDevice
-
     image = np.random.default_rng(0).integers(0, 256, (133, 147, 3), np.uint8)
     with RpcDevice("board", Direct("127.0.0.1", stock, "k")) as device:
         facts = device.facts()
@@ -225,10 +229,6 @@ def test_a_stock_server_runs_artifacts(stock, local_fake, tmp_path):
 
 
 def test_a_large_picture_and_cancelling_it(stock, local_fake):
-    from tvmsr.devices.reach import Direct
-    from tvmsr.devices.rpc.device import RpcDevice
-    from tvmsr.errors import WorkError
-
     image = np.random.default_rng(0).integers(0, 256, (2500, 1500, 3), np.uint8)
     with RpcDevice("board", Direct("127.0.0.1", stock, "k")) as device, device.open(local_fake) as runner:
         seen: list[tuple[int, int]] = []
@@ -241,11 +241,38 @@ def test_a_large_picture_and_cancelling_it(stock, local_fake):
         np.testing.assert_array_equal(runner.upscale(image[:9]), fake_reference.upscale(image[:9]))
 
 
-def test_hosted_runner_is_the_same_type(stock, local_fake):
-    from tvmsr.devices import Opening
-    from tvmsr.devices.reach import Direct
-    from tvmsr.devices.rpc.device import RpcDevice
+def test_closing_one_does_not_end_another(stock, local_fake):
+    """While one upscales in a thread, another artifact of the same session is closed in this one."""
+    image = np.random.default_rng(0).integers(0, 256, (1200, 1500, 3), np.uint8)
+    with RpcDevice("board", Direct("127.0.0.1", stock, "k")) as device:
+        one, other = device.open(local_fake), device.open(local_fake)
+        with ThreadPoolExecutor(1) as pool:
+            results = [pool.submit(one.upscale, image) for _ in range(3)]
+            other.close()
+            for result in results:
+                np.testing.assert_array_equal(result.result()[::9], fake_reference.upscale(image)[::9])
 
+
+def test_an_upscale_beyond_its_limit(monkeypatch):
+    monkeypatch.setattr("tvmsr.devices.rpc.agent._LEAST_LIMIT", 0.3)
+    working = [struct.pack("<IQQQ", 1, 0, 0, cpu) for cpu in range(1000)]
+    agent = agent_that(done(b"x" * 4), *working, pause=0.05)
+    link = agent.link()
+    assert link.call(Command.UPSCALE, bytes(1 << 16))[0] == 0
+    with pytest.raises(DeviceError, match="30 times as long as pictures before"):
+        link.call(Command.UPSCALE, bytes(8))
+
+
+def test_a_new_session(stock, local_fake):
+    with RpcDevice("board", Direct("127.0.0.1", stock, "k")) as device:
+        with device.open(local_fake):
+            before = device._agent
+        device.renew()
+        with device.open(local_fake):
+            assert device._agent is not before
+
+
+def test_hosted_runner_is_the_same_type(stock, local_fake):
     with RpcDevice("board", Direct("127.0.0.1", stock, "k")) as device:
         runner = device.open(local_fake, Opening(threads=2, level="copied"))
         assert isinstance(runner, HostedRunner) and runner.level == "copied"

@@ -51,7 +51,8 @@ def exception(peer: Peer, text: str) -> None:
         (handshake(b"HTTP/1.1 400 Bad Request"), "no TVM RPC server"),
         (handshake(struct.pack("<ii", MAGIC, -1)), "no TVM RPC server"),
         (handshake(struct.pack("<ii", MAGIC, 1 << 30)), "no TVM RPC server"),
-        (lambda peer: time.sleep(PAUSE), "said nothing for 0.3 seconds"),
+        (lambda peer: None, "before a session began"),
+        (lambda peer: time.sleep(PAUSE), "no turn within 0.3 seconds"),
         (handshake(struct.pack("<iii", MAGIC, 0, 7)), "said nothing for 0.3 seconds"),
     ],
 )

@@ -30,12 +30,15 @@ def says(*answers):
     return script
 
 
+SUMMARY = [0, {"queue_info": {"rpi5": {"free": 1, "pending": 0}}, "server_info": [{"key": "server:rpi5"}]}]
+
+
 def test_a_device():
-    script = says([0, ["10.0.0.5", 9090, "rpi5:0.25"]], [0, [None, 9091, "rpi5:0.5"]])
+    script = says(SUMMARY, [0, ["10.0.0.5", 9090, "rpi5:0.25"]], SUMMARY, [0, [None, 9091, "rpi5:0.5"]])
     with Tracker(channel_to(script)) as tracker:
         assert tracker.request("rpi5", turn=5, priority=2) == Assigned("10.0.0.5", 9090, "rpi5:0.25")
         assert tracker.request("rpi5", turn=5).host == ""
-    assert script.asked[0] == [4, "rpi5", "tvmsr", 2]
+    assert script.asked[:2] == [[6], [4, "rpi5", "tvmsr", 2]]
 
 
 def test_summary():
@@ -57,13 +60,18 @@ def test_summary():
     ],
 )
 def test_nonsense(answer, words):
-    with Tracker(channel_to(says(answer))) as tracker, pytest.raises(DeviceError, match=words):
+    with Tracker(channel_to(says(SUMMARY, answer))) as tracker, pytest.raises(DeviceError, match=words):
         tracker.request("rpi5", turn=5)
 
 
 def test_nobody_is_free():
-    with Tracker(channel_to(says())) as tracker, pytest.raises(DeviceError, match=r"said nothing for 0\.2 seconds"):
+    with Tracker(channel_to(says(SUMMARY))) as tracker, pytest.raises(DeviceError, match=r"free within 0\.2 seconds"):
         tracker.request("rpi5", turn=0.2)
+
+
+def test_a_key_that_it_does_not_have():
+    with Tracker(channel_to(says(SUMMARY))) as tracker, pytest.raises(DeviceError, match=r"'rpi4'; its keys: rpi5"):
+        tracker.request("rpi4", turn=60)
 
 
 def test_no_tracker():

@@ -82,9 +82,10 @@ def add_device(
         raise taken(name)
     if target is not None:
         load_target(target)
+        target = _resolved(target)
     file = _checked_token(token_file, rpc, tracker)
-    if turn is not None and turn <= 0:
-        raise UsageError(f"--turn {turn:g}: a number of seconds above 0")
+    if turn is not None and (turn <= 0 or (rpc is None and tracker is None)):
+        raise UsageError(f"--turn {turn:g}: seconds above 0, for --rpc and --tracker, which others may use meanwhile")
     way = way_from(ssh=ssh, ssh_options=ssh_options, adb=adb, rpc=rpc, tracker=tracker, qemu=qemu, key=key)
     draft = _draft(name, way, target, file, turn)
     added = _examined(draft, progress)
@@ -123,6 +124,11 @@ def _checked_token(file: str | Path | None, rpc: str | None, tracker: str | None
         raise UsageError("--token-file is for --rpc and --tracker: the other ways have no token")
     read_token(file)
     return str(Path(file).expanduser().resolve())
+
+
+def _resolved(target: str) -> str:
+    """A target's name; the whole path where it is a file."""
+    return str(Path(target).resolve()) if target.endswith(".toml") else target
 
 
 def _draft(name: str, way: Way, target: str | None, token_file: str | None, turn: float | None) -> Entry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +127,3 @@ def _asked(entry: Entry, ping: Limited[float]) -> Listed:
 
 def _day(when: str) -> str:
     return when.replace("T", " ").partition("+")[0]
-
-
-def as_rows(found: Sequence[Listed]) -> list[tuple[str, ...]]:
-    return [one.row for one in found]

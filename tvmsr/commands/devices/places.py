@@ -74,6 +74,11 @@ def _ssh(host: str, options: tuple[str, ...]) -> Way:
     from tvmsr.devices.reach import Ssh
     from tvmsr.devices.registry import SshWay
 
+    name, _, port = host.rpartition(":")
+    if name and ":" not in name and port.isascii() and port.isdigit():
+        raise UsageError(
+            f"--ssh {host}: ssh takes the port by itself: --ssh {name} --ssh-option -p --ssh-option {port}"
+        )
     Ssh(host, options)  # refuses what is no host
     return SshWay(host=host, options=options)
 

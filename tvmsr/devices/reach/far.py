@@ -154,7 +154,7 @@ def settle_script(folder: str, new: str, name: str, data: bytes) -> Script:
         f'[ "$n" = {len(data)} ] && [ "${{s:-{checksum}}}" = {checksum} ] '
         '|| { rm -f "$t"; echo "$m damaged $n $s"; exit 0; }',
         'chmod 700 "$t" && mv -f "$t" "$f" || { rm -f "$t"; exit 1; }',
-        'for o in "$d"/tvmsr-device-*; do [ "$o" = "$f" ] || rm -f "$o"; done',
+        f'for o in "$d"/{name.rpartition("-")[0]}-*; do [ "$o" = "$f" ] || rm -f "$o"; done',
         # What a client left that ended in the middle of its copy, and not what one copies right now.
         'find "$d" -name ".new-*" -mmin +60 -exec rm -f {} + 2>/dev/null',
         'echo "$m done"',
@@ -162,11 +162,11 @@ def settle_script(folder: str, new: str, name: str, data: bytes) -> Script:
 
 
 def remove_script(folders: Folders) -> Script:
-    """Deletes what was installed, and folders that are empty then: `removed PATH` for each file."""
+    """Deletes what was installed, peers too, and folders that are empty then: `removed PATH` for each file."""
     step = (
         'at() { d="$1/$2"; [ -n "$1" ] && [ -d "$d" ] && [ -O "$d" ] || return 0; '
         'for o in "$d"/tvmsr-device-* "$d"/.new-* "$d"/.try-*; do [ -e "$o" ] && rm -f "$o" && echo "$m removed $o"; '
-        'done; for o in "$d"/s-*; do [ -d "$o" ] && rm -rf "$o"; done; rmdir "$d" 2>/dev/null; return 0; }'
+        'done; for o in "$d"/peers "$d"/s-*; do [ -d "$o" ] && rm -rf "$o"; done; rmdir "$d" 2>/dev/null; return 0; }'
     )
     return _script(step, folders_script(folders), 'echo "$m end"')
 

@@ -127,7 +127,8 @@ class ThroughShell:
             data = Path(program_for(triple)).read_bytes()
         except (WorkError, DeviceError) as error:
             raise DeviceError(f"{name}: {error}") from None
-        return f"tvmsr-device-{hashlib.sha256(data).hexdigest()[:16]}", data
+        kind = triple.partition(".")[0]  # a home that boards of several kinds share has a server for each
+        return f"tvmsr-device-{kind}-{hashlib.sha256(data).hexdigest()[:16]}", data
 
     def _ask(self, name: str, script: Script) -> FarSide:
         """Run a script to its end."""
@@ -249,7 +250,7 @@ _ANYWHERE: Meanings = (
         r"version `(\w+)' not found",
         "its C library is older than the server needs ({0})",
     ),
-    (r"tvmsr-device-\w+: (?:Permission denied|not found|No such file)", "the server cannot be run there: {whole}"),
+    (r"tvmsr-device-[\w-]+: (?:Permission denied|not found|No such file)", "the server cannot be run there: {whole}"),
     (r"Read-only file system", "its disk is read-only"),
 )
 

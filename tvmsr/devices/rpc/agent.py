@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import struct
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -34,6 +35,10 @@ _LOOKING, _PATIENCE = 100, 500
 _STUCK = 60.0
 
 
+#: An upscale is hung that takes so many times as long as its size and the slowest before it say, and so many seconds.
+_SLOWER, _LEAST_LIMIT = 30, 60.0
+
+
 class Agent(Closing):
     """The agent of one session; several artifacts can be open in it at once.
 
@@ -45,6 +50,7 @@ class Agent(Closing):
         self.session = session
         self._function = session.function(f"tvmsr.agent.{agent_key()}") or _uploaded(session, triples)
         self.lock = threading.RLock()  # of whoever has a request under way
+        self.busy: int | None = None  # the instance whose it is
         self._free = list(range(INSTANCES))
         self._placed: dict[str, str] = {}
 
@@ -56,6 +62,16 @@ class Agent(Closing):
 
     def release(self, instance: int) -> None:
         self._free.append(instance)
+
+    @contextlib.contextmanager
+    def at_work(self, instance: int) -> Iterator[None]:
+        """Nobody else has a request under way meanwhile."""
+        with self.lock:
+            before, self.busy = self.busy, instance
+            try:
+                yield
+            finally:
+                self.busy = before
 
     def place(self, artifact: Path) -> tuple[str, str]:
         """Upload a file, once a session; its path there and its SHA-256."""
@@ -99,6 +115,7 @@ class AgentLink(Closing):
         self._agent = agent
         self._instance = instance
         self._open = True
+        self._pace = 0.0  # seconds a byte of the slowest upscale so far
 
     @property
     def name(self) -> str:
@@ -118,8 +135,12 @@ class AgentLink(Closing):
         if not self._open:
             raise DeviceError(f"{self.name}: is closed; open it again")
         try:
-            with self._agent.lock:
-                return _Call(self._agent, self._instance, progress, largest).run(command, *parts)
+            with self._agent.at_work(self._instance):
+                call = _Call(self._agent, self._instance, progress, largest, self._limit(command, parts))
+                answer = call.run(command, *parts)
+            if command == Command.UPSCALE:
+                self._pace = max(self._pace, call.seconds / sum(map(len, parts)))
+            return answer
         except GarbageError as error:
             self.fail(str(error))
         except (RemoteError, WorkError):
@@ -128,22 +149,24 @@ class AgentLink(Closing):
             self._agent.session.kill()
             raise
 
+    def _limit(self, command: int, parts: Sequence[bytes | memoryview]) -> float:
+        """Seconds that a request may take: an upscale, by what earlier ones took."""
+        if command != Command.UPSCALE or not self._pace:
+            return math.inf
+        return max(_LEAST_LIMIT, _SLOWER * self._pace * sum(map(len, parts)))
+
     def fail(self, what: str) -> NoReturn:
         self._agent.session.fail(what)
 
     def close(self) -> None:
-        """Unload the artifact there; where another thread waits for an answer, end the whole session."""
+        """Unload the artifact there; where another thread waits for an answer of it, end the whole session."""
         if not self._open:
             return
-        if self._agent.lock.acquire(blocking=False):
-            try:
-                with contextlib.suppress(DeviceError):
-                    if not self._agent.session.closed:
-                        self.call(Command.UNLOAD)
-            finally:
-                self._agent.lock.release()
-        else:
+        if self._agent.busy == self._instance:
             self._agent.session.kill()
+        with contextlib.suppress(DeviceError):
+            if not self._agent.session.closed:
+                self.call(Command.UNLOAD)
         self._open = False
         self._agent.release(self._instance)
 
@@ -151,8 +174,11 @@ class AgentLink(Closing):
 class _Call:
     """One request: sent in pieces, waited for, read in pieces."""
 
-    def __init__(self, agent: Agent, instance: int, progress: ProgressFunction | None, largest: int) -> None:
+    def __init__(
+        self, agent: Agent, instance: int, progress: ProgressFunction | None, largest: int, limit: float
+    ) -> None:
         self._agent, self._instance, self._progress, self._largest = agent, instance, progress, largest
+        self._began, self._limit = time.monotonic(), limit
         self._wait = struct.pack("<I", _PATIENCE if progress is None else _LOOKING)
         self._cpu, self._rows, self._moved = -1, -1, time.monotonic()
 
@@ -172,6 +198,11 @@ class _Call:
                 raise WorkError("cancelled")
         return self._reply(state, values)
 
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self._began
+
     def _ask(self, op: int, *parts: bytes | memoryview) -> tuple[int, Values]:
         answer = self._agent.ask(op, self._instance, *parts)
         values = Values(answer)
@@ -188,6 +219,8 @@ class _Call:
             self._cpu, self._moved = cpu, now
         if now - self._moved > _STUCK:
             raise GarbageError(f"its work has not moved for {_STUCK:g} seconds")
+        if self.seconds > self._limit:
+            raise GarbageError(f"took {self.seconds:.0f} seconds, {_SLOWER} times as long as pictures before")
         new, self._rows = done != self._rows, done
         return bool(new and total and self._progress is not None and self._progress(done, total))
 

@@ -42,6 +42,9 @@ _LONGEST_KEY = 4096
 #: Why a server may hang up on a client that it has not met.
 _UNMET = "before a session began: too many wait there, or it is no TVM RPC server"
 
+#: What silence is before a session.
+_NO_TURN = "gave us no turn within {silence:g} seconds: others use it, or it hangs; --turn waits longer"
+
 #: How errors begin after which there is no session any more: those of a server, not of a function there.
 _OVER = ("RPCSessionTimeoutError", "the session's process on the device", "the server on the device")
 
@@ -61,7 +64,7 @@ class RpcSession(Closing):
         self._lock = threading.RLock()
         self._functions: dict[str, Handle] = {}
         with self._all_or_nothing():
-            with channel.patience(turn), channel.ending_means(f"{channel.gone_words} {_UNMET}"):
+            with channel.patience(turn), channel.meaning(gone=f"{channel.gone_words} {_UNMET}", silence=_NO_TURN):
                 self.server_key = self._shake_hands(key)
             self._request(init_packet())
 

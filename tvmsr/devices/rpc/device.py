@@ -73,7 +73,15 @@ class RpcDevice(Owner):
         self._kept.add(runner)
         return runner
 
+    def renew(self) -> None:
+        """End the session there; what is opened next gets a new one, with memory of its own."""
+        self.close()
+
     def close(self) -> None:
+        """A call that another thread waits for ends with an error."""
+        agent = self._agent
+        if agent is not None and agent.busy is not None:
+            agent.session.kill()
         super().close()
         with self._lock:
             if self._agent is not None:
@@ -81,7 +89,7 @@ class RpcDevice(Owner):
             self._agent = None
 
     def _connection(self) -> Connection:
-        return self._with_agent(lambda agent: Connection(agent.link()))
+        return self._with_agent(_connection)
 
     def _with_agent(self, use: Callable[[Agent], T]) -> T:
         """What `use` makes of the agent; of a new session's where the last one ended while nobody asked: its time was
@@ -105,3 +113,12 @@ class RpcDevice(Owner):
         except BaseException:
             session.kill()
             raise
+
+
+def _connection(agent: Agent) -> Connection:
+    link = agent.link()
+    try:
+        return Connection(link)
+    except BaseException:
+        link.close()
+        raise

@@ -16,6 +16,9 @@ from tvmsr.devices.rpc.wire import TRACKER_MAGIC
 _LARGEST = 1 << 20
 
 
+_NO_TURN = "no device of this key became free within {silence:g} seconds; --turn waits longer"
+
+
 class _Code(IntEnum):
     SUCCESS = 0
     REQUEST = 4
@@ -52,7 +55,11 @@ class Tracker(Closing):
 
     def request(self, key: str, *, turn: float, priority: int = 1) -> Assigned:
         """A device under `key`; waits for one at most `turn` seconds."""
-        with self._channel.patience(turn):
+        known = self.summary()
+        if key not in [queue.key for queue in known]:
+            names = ", ".join(queue.key for queue in known) or "none at all"
+            self._channel.fail(f"it has no device under the key {key!r}; its keys: {names}")
+        with self._channel.patience(turn), self._channel.meaning(silence=_NO_TURN):
             answer = self._ask([_Code.REQUEST, key, "tvmsr", priority])
         match answer:
             case [str() | None as host, int(port), str(found)] if 0 < port < 65536:

@@ -8,6 +8,9 @@ import re
 _MEANINGS: tuple[tuple[str, str], ...] = (
     (r"Your ([\d.]+)s session has expired", "its limit of {0} seconds for a session is up"),
     (r"the session's (\d+) s on the device are over", "its limit of {0} seconds for a session is up"),
+    (r"a packet of the session stood still for (\d+) s",
+     "nothing of a packet moved for {0} seconds; it gave the session up"),
+    (r"the session was idle for (\d+) s", "it was asked for nothing for {0} seconds, and gave the session up"),
     (r"protocol version mismatch.*server protocol=([\w.]+)", "it speaks version {0} of TVM's RPC, and this is 0.8.0"),
     (r"(?:wrong ELF class|invalid ELF header|file too short|Exec format error|cannot open shared object).*",
      "the library cannot be loaded there: {whole}"),
