@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import tvmsr
 from tests.commands.conftest import Made
@@ -16,11 +20,13 @@ from tests.devices import trees
 from tests.devices.conftest import need_emulator
 from tvmsr.cli.main import main
 from tvmsr.commands.bench import Benchmark, bench_devices
-from tvmsr.commands.benchmark.energy import Meter
-from tvmsr.commands.benchmark.one import Wish
+from tvmsr.commands.benchmark import energy
+from tvmsr.commands.benchmark.one import Wish, thread_counts
+from tvmsr.commands.compile import Compiled
 from tvmsr.devices import Here, HereRunner, Memory, Opening, Speed
 from tvmsr.devices.health import health_of
-from tvmsr.errors import DeviceError, InputFileError, UsageError
+from tvmsr.errors import DeviceError, InputFileError, UsageError, WorkError
+from tvmsr.imaging.picture import demo_picture
 
 
 class Runner(HereRunner):
@@ -44,6 +50,10 @@ class Board(Here):
         self.tree: trees.Tree = {}
         self.opened: list[Opening] = []
         self.broken = ""
+        self.renewed: list[int] = []
+
+    def renew(self) -> None:
+        self.renewed.append(len(self.opened))
 
     def files(self, patterns: Iterable[str]) -> dict[str, bytes]:
         wanted = tuple(patterns)
@@ -79,6 +89,30 @@ def test_amounts() -> None:
     wish = Wish((8, 8), (1,))
     assert wish.amount(emulated=False)[1:] == (5, 1.0) and wish.amount(emulated=True) == (1, 1, 0.0)
     assert Wish((8, 8), (1,), runs=7).amount(emulated=False) == (2, 7, 0.0)
+    turns = {runs: Wish((8, 8), (1,), runs=runs).turns for runs in (None, 1, 4, 6)}
+    assert turns == {None: (3, 3, 3), 1: (1,), 4: (1, 1, 2), 6: (2, 2, 2)}
+
+
+def test_thread_counts(made: Made) -> None:
+    assert thread_counts(2) == (2,) and thread_counts([1, 4]) == (1, 4)
+    assert [t.threads for t in tvmsr.bench(made.artifact, width=8, height=8, threads=2, runs=1).timings] == [2]
+    for threads in ((), 0, (1, 0)):
+        with pytest.raises(UsageError, match="at least one count"):
+            tvmsr.bench(made.artifact, threads=threads)
+        with pytest.raises(UsageError, match="at least one count"):
+            bench_devices(made.artifact, threads=threads, devices="here")
+
+
+def test_a_handle_of_this_process(made: Made, tmp_path: Path) -> None:
+    Image.fromarray(demo_picture()[:32, :32]).save(tmp_path / "a.png")
+    with tvmsr.device("here") as here:
+        assert here.bench(made.artifact, width=8, height=8, threads=1, runs=1).timings[0].memory == 0
+        assert len(here.evaluate("default:x2", data=tmp_path).rows) == 1
+        found = tvmsr.bench(made.artifact, width=8, height=8, threads=1, runs=1, device=here)
+        assert (found.device, found.timings[0].memory) == ("here", 0)
+        assert tvmsr.evaluate(made.artifact, data=tmp_path, device=[here]).rows
+    with pytest.raises(UsageError, match="computed here; --device pi5 runs an artifact"):
+        tvmsr.evaluate("default:x2", data=tmp_path, device=tvmsr.device(Board("pi5", [])))
 
 
 def test_figures_of_a_board(made: Made) -> None:
@@ -88,6 +122,7 @@ def test_figures_of_a_board(made: Made) -> None:
     assert (first.runs, first.minimum, first.median, first.p90, first.p99) == pytest.approx((10, 1.0, 5.5, 9.0, 10.0))
     assert first.mean == pytest.approx(5.5) and first.times == pytest.approx(tuple(range(1, 11)))
     assert [opening.threads for opening in board.opened] == [1, 2] and first.workspace > 0
+    assert board.renewed == [0, 1] and [timing.memory for timing in found.timings] == [3 << 20] * 2
     assert sum(layer.share for layer in found.layers) == pytest.approx(1.0)
     assert found.notes == () and found.changes == ("cpu-thermal: 52 to 60 C",)
     assert found.before is not None and found.before.governors == ("performance",)
@@ -124,32 +159,69 @@ def test_energy_by_a_counter(made: Made) -> None:
     assert "RAPL" in found.energy_from and "difference" in found.energy_from
 
 
-def test_energy_by_samples() -> None:
-    board = Board("jetson", [trees.jetson()])
-    seen = threading.Event()
-    read = board.files
+def a_jetson(monkeypatch: pytest.MonkeyPatch, watts_at_work: int = 9) -> tuple[Board, list[int]]:
+    """A board that takes 1 W, but more from the first strip of an upscale to its last; and the heights of upscales."""
+    monkeypatch.setattr(energy, "PERIOD", 0.0)
+    monkeypatch.setattr(energy, "SETTLING", 0.0)
+    at_work = [False]
+    heights: list[int] = []
+    upscale = Runner.upscale
 
-    def files(patterns: Iterable[str]) -> dict[str, bytes]:
-        seen.set()
-        return read(patterns)
+    def watched(self: Runner, picture: np.ndarray, progress=None) -> np.ndarray:
+        def report(done: int, total: int) -> bool:
+            at_work[0] = done < total
+            return bool(progress and progress(done, total))
 
-    board.tree = trees.jetson()
-    board.files = files  # type: ignore[method-assign]
-    with Meter(board, health_of(trees.jetson()), period=0.001) as meter:
-        assert seen.wait(60)
-    assert meter.joules is not None and meter.joules > 0 and "mean of samples" in meter.source
-    with Meter(board, health_of(trees.pi5()), period=0.001) as meter:
-        pass
-    assert meter.joules is None and meter.source == ""
+        heights.append(picture.shape[0])
+        try:
+            return upscale(self, picture, report)
+        finally:
+            at_work[0] = False
+
+    class Jetson(Board):
+        def files(self, patterns: Iterable[str]) -> dict[str, bytes]:
+            found = super().files(patterns)
+            watts = watts_at_work if at_work[0] else 1
+            return found | {"/sys/class/hwmon/hwmon3/curr1_input": f"{200 * watts}\n".encode()}
+
+    monkeypatch.setattr(Runner, "upscale", watched)
+    return Jetson("jetson", [trees.jetson()]), heights
 
 
-def test_energy_of_a_device_that_stops_answering() -> None:
-    board = Board("jetson", [])
+def test_energy_by_samples_at_work(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    board, heights = a_jetson(monkeypatch)
+    found = tvmsr.bench(made.artifact, width=640, height=360, threads=1, runs=3, device=board)
+    (timing,) = found.timings
+    assert timing.mean == pytest.approx(2.0)  # as Runner says
+    assert (
+        timing.joules == pytest.approx(9 * 2e-3) and "mean of samples while pictures were upscaled" in found.energy_from
+    )
+    assert heights[-1] == 17 * 360  # of 4 Mpixel at most, as 2 ms are too short
+
+
+def test_no_energy_where_no_sample_can_be_taken(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    board, heights = a_jetson(monkeypatch)
+    monkeypatch.setattr(energy, "SETTLING", 60.0)  # a picture is done before the sensor has settled
+    found = tvmsr.bench(made.artifact, width=64, height=36, threads=1, runs=3, device=board)
+    assert found.timings[0].joules is None and found.energy_from == "" and len(heights) == 2
+
+
+def test_samples_end_when_there_are_enough(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    board, heights = a_jetson(monkeypatch)
+    with board.open(made.artifact) as runner:
+        monkeypatch.setattr(energy, "SAMPLES", 3)
+        assert energy.watts_at_work(board, runner, (64, 360), 1.0) == pytest.approx(9)
+        assert heights == [720]
+
+
+def test_energy_of_a_device_that_stops_answering(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    board, _ = a_jetson(monkeypatch)
     board.broken = "files"
-    for health in (health_of(trees.jetson()), health_of(trees.server())):
-        with Meter(board, health, period=0.001) as meter:
-            pass
-        assert meter.joules is None
+    with energy.Counter(board, health_of(trees.server())) as counter:
+        pass
+    assert counter.joules is None
+    with board.open(made.artifact) as runner:
+        assert energy.watts_at_work(board, runner, (64, 36), 1.0) is None
 
 
 def test_a_network_is_compiled_for_the_device(tmp_path: Path) -> None:
@@ -169,6 +241,34 @@ def test_a_target_is_suggested_where_nobody_said_one(monkeypatch: pytest.MonkeyP
     with pytest.raises(DeviceError, match="enough"):
         tvmsr.bench("default:x2", device=board, target="x86-64")
     assert asked == ["x86-64-v3", "x86-64"]
+
+
+def test_errors_of_a_compiled_network_name_the_network(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(Board):
+        def open(self, artifact: str | Path, opening: Opening = Opening()) -> Runner:  # noqa: B008
+            raise WorkError(f"{artifact}: {self.name} has no room for it")
+
+    monkeypatch.setattr("tvmsr.commands.compile.compile", lambda *_, out, **__: replace(compiled, artifact=out))
+    compiled = Compiled(made.artifact, (), "", "host", (), "8", 0, 0, 0.0, ())
+    with pytest.raises(WorkError, match=r"^default:x2 for host: pi5 has no room for it$"):
+        tvmsr.bench("default:x2", device=Full("pi5", []))
+    with pytest.raises(WorkError, match=re.escape(f"{made.artifact}: pi5 has no room for it")):
+        tvmsr.bench(made.artifact, device=Full("pi5", []))
+
+
+def test_what_an_artifact_was_compiled_for_is_settled(made: Made, capfd) -> None:
+    for options in ({"target": "x86-64"}, {"bits": "6"}):
+        with pytest.raises(UsageError, match=r"is compiled already: --target and --bits are for a network"):
+            tvmsr.bench(made.artifact, **options)
+    assert main(["bench", str(made.artifact), "--target", "rpi5"]) == 2
+
+
+def test_a_file_that_is_no_artifact_is_said_once(tmp_path: Path) -> None:
+    for content in (None, b"nonsense", b"\x7fELF" + bytes(100)):
+        if content is not None:
+            (tmp_path / "sr.so").write_bytes(content)
+        with pytest.raises(InputFileError, match=r"sr\.so"):
+            bench_devices(tmp_path / "sr.so", devices=[Board("one", []), Board("two", [])])
 
 
 def _stop() -> None:
@@ -249,18 +349,20 @@ def test_peer_by_turns(made: Made, monkeypatch: pytest.MonkeyPatch, capfd) -> No
     from tvmsr.evaluation import peers
 
     order: list[str] = []
+    slower = [1.0]
 
     class FakePeer:
         runtime, version, difference = peers.PEERS["ort"], "1.2", 2e-6
 
         def times(self, threads: int, runs: int) -> tuple[float, ...]:
-            order.append(f"peer {threads}")
-            return (0.006,) * runs
+            order.append(f"peer {threads}, {runs}")
+            return (0.006 * slower[0],) + (0.006,) * (runs - 1)
 
         def close(self) -> None:
             order.append("closed")
 
     monkeypatch.setattr(peers, "ready_peer", lambda *_: FakePeer())
+    monkeypatch.setattr(peers, "check_place", lambda *_: None)
     bench = Runner.bench
 
     def spied(self: Runner, *size: int, **how) -> Speed:
@@ -270,17 +372,29 @@ def test_peer_by_turns(made: Made, monkeypatch: pytest.MonkeyPatch, capfd) -> No
     monkeypatch.setattr(Runner, "bench", spied)
     board = Board("pi5", [trees.pi5()])
     found = tvmsr.bench(made.artifact, width=24, height=16, threads=(1,), device=board, peer="ort", model="default:x2")
-    assert order == ["ours", *["ours", "peer 1"] * 3, "closed"]
+    assert order == ["ours", *["ours", "peer 1, 3"] * 3, "closed"]
     assert found.peer is not None and (found.peer.runtime, found.peer.version) == ("ONNX Runtime", "1.2")
     (timing,) = found.peer.timings
     assert (timing.runs, timing.median, timing.ours, timing.ratio) == pytest.approx((9, 6.0, 2.0, 3.0))
+    assert timing.doubt.startswith("theirs/ours on 1 threads is not to be trusted, as our runs took 1.00 to 3.00 ms")
+    order.clear()
+    monkeypatch.setattr(Runner, "bench", lambda *_, runs, **__: Speed(24, 16, 1, (0.002,) * runs))
+    how = {"width": 24, "height": 16, "threads": 1, "device": board, "peer": "ort", "model": "default:x2", "runs": 4}
+    found = tvmsr.bench(made.artifact, **how)
+    assert order == ["peer 1, 1", "peer 1, 1", "peer 1, 2", "closed"]
+    assert found.peer is not None and (found.peer.timings[0].runs, found.peer.timings[0].doubt) == (4, "")
+    slower[0] = 2.5
+    found = tvmsr.bench(made.artifact, **how)
+    assert found.peer is not None and "as ONNX Runtime's runs took 6.00 to 15.00 ms" in found.peer.timings[0].doubt
     monkeypatch.setattr("tvmsr.devices.find_device", lambda _: Board("pi5", [trees.pi5()]))
     arguments = ["bench", str(made.artifact), "--size", "24x16", "--threads", "1", "--peer", "ort"]
     assert main([*arguments, "--model", "default:x2"]) == 0
-    assert "ONNX Runtime 1.2 on the same network" in capfd.readouterr().out
+    said = capfd.readouterr()
+    assert "ONNX Runtime 1.2 on the same network" in said.out and "ONNX Runtime's runs took 6.00 to 15.00" in said.err
 
 
-def test_peer_mistakes(made: Made, tmp_path: Path) -> None:
+def test_peer_mistakes(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(UsageError, match="no such runtime; known are ort, ncnn"):
         tvmsr.bench(made.artifact, peer="tflite")
     with pytest.raises(UsageError, match="no float32 network in it: name it with --model"):
@@ -289,7 +403,10 @@ def test_peer_mistakes(made: Made, tmp_path: Path) -> None:
         tvmsr.bench(made.artifact, model="default:x2")
     with pytest.raises(UsageError, match="was not made from default:x4"):
         tvmsr.bench(made.artifact, peer="ort", model="default:x4")
-    need_emulator("aarch64")
-    with pytest.raises(UsageError, match=r"needs a device that runs commands.*qemu:aarch64:max does not"):
-        tvmsr.bench("default:x2", peer="ort", device="qemu:aarch64", width=16, height=16)
-    assert not np.any([path.name.startswith("tvmsr-bench") for path in tmp_path.iterdir()])
+    monkeypatch.setattr("tvmsr.commands.compile.compile", lambda *_, **__: pytest.fail("it was compiled first"))
+    board = Board("pi5", [trees.pi5()])
+    with pytest.raises(UsageError, match=r"needs a device that runs commands.*pi5 does not"):
+        tvmsr.bench("default:x2", peer="ort", device=board, width=16, height=16)
+    (row,) = bench_devices("default:x2", peer="ort", devices=[board], width=16, height=16).devices
+    assert "pi5 does not" in str(row.error)
+    assert not list(tmp_path.iterdir())

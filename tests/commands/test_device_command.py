@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tvmsr
@@ -83,6 +84,10 @@ def test_a_server_is_added_listed_doctored_and_removed(served: Served, config: P
     names = [check["name"] for check in found["checks"]]
     assert names[:5] == ["reachable", "session", "agent", "as it was added", "target"] and found["reached"]
     assert all(check["ok"] for check in found["checks"][:4]) and found["health"]["memory"] > 0
+    details = {check["name"]: check["detail"] for check in found["checks"]}
+    assert "features: " in details["agent"] and "none told" not in details["agent"]
+    assert "tvmsr-device of this release" in details["session"] or "our agent is sent" in details["session"]
+    assert details["session"].endswith("TVM's RPC protocol 0.8.0")
     assert main(["device", "remove", "desk"]) == 0
     assert capfd.readouterr().out == "removed desk\n" and Registry().entries() == ()
 
@@ -103,11 +108,31 @@ def test_a_handle_keeps_its_connection(served: Served, made) -> None:
     tvmsr.add_device("desk", rpc=f"127.0.0.1:{served.port}", key="here", token_file=served.token)
     with tvmsr.device("desk") as desk:
         desk.facts()
-        session = desk._where._agent.session
-        assert desk.bench(made.artifact, width=32, height=24, threads=(1,)).device == "desk"
+        before = desk._where._agent.session
         assert desk.verify(made.artifact).device == "desk"
-        assert desk._where._agent.session is session and not session.closed
-    assert session.closed
+        assert desk._where._agent.session is before and not before.closed
+        kept = desk.bench(made.artifact, width=2000, height=1000, threads=(1,), runs=1).timings[0].memory
+        session = desk._where._agent.session
+        assert before.closed and session is not before  # the peak of its memory is of bench alone
+        small = desk.bench(made.artifact, width=32, height=24, threads=(1,), runs=1).timings[0].memory
+        assert 0 < small < kept - (12 << 20)
+    assert desk._where._agent is None
+
+
+def test_power_is_sampled_while_an_artifact_is_at_work(served: Served, made, monkeypatch) -> None:
+    from tvmsr.commands.benchmark import energy
+    from tvmsr.devices.power import Power
+
+    monkeypatch.setattr(energy, "SAMPLES", 2)
+    monkeypatch.setattr(energy, "SETTLING", 0.0)
+    monkeypatch.setattr(energy, "PERIOD", 0.01)
+    monkeypatch.setattr(energy, "power_of", lambda files: Power(5.0, "made up"))
+    tvmsr.add_device("desk", rpc=f"127.0.0.1:{served.port}", key="here", token_file=served.token)
+    with tvmsr.device("desk") as desk, desk.open(made.artifact, threads=1) as runner:
+        assert energy.watts_at_work(desk, runner, (1000, 1000), 0.1) == 5.0
+        picture = np.zeros((8, 8, 3), np.uint8)
+        assert runner.upscale(picture).shape == (16, 16, 3)  # what was cancelled left nothing behind
+        assert energy.watts_at_work(desk, runner, (8, 8), 10.0) is None
 
 
 @pytest.mark.parametrize("spoil", ["key", "token", "no token"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from tvmsr.devices.closing import Closing
 from tvmsr.devices.runner import PLAIN, Opening
-from tvmsr.errors import StatusError
+from tvmsr.errors import InputFileError, StatusError
 from tvmsr.runtime import LastRun, abi
 
 ARTIFACT = Path("sr.so")
@@ -32,7 +32,7 @@ def alive(name: str) -> bool:
 class FakeDevice(Closing):
     """Called with itself, `opens`, `upscales` and `checks` may sleep, raise, and change `wrong`.
 
-    wrong: results are other bytes, and checks fail. calls: of all its runners together.
+    wrong: results are other bytes, and checks fail. tree: files of its system. calls: of all its runners together.
     """
 
     emulated = False
@@ -50,6 +50,7 @@ class FakeDevice(Closing):
         self.name = name
         self.opens, self.upscales, self.checks, self.manifest = opens, upscales, checks, manifest
         self.wrong = False
+        self.tree: dict[str, bytes] = {}
         self.opened = self.calls = self.checked = 0
         self.runners: list[FakeRunner] = []
         self.openings: list[Opening] = []
@@ -64,6 +65,9 @@ class FakeDevice(Closing):
 
     def levels(self, artifact: str | Path) -> tuple[str, ...]:
         return ("neon",)
+
+    def files(self, patterns: Iterable[str]) -> dict[str, bytes]:
+        return dict(self.tree)
 
     def close(self) -> None:
         """Its runners are closed by who opened them: that is tested."""
@@ -110,6 +114,7 @@ class Pictures:
     count: int
     size: tuple[int, int] = (4, 6)
     unreadable: frozenset[int] = frozenset()
+    broken: frozenset[int] = frozenset()
     delivered: dict[int, np.ndarray] = field(default_factory=dict)
     kept: list[int] = field(default_factory=list)
     discarded: int = 0
@@ -120,6 +125,8 @@ class Pictures:
     def read(self, number: int) -> np.ndarray:
         if number in self.unreadable:
             raise OSError(f"{self.name(number)} cannot be read")
+        if number in self.broken:
+            raise InputFileError(f"{self.name(number)}: damaged")
         return np.full((*self.size, 3), number, np.uint8)
 
     def picture(self, source: np.ndarray) -> np.ndarray:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.devices.conftest import need_emulator
-from tvmsr.devices import Here, find_device
+from tvmsr.devices import Here, find_device, find_devices
+from tvmsr.devices.handle import DeviceHandle, device
 from tvmsr.devices.qemu import ARCHITECTURES, Qemu, cpu_models
 from tvmsr.errors import DeviceError, UsageError
 
@@ -22,6 +23,22 @@ def test_here_is_the_default():
     assert find_device(device) is device
     facts = device.facts()
     assert facts.machine and facts.cores >= 1
+
+
+def test_a_handle_stands_for_its_device():
+    kept = Here()
+    ended = []
+    kept.close = lambda: ended.append(True)
+    handle = DeviceHandle(kept)
+    for found in (find_device(handle), *find_devices(handle), *find_devices([handle, "here", Here()])):
+        with found:
+            assert (found.name, found.target, found.shell, found.emulated) == ("here", "host", None, False)
+    assert not ended and "here" in repr(find_device(handle))
+    with device(handle) as again:
+        assert again.facts() == handle.facts() and again.files(["/proc/stat"])
+    assert not ended
+    handle.close()
+    assert ended
 
 
 @pytest.mark.parametrize("architecture", sorted(ARCHITECTURES))

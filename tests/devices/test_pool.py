@@ -6,13 +6,14 @@ import _thread
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from tests.devices.pool_fakes import ARTIFACT, FakeDevice, Pictures, alive
+from tests.devices.pool_fakes import ARTIFACT, CHECKED, FakeDevice, Pictures, alive
 from tvmsr.devices.pool import Limits, spread
 from tvmsr.devices.pool.hand import Done
-from tvmsr.devices.pool.limits import Pace
+from tvmsr.devices.pool.limits import Allowed, Pace
 from tvmsr.devices.pool.member import State
 from tvmsr.devices.pool.pool import _Pool
 from tvmsr.devices.runner import Opening
@@ -296,6 +297,105 @@ def test_a_picture_that_cannot_be_read():
     assert all(device.all_closed for device in devices)
 
 
+@pytest.mark.parametrize("names", ["a", "ab"])
+def test_broken_pictures(names: str):
+    """The others are done; all that are broken are named."""
+    job, devices = Pictures(30, broken=frozenset({0, 20, 29})), [FakeDevice(name, upscales=slowly) for name in names]
+    with pytest.raises(InputFileError) as raised:
+        spread(devices, ARTIFACT, job)
+    said = "3 of 30 pictures cannot be read, the others are done: 0.png: damaged; 20.png: damaged; 29.png: damaged"
+    assert str(raised.value) == said and len(job.delivered) == 27
+    assert all(device.all_closed for device in devices)
+
+
+def test_many_broken_pictures_and_only_one():
+    with pytest.raises(InputFileError, match=r"12 of 13 .*; 10\.png: damaged; and 2 more$"):
+        spread([FakeDevice("a")], ARTIFACT, Pictures(13, broken=frozenset(range(1, 13))))
+    with pytest.raises(InputFileError, match=r"^0\.png: damaged$"):
+        spread([FakeDevice("a")], ARTIFACT, Pictures(1, broken=frozenset({0})))
+
+
+#: What the firmware of a Raspberry Pi says when it is too hot.
+HOT = {
+    "/sys/devices/platform/soc/soc:firmware/get_throttled": b"4",
+    "/sys/class/thermal/thermal_zone0/type": b"cpu-thermal",
+    "/sys/class/thermal/thermal_zone0/temp": b"82000",
+}
+
+
+def heats_up(seconds: float) -> FakeDevice:
+    """Slowed down from its fifth picture on, which take so long."""
+
+    def act(device: FakeDevice) -> None:
+        time.sleep(0.01 if device.calls < 5 else seconds)
+        if device.calls == 5:
+            device.tree = HOT
+
+    return FakeDevice("pi5", upscales=act)
+
+
+@pytest.mark.parametrize("manifest", [CHECKED, {}])
+@pytest.mark.parametrize(("seconds", "out"), [(0.01, False), (0.2, True)])
+def test_a_device_that_is_slowed_down(seconds: float, out: bool, manifest: dict[str, Any]):
+    job, hot, other = Pictures(60), heats_up(seconds), FakeDevice("b", upscales=slowly, manifest=manifest)
+    hot.manifest = manifest
+    found = spread([hot, other], ARTIFACT, job, limits=Limits(look=0))
+    notes = [note for note in found.notes if note.startswith("pi5")]
+    why = "(throttled: the firmware throttles the CPU, 82 C)"
+    assert job.all_right and hot.opened == 1 and len(notes) == 1 + out and job.discarded == 0
+    assert notes[0] == (f"pi5 is slowed down {why}: it gets fewer pictures, as it takes its next one when it is done")
+    assert notes[1:] == ([f"pi5 was taken out: it takes over 3 times as long as before {why}"] if out else [])
+
+
+def test_the_last_device_and_emulated_ones_may_be_slowed_down():
+    job, hot = Pictures(20), heats_up(0.2)
+    dead = fails(1, DeviceError("b: gone"))
+    hot.name, dead.name = "hot", "b"
+    found = spread([hot, dead], ARTIFACT, job, limits=Limits(look=0))
+    assert job.all_right and not any(note.startswith("hot was taken out") for note in found.notes)
+    job, hot = Pictures(20), heats_up(0.01)
+    hot.emulated = True
+    assert spread([hot, FakeDevice("b", upscales=slowly)], ARTIFACT, job, limits=Limits(look=0)).notes == ()
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_the_last_device_hangs(others: int):
+    free = threading.Event()
+    job, hung = Pictures(9), FakeDevice("pi5", upscales=lambda d: d.calls < 3 or free.wait(60))
+    devices = [hung, *(fails(0, DeviceError("b: gone")) for _ in range(others))]
+    started = time.monotonic()
+    with pytest.raises(DeviceError) as raised:
+        spread(devices, ARTIFACT, job, limits=Limits(floor=0.5, reopen=0.5, last_floor=1.0))
+    free.set()
+    late = "pi5: nothing was done within 1 seconds"
+    assert late in str(raised.value) and time.monotonic() - started < 20 and len(job.delivered) < 9
+    assert (str(raised.value) == late) == (not others)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_ctrl_c_while_a_result_is_kept(devices: int):
+    """It is answered at once; what is kept after it is discarded."""
+
+    class Slow(Pictures):
+        def keep(self, number, source, result):
+            begun.set()
+            assert free.wait(60)
+            return super().keep(number, source, result)
+
+    begun, free = threading.Event(), threading.Event()
+    job = Slow(9)
+    threading.Timer(0.5, _thread.interrupt_main).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        spread([FakeDevice(f"d{n}", manifest={}) for n in range(devices)], ARTIFACT, job)
+    assert begun.is_set() and time.monotonic() - started < 10
+    free.set()
+    until = time.monotonic() + 10
+    while alive("d0") and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not alive("d0") and not job.delivered and job.discarded == len(job.kept) == devices
+
+
 def test_one_picture_goes_to_the_first_that_works():
     job, devices = Pictures(1), [FakeDevice("a"), FakeDevice("b")]
     assert spread(devices, ARTIFACT, job).notes == ()
@@ -349,9 +449,9 @@ def test_limits_follow_from_measured_times():
     assert pace.limit(1000) is None and pace.check_limit() is None
     pace.took(100, 1.0)
     pace.took(100, 0.5)
-    assert pace.limit(1000) == pytest.approx(100) and pace.limit(1) == 2
+    assert pace.limit(1000) == Allowed(pytest.approx(100), pytest.approx(300)) and pace.limit(1) == Allowed(2, 60)
     pace.checked(0.1)
-    assert pace.check_limit() == 2 and not pace.wants_check()
+    assert pace.check_limit() == Allowed(2, 60) and not pace.wants_check()
     pace.took(100, 1.9)
     assert not pace.wants_check()
     pace.took(100, 0.2)

@@ -7,14 +7,17 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.devices.pool_fakes import FakeDevice, alive
+from tvmsr.devices import Here, Opening
 from tvmsr.devices.channel import ProcessChannel
 from tvmsr.devices.pool import together
 from tvmsr.devices.pool.worker import Desk, Worker, stop_all
-from tvmsr.errors import DeviceError
+from tvmsr.errors import DeviceError, WorkError
 
 
 def test_a_worker_that_waits_for_a_process():
@@ -57,6 +60,32 @@ def test_a_worker_that_was_stopped_connects_no_more():
     assert worker.join(10)
     desk.handle(5)
     assert "was stopped" in str(raised[0])
+
+
+@pytest.mark.parametrize("call", ["upscale", "bench", "traced"])
+def test_a_worker_that_is_at_work_on_this_machine(call: str, fake: Path):
+    """Stopping it ends the call at the next strip, and the session may be closed by whoever wants to."""
+    picture, begun, raised = np.zeros((4000, 4000, 3), np.uint8), threading.Event(), []
+    device = Here()
+
+    def work() -> None:
+        runner = device.open(fake, Opening(threads=1, memory=8))
+        begun.set()
+        while True:
+            runner.bench(4000, 4000, runs=1000) if call == "bench" else getattr(runner, call)(picture)
+
+    desk = Desk()
+    worker = Worker("w", desk)
+    worker.order(work, lambda _: None, raised.append)
+    assert begun.wait(30)
+    time.sleep(0.1)
+    stop_all([worker])
+    device.close()
+    assert not alive("w")
+    desk.handle(5)
+    assert isinstance(raised[0], (DeviceError, WorkError)) and (
+        "stopped" in str(raised[0]) or "cancel" in str(raised[0])
+    )
 
 
 def test_together():

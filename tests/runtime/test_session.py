@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -48,6 +49,43 @@ def test_ctrl_c_ends_an_upscale_as_such(fake):
 def test_upscaling_in_another_thread_leaves_signals_alone(fake):
     with load(fake, threads=1) as session, ThreadPoolExecutor(1) as pool:
         assert pool.submit(session.upscale, np.zeros((4, 4, 3), np.uint8)).result().dtype == np.uint8
+
+
+def test_closed_while_another_thread_is_in_a_call(fake):
+    """The call ends as it would have, and what it works with is freed after it."""
+    inside, go = threading.Event(), threading.Event()
+
+    def wait(_done: int, _total: int) -> None:
+        inside.set()
+        assert go.wait(30)
+
+    session, picture = load(fake, threads=2), np.zeros((200, 64, 3), np.uint8)
+    want = session.upscale(picture)
+    freed = []
+    close = session._abi.close
+    session._abi.close = lambda handle: (freed.append(go.is_set()), close(handle))
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(session.upscale, picture, wait)
+        assert inside.wait(30)
+        session.close()
+        with pytest.raises(UsageError, match="is closed"):
+            session.last()
+        go.set()
+        np.testing.assert_array_equal(call.result(), want)
+    assert freed == [True], "once, and not before the call's end"
+    session.close()
+    assert len(freed) == 1
+
+
+def test_closed_by_its_own_progress(fake):
+    with load(fake, threads=1) as session:
+        assert session.upscale(np.zeros((9, 9, 3), np.uint8), lambda _done, _total: session.close()).shape == (
+            18,
+            18,
+            3,
+        )
+        with pytest.raises(UsageError, match="is closed"):
+            session.last()
 
 
 def test_wrong_memory(fake):

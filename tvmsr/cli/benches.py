@@ -103,6 +103,7 @@ def _condition(health: Health) -> str:
 
 
 def _peer(peer: PeerResult) -> None:
+    show.notes(t.doubt for t in peer.timings if t.doubt)
     show.say(
         f"{peer.runtime} {peer.version} on the same network, by turns with ours; computed in {peer.precision}; "
         f"its float32 output differs by at most {peer.difference:.1e} from our FP32 executor's"

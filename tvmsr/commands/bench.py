@@ -21,7 +21,7 @@ def bench(
     *,
     width: int = 640,
     height: int = 360,
-    threads: tuple[int, ...] = (1, 2),
+    threads: int | Sequence[int] = (1, 2),
     level: str | None = None,
     layers: bool = False,
     device: str | Device = "here",
@@ -35,27 +35,28 @@ def bench(
 ) -> Benchmark:
     """Time `what`, an artifact or a network, on a noise picture of the given LR size, for every thread count.
 
-    device: where it runs. target: what a network is compiled for first (default: the device's own). runs: exactly so
-    many after warm-up. peer: "ort" or "ncnn" runs the same network there by turns; of an artifact, `model` names it.
+    device: where it runs; what else is open in its session ends, as each count has a new one. target, bits: what a
+    network is compiled for first (default: the device's own target). runs: exactly so many after warm-up. peer: "ort"
+    or "ncnn" runs the same network there by turns; of an artifact, `model` names it.
     Raises UsageError, InputFileError, WorkError or DeviceError.
     """
     from tvmsr.commands.benchmark.material import Material
-    from tvmsr.commands.benchmark.one import Wish, bench_on
+    from tvmsr.commands.benchmark.one import Wish, bench_on, check_peer, thread_counts
     from tvmsr.devices import find_device
 
-    wish = Wish((width, height), threads, level, layers, runs, peer)
+    wish = Wish((width, height), thread_counts(threads), level, layers, runs, peer)
     material = Material(what, target=target, bits=bits, overrides=overrides, model=model, peer=peer, progress=progress)
     with material, find_device(device) as where:
-        chosen = material.target_for(where)
-        subject = material.subject(chosen)
+        check_peer(where, wish)
+        subject = material.subject(material.target_for(where))
         done = 0
 
         def tick() -> None:
             nonlocal done
             done += 1
-            progress("bench", done, len(threads))
+            progress("bench", done, len(wish.threads))
 
-        progress("bench", 0, len(threads))
+        progress("bench", 0, len(wish.threads))
         return bench_on(where, subject, wish, tick)
 
 
@@ -65,7 +66,7 @@ def bench_devices(
     devices: str | Sequence[Device],
     width: int = 640,
     height: int = 360,
-    threads: tuple[int, ...] = (1, 2),
+    threads: int | Sequence[int] = (1, 2),
     level: str | None = None,
     layers: bool = False,
     target: str | None = None,
@@ -82,11 +83,11 @@ def bench_devices(
     target unless `target` is given. Raises UsageError, InputFileError or WorkError for what is wrong with `what`.
     """
     from tvmsr.commands.benchmark.material import Material
-    from tvmsr.commands.benchmark.one import Wish
+    from tvmsr.commands.benchmark.one import Wish, thread_counts
     from tvmsr.commands.benchmark.several import bench_on_all
     from tvmsr.devices.pool.together import opened_devices
 
-    wish = Wish((width, height), threads, level, layers, runs, peer)
+    wish = Wish((width, height), thread_counts(threads), level, layers, runs, peer)
     material = Material(what, target=target, bits=bits, overrides=overrides, model=model, peer=peer, progress=progress)
     with material, opened_devices(devices) as found:
         return bench_on_all(found, material, wish, progress)

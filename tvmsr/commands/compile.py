@@ -104,17 +104,12 @@ def compile(
     With `plan`, that plan is used as it is, and options that would ask for another are refused; without, the network is
     calibrated first, as `calibrate` does. Raises UsageError, InputFileError or WorkError; nothing is half-written.
     """
-    from tvmsr.artifact.link import check_prefix
-    from tvmsr.artifact.outputs import default_suffix, outputs
     from tvmsr.hardware import check_levels, load_target
 
     start = time.perf_counter()
     target = _target(target, device)
     chosen = load_target(target)
-    check_prefix(prefix)
-    suffix = default_suffix(emit, chosen.link_triple)
-    for path in outputs(Path(out or f"a{suffix}"), emit, chosen.link_triple).files:
-        check_out(path)
+    suffix = _suffix(chosen, out, emit, prefix)
     check_levels(chosen)
     network = open_model(model, overrides)
     how = Calibration(bits, method, calib, hr, layer_bits, equalise, bias_correction, seed)
@@ -136,6 +131,18 @@ def compile(
         seconds=time.perf_counter() - start,
         notes=tuple(notes),
     )
+
+
+def _suffix(target: Target, out: Path | None, emit: str | Sequence[str], prefix: str) -> str:
+    """Of what is written by default; UsageError where it cannot be written, before any work."""
+    from tvmsr.artifact.link import check_prefix
+    from tvmsr.artifact.outputs import default_suffix, outputs
+
+    check_prefix(prefix)
+    suffix = default_suffix(emit, target.link_triple)
+    for path in outputs(Path(out or f"a{suffix}"), emit, target.link_triple).files:
+        check_out(path)
+    return suffix
 
 
 def _target(target: str | None, device: str | Device | None) -> str:

@@ -70,7 +70,8 @@ def evaluate(
     executor. device: where an artifact runs; several devices share the pictures. protocol: "y" or "rgb". Raises
     UsageError, InputFileError, WorkError or DeviceError.
     """
-    from tvmsr.devices import Opening
+    from tvmsr.devices import Here, Opening
+    from tvmsr.devices.find import find_devices
     from tvmsr.evaluation.evaluate import evaluate as measure
 
     def report(done: int, total: int) -> None:
@@ -79,8 +80,9 @@ def evaluate(
     if is_artifact(what):
         fp32 = fp32_upscaler(open_model(model, overrides)) if model is not None else None
         return _on_devices(Path(what), data, lr, protocol, Opening(threads=threads, level=level), device, fp32, report)
-    if device != "here":
-        raise UsageError(f"{what} is a network, which is computed here; --device {device} runs an artifact")
+    there = [one.name for one in find_devices(device) if one.name != Here.name]
+    if there:
+        raise UsageError(f"{what} is a network, which is computed here; --device {','.join(there)} runs an artifact")
     network = open_model(what, overrides)
     pairs = _pairs(data, lr, network.scale)
     if plan is None:

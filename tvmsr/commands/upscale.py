@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmsr.commands.parts import Parts
 from tvmsr.commands.progress import Progress, silent
-from tvmsr.errors import UsageError
+from tvmsr.errors import UsageError, WorkError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,6 +80,7 @@ class _Files:
         self._lock = threading.Lock()
         self._ends = contextlib.ExitStack()
         self._parts: Parts | None = None
+        self._ended = False
         self.written: dict[int, Size] = {}
 
     @property
@@ -113,6 +114,9 @@ class _Files:
 
     def discard(self, kept: tuple[Path, Size]) -> None:
         kept[0].unlink(missing_ok=True)
+        if self._ended:
+            with contextlib.suppress(OSError):  # gone already, as a rule
+                kept[0].parent.rmdir()
 
     def files(self) -> tuple[tuple[Path, Size], ...]:
         """What was written, in the order of the pictures."""
@@ -121,6 +125,8 @@ class _Files:
     def _folder(self) -> Path:
         """Made when it is first needed."""
         with self._lock:
+            if self._ended:
+                raise WorkError("the work has ended")  # of a thread that was left alone
             if self._parts is None:
                 self._parts = self._ends.enter_context(Parts(self._pairs[0][1].parent))
             return self._parts.path
@@ -131,6 +137,8 @@ class _Files:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with self._lock:
+            self._ended = True
         self._ends.close()
 
 
@@ -151,7 +159,8 @@ def upscale(
 
     memory: limit of the working memory in MiB; device: where it runs (docs/devices.md), several devices share a folder;
     check: let the artifact upscale its check pictures first. Raises UsageError, InputFileError, WorkError or
-    DeviceError; no half-written file.
+    DeviceError; no half-written file. A picture of a folder that cannot be read is an InputFileError when the others
+    are done.
     """
     from tvmsr.devices import Opening
     from tvmsr.devices.pool import opened_devices, spread

@@ -41,11 +41,15 @@ SCHEMES: dict[str, Callable[[str, str], Device]] = {"here": _here, "qemu": _qemu
 
 
 def find_device(device: str | Device = "here") -> Device:
-    """The device of this name; a Device is given back as it is. Nothing is connected yet.
+    """The device of this name; a Device is given back as it is, a handle's without its end. Nothing is connected yet.
 
     Raises UsageError where no device is called so, DeviceError where what it needs is not installed, InputFileError
     where the file of the added devices is damaged.
     """
+    from tvmsr.devices.handle import DeviceHandle
+
+    if isinstance(device, DeviceHandle):
+        return device.lent()
     if not isinstance(device, str):
         return device
     scheme, colon, rest = device.partition(":")
@@ -65,7 +69,7 @@ def find_devices(devices: str | Device | Iterable[str | Device]) -> tuple[Device
     Raises as find_device does, and UsageError where there is none at all.
     """
     if not isinstance(devices, (str, Iterable)):
-        return (devices,)
+        return (find_device(devices),)
     wanted = _names(devices) if isinstance(devices, str) else [n for d in devices for n in _names_of(d)]
     found: dict[str, Device] = {}
     for one in wanted:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tvmsr.commands.verify import Verified
     from tvmsr.devices.examine import Machine
     from tvmsr.devices.health import Health
+    from tvmsr.devices.reach.shell import Shell
 
 
 def device(name: str | Device = "here") -> DeviceHandle:
@@ -31,7 +33,8 @@ def device(name: str | Device = "here") -> DeviceHandle:
 class DeviceHandle(Closing):
     """A context manager; closing it ends what runs there, and using it again connects again.
 
-    Methods take the keywords of the functions of their names in `tvmsr`, `device` aside, and raise what those do.
+    Methods take the keywords of the functions of their names in `tvmsr`, `device` aside, and raise what those do. It is
+    a Device itself, for the `device` of all functions.
     """
 
     def __init__(self, where: Device) -> None:
@@ -46,12 +49,26 @@ class DeviceHandle(Closing):
         """Name of the target that artifacts for it are compiled for; None where nobody said."""
         return self._where.target
 
+    @property
+    def emulated(self) -> bool:
+        """True where times say nothing about real hardware."""
+        return self._where.emulated
+
+    @property
+    def shell(self) -> Shell | None:
+        """Commands on the device; None where there are none."""
+        return self._where.shell
+
     def __repr__(self) -> str:
         return f"<device {self.name}" + (f", target {self.target}>" if self.target else ">")
 
     def facts(self) -> Facts:
         """What it is, in short."""
         return self._where.facts()
+
+    def files(self, patterns: Iterable[str]) -> dict[str, bytes]:
+        """Small files of its system, as tvmsr.devices.Device says."""
+        return self._where.files(patterns)
 
     def machine(self) -> Machine:
         """What it is: CPU, kinds of cores with their clocks, board, memory."""
@@ -79,12 +96,12 @@ class DeviceHandle(Closing):
         """The CPU levels of an artifact that it can run, best first."""
         return self._where.levels(artifact)
 
-    def open(self, artifact: str | Path, **opening: Any) -> Runner:
+    def open(self, artifact: str | Path, opening: Opening = PLAIN, **options: Any) -> Runner:
         """Open an artifact there, to upscale arrays; keywords: those of tvmsr.devices.Opening."""
-        return self._where.open(artifact, Opening(**opening) if opening else PLAIN)
+        return self._where.open(artifact, replace(opening, **options))
 
     def bench(self, what: str | Path, **options: Any) -> Benchmark:
-        """As tvmsr.bench; a network is compiled first, for this device's target."""
+        """As tvmsr.bench; a network is compiled first, for this device's target. Ends what is open in its session."""
         from tvmsr.commands.bench import bench
 
         return bench(what, **self._there(options))
@@ -107,18 +124,29 @@ class DeviceHandle(Closing):
 
         return verify(Path(artifact), **self._there(options))
 
+    def renew(self) -> None:
+        """End its session; the next call gets a new one."""
+        self._where.renew()
+
     def close(self) -> None:
         self._where.close()
 
+    def lent(self) -> Device:
+        """The device for a command, whose end does not close it: the next one goes on over the same connection."""
+        return cast(Device, _Lent(self._where))
+
     def _there(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        return {**options, "device": cast(Device, _Lent(self._where))}
+        return {**options, "device": self.lent()}
 
 
 class _Lent(Closing):
-    """A device that a command may use and not close: the next one goes on over the same connection."""
+    """A device that a command may use and not close."""
 
     def __init__(self, where: Device) -> None:
         self._where = where
+
+    def __repr__(self) -> str:
+        return f"<device {self._where.name}, lent>"
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._where, name)

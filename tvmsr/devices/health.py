@@ -16,6 +16,12 @@ _BUSY, _LOW_MEMORY, _NEAR, _HOT = 0.3, 256 << 20, 5.0, 80.0
 
 _COOL = "let it cool down, give it a heat sink or a fan, and measure again"
 
+#: NVIDIA's boards come in a mode that saves power: nvpmodel lowers the limit, jetson_clocks holds the clocks up.
+_RAISE = (
+    "somebody lowered scaling_max_freq in /sys/devices/system/cpu/cpu*/cpufreq: raise it (on a Jetson: "
+    "sudo nvpmodel -m 0, then sudo jetson_clocks), and measure again"
+)
+
 
 @dataclass(frozen=True)
 class Complaint:
@@ -124,8 +130,8 @@ def _limited(health: Health) -> Iterator[Complaint]:
     for clock in health.clocks:
         if clock.limited:
             what = f"{_numbers(clock.cores)} may run at {clock.limit:.0f} MHz of {clock.top:.0f} only"
-            do = "let it cool down, or raise scaling_max_freq where somebody lowered it"
-            yield Complaint("fault", "limit", what, do)
+            heated = health.reasons or any(_hot(health))
+            yield Complaint("fault", "limit", what, _COOL if heated else _RAISE)
             return
 
 

@@ -8,22 +8,27 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tvmsr.devices.closing import Closing, Owner
+from tvmsr.devices.leash import hold
 from tvmsr.devices.runner import PLAIN, Facts, Memory, Opening, Speed, measure
+from tvmsr.errors import DeviceError
 from tvmsr.runtime import ArtifactInfo, LastRun, Session, StepTime, load, usable_levels
 from tvmsr.runtime.results import StepSum
 from tvmsr.runtime.session import ProgressFunction
+
+if TYPE_CHECKING:
+    from tvmsr.devices.reach.shell import Shell
 
 U8 = NDArray[np.uint8]
 
 
 class HereRunner(Closing):
-    """A session of this process."""
+    """A session of this process. Killable (leash.py): its upscale ends at the next strip."""
 
     name = "this machine"
 
@@ -38,6 +43,7 @@ class HereRunner(Closing):
         adaptive: bool = True,
     ) -> None:
         start = time.perf_counter()
+        self._killed = False
         self._session: Session = load(
             artifact, threads=threads, level=level, memory=memory, adaptive=adaptive, self_check=check
         )
@@ -55,22 +61,35 @@ class HereRunner(Closing):
     def manifest(self) -> Mapping[str, Any]:
         return self._session.manifest
 
+    def kill(self) -> None:
+        """From any thread: end what it does soon, and do nothing any more."""
+        self._killed = True
+
+    def _held(self) -> Session:
+        """The session, for a call that may take long."""
+        if self._killed or not hold(self):
+            raise DeviceError(f"{self.name}: was stopped")
+        return self._session
+
+    def _or_killed(self, progress: ProgressFunction | None = None) -> ProgressFunction:
+        return lambda done, rows: self._killed or (progress is not None and progress(done, rows))
+
     def upscale(self, picture: U8, progress: ProgressFunction | None = None) -> U8:
-        return self._session.upscale(picture, progress)
+        return self._held().upscale(picture, self._or_killed(progress))
 
     def traced(self, picture: U8) -> tuple[U8, tuple[StepSum, ...]]:
-        return self._session.traced(picture)
+        return self._held().traced(picture, self._or_killed())
 
     def profiled(self, picture: U8) -> tuple[StepTime, ...]:
-        self._session.profiling(True)
+        self._held().profiling(True)
         try:
-            self._session.upscale(picture)
+            self.upscale(picture)
             return self._session.profile()
         finally:
             self._session.profiling(False)
 
     def check(self) -> None:
-        self._session.check()
+        self._held().check()
 
     def last(self) -> LastRun:
         return self._session.last()
@@ -88,7 +107,7 @@ class HereRunner(Closing):
 
         def run(picture: U8) -> float:
             start = time.perf_counter()
-            self._session.upscale(picture)
+            self.upscale(picture)
             return time.perf_counter() - start
 
         return measure(run, lambda: self._session.last().threads, (width, height), runs, warmup, seconds)
@@ -103,6 +122,7 @@ class Here(Owner):
     name = "here"
     emulated = False
     target = "host"
+    shell: Shell | None = None
 
     def facts(self) -> Facts:
         from tvmsr.hardware.cpuinfo import features
@@ -126,6 +146,9 @@ class Here(Owner):
 
     def levels(self, artifact: str | Path) -> tuple[str, ...]:
         return usable_levels(artifact)
+
+    def renew(self) -> None:
+        """There is this process only."""
 
     def open(self, artifact: str | Path, opening: Opening = PLAIN) -> HereRunner:
         runner = HereRunner(artifact, **vars(opening))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tvmsr.devices.child import SILENCE, Child
 from tvmsr.devices.closing import Owner
@@ -17,6 +17,9 @@ from tvmsr.devices.fit import manifest_for
 from tvmsr.devices.hosted import Connection, HostedRunner
 from tvmsr.devices.runner import PLAIN, Facts, Opening
 from tvmsr.errors import DeviceError
+
+if TYPE_CHECKING:
+    from tvmsr.devices.reach.shell import Shell
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Qemu(Owner):
     """An emulated CPU. Its memory and files are this machine's, its times are not those of any CPU."""
 
     emulated = True
+    shell: Shell | None = None
 
     def __init__(self, architecture: str, cpu: str = DEFAULT_CPU, *, name: str = "", silence: float = SILENCE) -> None:
         super().__init__()
@@ -90,6 +94,9 @@ class Qemu(Owner):
         manifest = self._manifest(Path(artifact))
         with self._connect(manifest["link_triple"]) as connection:
             return connection.load(Path(artifact), manifest["prefix"]).runs
+
+    def renew(self) -> None:
+        """Every runner has a process of its own."""
 
     def open(self, artifact: str | Path, opening: Opening = PLAIN) -> HostedRunner:
         manifest = self._manifest(Path(artifact))

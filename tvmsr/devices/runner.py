@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from tvmsr.errors import UsageError
 from tvmsr.runtime import ArtifactInfo, LastRun, StepTime
 from tvmsr.runtime.results import StepSum
 from tvmsr.runtime.session import ProgressFunction
+
+if TYPE_CHECKING:
+    from tvmsr.devices.reach.shell import Shell
 
 U8 = NDArray[np.uint8]
 
@@ -176,6 +179,10 @@ class Device(Protocol):
     def target(self) -> str | None:
         """Name of the target that artifacts for it are compiled for; None where nobody said."""
 
+    @property
+    def shell(self) -> Shell | None:
+        """Commands on the device; None where the way to it has none, or it is this machine, or emulated on it."""
+
     def facts(self) -> Facts:
         """What it is. DeviceError where it does not answer."""
 
@@ -189,6 +196,12 @@ class Device(Protocol):
 
     def open(self, artifact: str | Path, opening: Opening = PLAIN) -> Runner:
         """Open an artifact there. Raises as tvmsr.load does, and DeviceError where the device fails."""
+
+    def renew(self) -> None:
+        """See to it that what is opened next has a process of its own there, whose memory is that of its work alone.
+
+        Where there is one process for all, what runs in it is closed. In this process nothing happens.
+        """
 
     def close(self) -> None:
         """Close what runs on it."""

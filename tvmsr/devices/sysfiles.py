@@ -60,13 +60,6 @@ BOOT = ("/proc/sys/kernel/random/boot_id",)
 #: How a machine is. Those first that matter most, as there is a limit on all together.
 HOW = (*LOAD, *THROTTLING, *CLOCKS, *HEAT, *ENERGY, *POWER)
 
-GROUPS: Mapping[str, tuple[str, ...]] = {
-    "what": WHAT, "clocks": CLOCKS, "heat": HEAT, "throttling": THROTTLING, "load": LOAD, "power": POWER,
-    "energy": ENERGY, "boot": BOOT,
-}  # fmt: skip
-
-PATTERNS = tuple(dict.fromkeys((*WHAT, *HOW)))
-
 Files = Mapping[str, bytes]
 
 

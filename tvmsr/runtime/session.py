@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -95,11 +97,16 @@ def load(
 
 
 class Session:
-    """One open session; for one thread at a time. Made by `load`; a context manager."""
+    """One open session; for one thread at a time. Made by `load`; a context manager.
+
+    Any thread may close it: what a call is at work with is freed when that call ends.
+    """
 
     def __init__(self, library: abi.Abi, handle: ctypes.c_void_p, manifest: dict[str, Any]) -> None:
         self._abi = library
         self._handle: ctypes.c_void_p | None = handle
+        self._lock = threading.RLock()
+        self._calls, self._closed = 0, False
         self.manifest = manifest
 
     def __enter__(self) -> Session:
@@ -114,23 +121,45 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Stop its threads and free its memory; a second time does nothing."""
-        handle, self._handle = getattr(self, "_handle", None), None
-        if handle is not None:
-            self._abi.close(handle)
+        """Stop its threads and free its memory, at the end of a call that is at work; a second time does nothing."""
+        with self._lock:
+            self._closed = True
+            self._free_unused()
 
     @property
     def _open(self) -> ctypes.c_void_p:
-        if self._handle is None:
+        if self._closed or self._handle is None:
             raise UsageError("the session is closed")
         return self._handle
 
-    def _check(self, status: int) -> None:
+    def _free_unused(self) -> None:
+        if self._closed and not self._calls and self._handle is not None:
+            handle, self._handle = self._handle, None
+            self._abi.close(handle)
+
+    @contextmanager
+    def _inside(self) -> Iterator[ctypes.c_void_p]:
+        """The handle, which is not freed in the block."""
+        with self._lock:
+            handle = self._open
+            self._calls += 1
+        try:
+            yield handle
+        finally:
+            with self._lock:
+                self._calls -= 1
+                self._free_unused()
+
+    def _call(self, function: Callable[..., int], *arguments: object) -> None:
+        with self._inside() as handle:
+            self._check(function(handle, *arguments), handle)
+
+    def _check(self, status: int, handle: ctypes.c_void_p) -> None:
         if status == abi.OK:
             return
         if status == abi.BUSY:
             raise UsageError("the session is in another call; open one for each thread")
-        raise StatusError(status, self._abi.error(self._open).decode("utf-8", "replace") or f"status {status}")
+        raise StatusError(status, self._abi.error(handle).decode("utf-8", "replace") or f"status {status}")
 
     @cached_property
     def info(self) -> ArtifactInfo:
@@ -179,74 +208,76 @@ class Session:
 
         into, out_of = _picture(result), _picture(source)
         callback = abi.Progress(report)
-        with noted_interrupts() as pressed:
-            status = self._abi.upscale(self._open, ctypes.byref(out_of), ctypes.byref(into), callback, None)
-        if pressed:
-            raise KeyboardInterrupt
-        if raised:
-            raise raised[0]
-        self._check(status)
+        with self._inside() as handle:
+            with noted_interrupts() as pressed:
+                status = self._abi.upscale(handle, ctypes.byref(out_of), ctypes.byref(into), callback, None)
+            if pressed:
+                raise KeyboardInterrupt
+            if raised:
+                raise raised[0]
+            self._check(status, handle)
         return result
 
     def workspace(self, width: int, height: int) -> int:
         """Bytes of workspace that a picture of this size takes."""
         size = ctypes.c_uint64()
-        self._check(self._abi.workspace(self._open, width, height, ctypes.byref(size)))
+        self._call(self._abi.workspace, width, height, ctypes.byref(size))
         return size.value
 
     def predict_choice(self, picture: U8) -> int:
         """Which bit choice the picture would get."""
         choice = ctypes.c_int32()
         source = contiguous_rows(picture)
-        self._check(self._abi.predict_choice(self._open, ctypes.byref(_picture(source)), ctypes.byref(choice)))
+        self._call(self._abi.predict_choice, ctypes.byref(_picture(source)), ctypes.byref(choice))
         return choice.value
 
     def force_choice(self, choice: int | None) -> None:
         """Use this bit choice from now on; None: choose by the picture."""
-        self._check(self._abi.force_choice(self._open, -1 if choice is None else choice))
+        self._call(self._abi.force_choice, -1 if choice is None else choice)
 
     def last(self) -> LastRun:
         """What the last upscale did."""
         raw = abi.LastRun(struct_size=ctypes.sizeof(abi.LastRun))
-        self._check(self._abi.last(self._open, ctypes.byref(raw)))
+        self._call(self._abi.last, ctypes.byref(raw))
         return LastRun(raw.level.decode(), raw.choice, raw.threads, raw.strips, raw.workspace, raw.nanoseconds / 1e9)
 
     def profiling(self, on: bool) -> None:
         """Measure the time of every step from now on, sums beginning at 0, or stop."""
-        self._check(self._abi.profile(self._open, int(on)))
+        self._call(self._abi.profile, int(on))
 
     def profile(self) -> tuple[StepTime, ...]:
         """The sums since profiling was turned on; the first and the last are conversions of pixels."""
         times, count = ctypes.POINTER(abi.StepTime)(), ctypes.c_size_t()
-        self._check(self._abi.read_profile(self._open, ctypes.byref(times), ctypes.byref(count)))
-        known = self._layers()
-        rows = []
-        for row in (times[i] for i in range(count.value)):
-            name = row.name.decode()
-            layer = known.get(name, {})
-            macs = float(layer.get("macs_per_pixel", 0))
-            rows.append(StepTime(name, layer.get("kernel", ""), row.nanoseconds / 1e9, macs, row.calls))
+        known, rows = self._layers(), []
+        with self._inside() as handle:
+            self._check(self._abi.read_profile(handle, ctypes.byref(times), ctypes.byref(count)), handle)
+            for row in (times[i] for i in range(count.value)):
+                name = row.name.decode()
+                layer = known.get(name, {})
+                macs = float(layer.get("macs_per_pixel", 0))
+                rows.append(StepTime(name, layer.get("kernel", ""), row.nanoseconds / 1e9, macs, row.calls))
         return tuple(rows)
 
-    def traced(self, picture: U8) -> tuple[U8, tuple[StepSum, ...]]:
+    def traced(self, picture: U8, progress: ProgressFunction | None = None) -> tuple[U8, tuple[StepSum, ...]]:
         """An upscale, and a checksum of everything that its steps stored, in their order (docs/numerics.md).
 
         Some times slower than `upscale`. InputFileError where the file is of a release that had no trace.
         """
-        self._check(self._abi.trace(self._open, 1))
-        try:
-            result = self.upscale(picture)
-            sums, count = ctypes.POINTER(abi.StepSum)(), ctypes.c_size_t()
-            self._check(self._abi.read_trace(self._open, ctypes.byref(sums), ctypes.byref(count)))
-            rows = [sums[i] for i in range(count.value)]
-            found = tuple(StepSum(r.step.decode(), r.tensor.decode(), r.first, r.channels, r.sum) for r in rows)
-        finally:
-            self._check(self._abi.trace(self._open, 0))
+        with self._inside() as handle:
+            self._check(self._abi.trace(handle, 1), handle)
+            try:
+                result = self.upscale(picture, progress)
+                sums, count = ctypes.POINTER(abi.StepSum)(), ctypes.c_size_t()
+                self._check(self._abi.read_trace(handle, ctypes.byref(sums), ctypes.byref(count)), handle)
+                rows = [sums[i] for i in range(count.value)]
+                found = tuple(StepSum(r.step.decode(), r.tensor.decode(), r.first, r.channels, r.sum) for r in rows)
+            finally:
+                self._check(self._abi.trace(handle, 0), handle)
         return result, found
 
     def check(self) -> None:
         """Upscale the file's check pictures; WorkError where one comes out other than its compiler computed."""
-        self._check(self._abi.check(self._open))
+        self._call(self._abi.check)
 
     def _layers(self) -> dict[str, dict[str, Any]]:
         level = self.level

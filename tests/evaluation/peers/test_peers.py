@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +17,12 @@ from safetensors.numpy import save_file
 
 from tests.frontend import states
 from tvmsr.commands.source import open_model
-from tvmsr.devices import Here
+from tvmsr.devices import Here, find_device
+from tvmsr.devices.handle import device
 from tvmsr.errors import DeviceError, UsageError, WorkError
 from tvmsr.evaluation.peers import PEERS, ready_peer
 from tvmsr.evaluation.peers.ncnn_graph import ncnn_files
-from tvmsr.evaluation.peers.place import LocalShell
+from tvmsr.evaluation.peers.place import INSTALL, LocalShell, Place, place_for
 from tvmsr.graph.execute import run_fp32
 from tvmsr.graph.model import (
     INPUT,
@@ -174,7 +177,7 @@ class FakeShell:
 
 @dataclass
 class Board:
-    shell: FakeShell | None
+    shell: FakeShell | LocalShell | None
     name: str = "pi"
 
 
@@ -189,6 +192,82 @@ def test_on_a_board(small: Model) -> None:
     assert install[-3:] == ("/home/pi/.cache/tvmsr/peers/onnxruntime", "onnxruntime", "onnxruntime")
     folders = {str(Path(path).parent) for path in shell.files}
     assert len(folders) == 1 and shell.commands[-1] == ("rm", "-rf", *folders)
+
+
+@pytest.fixture
+def a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A board's home on this machine; its python3 makes environments with pip only where the file `venv` is there."""
+    home = tmp_path / "home"
+    programs = tmp_path / "bin"
+    for folder in (home, programs):
+        folder.mkdir()
+    python = programs / "python3"
+    python.write_text(FAKE_PYTHON.format(home=home))
+    python.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(home))
+    return home
+
+
+#: As Debian's without python3-venv, it leaves a Python without pip behind.
+FAKE_PYTHON = """#!/bin/sh
+case "$*" in
+"-m venv --clear "*)
+    rm -rf "$4" && mkdir -p "$4/bin" && cp "$0" "$4/bin/python"
+    test -e {home}/venv || {{ echo 'ensurepip is not available' >&2; exit 1; }}
+    touch "$4/pip" ;;
+"-m pip --version") test -e "${{0%/bin/python}}/pip" ;;
+"-m pip install --quiet numpy "*) test -e "${{0%/bin/python}}/pip" && touch "${{0%/bin/python}}/installed" ;;
+"-c import "*) test -e "${{0%/bin/python}}/installed" ;;
+*) exit 9 ;;
+esac
+"""
+
+
+def test_an_environment_without_pip_is_made_anew(a_home: Path) -> None:
+    board = Board(LocalShell())
+    with pytest.raises(DeviceError, match=r"ensurepip is not available.*apt-get install python3-venv"):
+        place_for(board, "onnxruntime", "onnxruntime")
+    assert (a_home / ".cache/tvmsr/peers/onnxruntime/bin/python").exists()
+    (a_home / "venv").touch()  # what was advised
+    place = place_for(board, "onnxruntime", "onnxruntime")
+    assert Path(place.folder).is_dir() and Path(place.python).exists()
+    (a_home / "venv").unlink()  # what is there is used again
+    assert place_for(board, "onnxruntime", "onnxruntime").python == place.python
+
+
+def test_the_text_of_installing_is_posix_sh() -> None:
+    LocalShell().run(("sh", "-n", "-c", INSTALL))
+
+
+def test_what_runs_left_is_deleted(a_home: Path) -> None:
+    (a_home / "venv").touch()
+    board = Board(LocalShell())
+    old, new = (place_for(board, "ncnn", "ncnn").folder for _ in range(2))
+    Path(old, "model.bin").touch()
+    hours_ago = time.time() - 3 * 3600
+    os.utime(old, (hours_ago, hours_ago))
+    place_for(board, "ncnn", "ncnn")
+    assert not Path(old).exists() and Path(new).is_dir()
+
+
+def test_clearing_hides_no_error() -> None:
+    class Gone:
+        def run(self, *_, **__) -> bytes:
+            raise DeviceError("pi: is gone")
+
+    with pytest.raises(KeyboardInterrupt):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            Place(Gone(), "python", "folder").clear()
+
+
+def test_a_handle_of_this_machine() -> None:
+    place = place_for(find_device(device("here")), "numpy", "numpy")
+    assert place.python == sys.executable and Path(place.folder).is_dir()
+    place.clear()
+    assert not Path(place.folder).exists()
 
 
 def test_another_picture_is_no_comparison(small: Model) -> None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from tvmsr.devices.runner import Device
     from tvmsr.graph.model import Model
 
+#: The default of `bench`: whoever asks for it of an artifact cannot be told from whoever asks for nothing.
+_BITS = "8"
+
 
 class Material:
     """A context: what it compiled is gone afterwards. Compiles once for each target, in the thread that asks."""
@@ -37,6 +40,8 @@ class Material:
         self._what, self._target, self._bits = what, target, bits
         self._overrides, self._progress = overrides, progress
         self._given = is_artifact(what)
+        if self._given:
+            self._check_given(Path(what))
         self._made: dict[str, Path] = {}
         self.network = self._network(model, peer)
         self._folder = tempfile.TemporaryDirectory(prefix="tvmsr-bench-")
@@ -60,6 +65,14 @@ class Material:
         if self._given:
             return Subject(Path(self._what), str(self._what), "", self.network)
         return Subject(self._compiled(target), f"{self._what} for {target}", target, self.network)
+
+    def _check_given(self, artifact: Path) -> None:
+        """An artifact that is none is said once, not by every device."""
+        from tvmsr.artifact.manifest import read_manifest
+
+        if self._target is not None or self._bits != _BITS:
+            raise UsageError(f"{artifact} is compiled already: --target and --bits are for a network")
+        read_manifest(artifact)
 
     def _compiled(self, target: str) -> Path:
         if target not in self._made:

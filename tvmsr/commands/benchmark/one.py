@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tvmsr.commands.benchmark.energy import Meter
+from tvmsr.commands.benchmark.energy import Counter, watts_at_work
 from tvmsr.commands.benchmark.results import Benchmark, LayerTime, PeerResult, Timing
 from tvmsr.devices.health import Health, changed, doubts, look
 from tvmsr.devices.here import Here
 from tvmsr.devices.runner import Opening
-from tvmsr.errors import TvmsrError
+from tvmsr.errors import TvmsrError, UsageError
 
 if TYPE_CHECKING:
-    from tvmsr.devices.runner import Device, Runner
+    from tvmsr.devices.runner import Device, Runner, Speed
     from tvmsr.evaluation.peers import Peer, PeerTiming
     from tvmsr.graph.model import Model
 
@@ -25,8 +26,11 @@ WARM_RUNS, LEAST_RUNS, LEAST_SECONDS = 2, 5, 1.0
 #: Of an emulator, whose times nobody needs exactly.
 EMULATED = (1, 1, 0.0)
 
-#: A peer and the artifact take turns so often, with so many runs each time.
-ROUNDS, RUNS_A_ROUND = 3, 3
+#: A peer and the artifact take turns so often, and run so often in all.
+ROUNDS, PEER_RUNS = 3, 9
+
+#: Runs are scattered where p90 is more times the minimum.
+_SCATTERED = 2.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,21 @@ class Wish:
         """Runs that warm up, runs at least, seconds at least."""
         warm, runs, seconds = EMULATED if emulated else (WARM_RUNS, LEAST_RUNS, LEAST_SECONDS)
         return (warm, runs, seconds) if self.runs is None else (warm, self.runs, 0.0)
+
+    @property
+    def turns(self) -> tuple[int, ...]:
+        """Runs of each turn of a peer."""
+        runs = PEER_RUNS if self.runs is None else self.runs
+        rounds = min(ROUNDS, runs)
+        return tuple((runs + i) // rounds for i in range(rounds))
+
+
+def thread_counts(threads: int | Sequence[int]) -> tuple[int, ...]:
+    """One or several counts, checked."""
+    counts = (threads,) if isinstance(threads, int) else tuple(threads)
+    if not counts or min(counts) < 1:
+        raise UsageError(f"threads: {threads!r}; at least one count, of at least 1")
+    return counts
 
 
 @dataclass(frozen=True)
@@ -63,6 +82,23 @@ def bench_on(where: Device, subject: Subject, wish: Wish, tick: Callable[[], obj
 
     Raises UsageError, InputFileError, WorkError or DeviceError.
     """
+    with _called(subject):
+        return _benched(where, subject, wish, tick)
+
+
+@contextlib.contextmanager
+def _called(subject: Subject) -> Iterator[None]:
+    """Errors about a file that was compiled for the purpose, which nobody knows, name the network."""
+    try:
+        yield
+    except TvmsrError as error:
+        if subject.target:
+            file, title = str(subject.artifact), subject.title
+            error.args = tuple(arg.replace(file, title) if isinstance(arg, str) else arg for arg in error.args)
+        raise
+
+
+def _benched(where: Device, subject: Subject, wish: Wish, tick: Callable[[], object]) -> Benchmark:
     peer = _peer(where, wish, subject.network)
     try:
         before = _look(where)
@@ -71,7 +107,8 @@ def bench_on(where: Device, subject: Subject, wish: Wish, tick: Callable[[], obj
         layers: tuple[LayerTime, ...] = ()
         source = ""
         for count in wish.threads:
-            # A session of its own each: the memory is that of this one alone.
+            # A process of its own each where the device has one: the peak of its memory is that of these runs alone.
+            where.renew()
             with where.open(subject.artifact, Opening(threads=count, level=wish.level)) as runner:
                 opened.append(runner.opening_seconds)
                 timing, energy = _timing(where, runner, count, wish, before)
@@ -119,15 +156,21 @@ def _look(where: Device) -> Health | None:
 def _timing(where: Device, runner: Runner, count: int, wish: Wish, health: Health | None) -> tuple[Timing, str]:
     """The times on some threads, and what their energy is of ("" for none)."""
     warm, runs, seconds = wish.amount(where.emulated)
-    with Meter(where, health) as meter:
+    with Counter(where, health) as counter:
         speed = runner.bench(*wish.size, runs=runs, warmup=warm, seconds=seconds)
-    joules = None if meter.joules is None else meter.joules / (warm + speed.runs)
     memory = 0
-    if not isinstance(where, Here):
+    if where.name != Here.name:
         sizes = runner.memory()
         memory = sizes.mapped if where.emulated else sizes.peak
-    timing = Timing.of(speed, count, workspace=runner.workspace(*wish.size), memory=memory, joules=joules)
-    return timing, "" if joules is None else meter.source
+    joules, source = None, ""
+    if counter.joules is not None:
+        joules, source = counter.joules / (warm + speed.runs), counter.source
+    elif health is not None and health.energy is None and health.power is not None:
+        watts = watts_at_work(where, runner, wish.size, speed.mean)
+        if watts is not None:
+            joules = watts * speed.mean
+            source = f"{health.power.source}, mean of samples while pictures were upscaled after the runs, times time"
+    return Timing.of(speed, count, workspace=runner.workspace(*wish.size), memory=memory, joules=joules), source
 
 
 def _layers(runner: Runner, width: int, height: int) -> tuple[LayerTime, ...]:
@@ -146,6 +189,14 @@ def _layers(runner: Runner, width: int, height: int) -> tuple[LayerTime, ...]:
         )
         for row in rows
     )
+
+
+def check_peer(where: Device, wish: Wish) -> None:
+    """UsageError where the peer cannot run there, as far as that is known without installing it: before all work."""
+    if wish.peer:
+        from tvmsr.evaluation.peers import PEERS, check_place
+
+        check_place(where, PEERS[wish.peer].package, PEERS[wish.peer].module)
 
 
 def _peer(where: Device, wish: Wish, network: Model | None) -> Peer | None:
@@ -174,9 +225,9 @@ def _by_turns(where: Device, artifact: Path, wish: Wish, peer: Peer, count: int)
     ours: list[float] = []
     theirs: list[float] = []
     with where.open(artifact, Opening(threads=count, level=wish.level)) as runner:
-        for _ in range(ROUNDS):
-            ours += runner.bench(*wish.size, runs=RUNS_A_ROUND, warmup=1).times
-            theirs += peer.times(count, RUNS_A_ROUND)
+        for runs in wish.turns:
+            ours += runner.bench(*wish.size, runs=runs, warmup=1).times
+            theirs += peer.times(count, runs)
     mine, other = Speed(*wish.size, count, tuple(ours)), Speed(*wish.size, count, tuple(theirs))
     return PeerTiming(
         threads=count,
@@ -186,4 +237,17 @@ def _by_turns(where: Device, artifact: Path, wish: Wish, peer: Peer, count: int)
         p90=1e3 * other.percentile(90),
         ours=1e3 * mine.median,
         ratio=other.median / mine.median,
+        doubt=_scatter({"our": mine, f"{peer.runtime.title}'s": other}),
     )
+
+
+def _scatter(speeds: dict[str, Speed]) -> str:
+    """Why a ratio says little, with what to do; "" where runs took alike long. speeds: by whose they are."""
+    for whose, speed in speeds.items():
+        least, most = speed.minimum, speed.percentile(90)
+        if most > _SCATTERED * least:
+            return (
+                f"theirs/ours on {speed.threads} threads is not to be trusted, as {whose} runs took {1e3 * least:.2f} "
+                f"to {1e3 * most:.2f} ms: end other programs, or take more runs with --runs"
+            )
+    return ""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tvmsr.commands.benchmark.material import Material
-from tvmsr.commands.benchmark.one import Subject, Wish, bench_on
+from tvmsr.commands.benchmark.one import Subject, Wish, bench_on, check_peer
 from tvmsr.commands.benchmark.results import Benchmark, Benchmarks, DeviceResult
 from tvmsr.commands.progress import Progress
 from tvmsr.devices.pool.together import Call, together
@@ -23,7 +23,12 @@ def bench_on_all(devices: Sequence[Device], material: Material, wish: Wish, prog
 
     Other errors are those of what was to be compiled: InputFileError, UsageError, WorkError.
     """
-    targets = together(devices, lambda device, _: (material.target_for(device), _machine(device)))
+
+    def ask(device: Device, _: Call) -> tuple[str, str]:
+        check_peer(device, wish)
+        return material.target_for(device), _machine(device)
+
+    targets = together(devices, ask)
     subjects: dict[str, Subject] = {}
     for found in targets:
         if not isinstance(found, TvmsrError):

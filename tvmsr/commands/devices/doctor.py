@@ -137,6 +137,7 @@ class _Visit:
     def _session(self) -> list[Check]:
         """A session of its own: it may be with a server that knows nothing of us."""
         from tvmsr.devices.program import agent_key
+        from tvmsr.devices.rpc.wire import PROTOCOL
 
         reach = getattr(self.device, "reach", None)
         if reach is None:
@@ -146,7 +147,7 @@ class _Visit:
         server = (
             "tvmsr-device of this release" if ours else "a server of TVM, or another release's; our agent is sent there"
         )
-        return [Check("session", True, f"it takes our key; {server}")]
+        return [Check("session", True, f"it takes our key; {server}; TVM's RPC protocol {PROTOCOL.decode()}")]
 
     def _agent(self) -> list[Check]:
         from tvmsr.devices.examine import machine_of
@@ -155,7 +156,8 @@ class _Visit:
         start = time.perf_counter()
         facts = self.device.facts()
         self._machine = machine_of(facts, self.device.files(WHAT))
-        return [Check("agent", True, f"answers ({1e3 * (time.perf_counter() - start):.0f} ms with the connection)")]
+        took = f"answers ({1e3 * (time.perf_counter() - start):.0f} ms with the connection)"
+        return [Check("agent", True, f"{took}; features: {', '.join(sorted(facts.features)) or 'none told'}")]
 
     def _as_added(self) -> list[Check]:
         seen, facts = self._entry.seen, self.device.facts()

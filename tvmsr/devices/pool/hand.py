@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic
 
+from tvmsr.devices.pool.heat import slowed_down
 from tvmsr.devices.pool.job import Job, Kept, Source
-from tvmsr.devices.pool.limits import Limits, Pace
+from tvmsr.devices.pool.limits import Allowed, Limits, Pace
 from tvmsr.devices.runner import Device, Opening, Runner
-from tvmsr.errors import DeviceError, StatusError, TvmsrError
+from tvmsr.errors import DeviceError, InputFileError, StatusError, TvmsrError
 from tvmsr.runtime import abi
 
 
 class PictureError(Exception):
-    """A picture could not be read, or its result not be kept, which is no device's fault. error: why."""
+    """A picture could not be read, or its result not be kept, which is no device's fault. error: why.
 
-    def __init__(self, error: Exception) -> None:
+    broken: the file is damaged, so that the others can be done.
+    """
+
+    def __init__(self, error: Exception, broken: bool = False) -> None:
         super().__init__(str(error))
-        self.error = error
+        self.error, self.broken = error, broken
 
 
 class WrongBytesError(DeviceError):
@@ -44,8 +47,9 @@ class Done(Generic[Kept]):
 class Hand(Generic[Source, Kept]):
     """A device, its runner and its measured times.
 
-    due: when what it does now is too late (time.monotonic), None where there is no limit; allowed: the seconds that it
-    got for it. Once dropped, it keeps no result any more: `keep` is over before `drop` returns, or is never called.
+    begun: when it began what it does now (time.monotonic); allowed: what this may take, None where there is no limit.
+    slowed: why the device is slower than it was, "" where it is not or does not say. Once dropped, it hands over no
+    result any more; one that is just being kept is discarded when that is done.
     """
 
     def __init__(
@@ -53,30 +57,42 @@ class Hand(Generic[Source, Kept]):
     ) -> None:
         self._device, self._artifact, self._opening = device, artifact, opening
         self._job, self._limits, self._prove = job, limits, prove
-        self._gate = threading.Lock()
         self._dropped = False
         self._runner: Runner | None = None
         self.pace = Pace(limits)
         self.level = ""
         self.checks = False
-        self.due: float | None = None
-        self.allowed = 0.0
+        self.allowed: Allowed | None = None
+        self.begun = 0.0
+        self.slowed = ""
+        self._looks = prove and not device.emulated and device.name != "here"
+        self._next_look = 0.0
 
     def open(self, within: float | None = None) -> None:
         """Open the artifact there, also after a failure, and check it. within: seconds this may take."""
-        with self._limit(within):
+        with self._limit(None if within is None else Allowed(within)):
             self.close()
-            self.pace = Pace(self._limits)
+            self.pace, self._next_look = Pace(self._limits), 0.0
             self._runner = self._device.open(self._artifact, self._opening)
             self.level = self._runner.level
             self.checks = self._prove and bool(self._runner.manifest.get("checks"))
             if self.checks:
                 self._compare()
+            self._look()
 
     def check(self) -> None:
         """Compare the artifact's check pictures. WrongBytesError where one differs."""
         with self._limit(self.pace.check_limit()):
             self._compare()
+
+    def _look(self) -> None:
+        """Ask the device now and then how it is; one that fails in that will fail again."""
+        if not self._looks or time.monotonic() < self._next_look:
+            return
+        with contextlib.suppress(TvmsrError):
+            self.slowed = slowed_down(self._device)
+            self.pace.slowed(bool(self.slowed))
+        self._next_look = time.monotonic() + self._limits.look
 
     def _compare(self) -> None:
         start = time.monotonic()
@@ -90,25 +106,27 @@ class Hand(Generic[Source, Kept]):
 
     def do(self, number: int) -> Done[Kept]:
         """Upscale one picture."""
-        with _not_the_device():
+        with _not_the_device(InputFileError):
             source = self._job.read(number)
             picture = self._job.picture(source)
         runner, pixels, start = self._open_runner, picture.shape[0] * picture.shape[1], time.monotonic()
         with self._limit(self.pace.limit(pixels)):
             result = runner.upscale(picture, lambda _done, _rows: self._dropped)
             seconds = runner.last().seconds
-        self.pace.took(pixels, time.monotonic() - start)
-        with self._gate:
-            if self._dropped:
-                raise DroppedError
-            with _not_the_device():
-                return Done(self._job.keep(number, source, result), seconds)
+            self.pace.took(pixels, time.monotonic() - start)
+            self._look()
+        if self._dropped:
+            raise DroppedError
+        with _not_the_device():
+            kept = self._job.keep(number, source, result)
+        if self._dropped:
+            self._job.discard(kept)
+            raise DroppedError
+        return Done(kept, seconds)
 
     def drop(self) -> None:
-        """From another thread: keep nothing any more."""
-        self._dropped = True  # also for what is at work
-        with self._gate:
-            self.due = None
+        """From another thread: hand over nothing any more."""
+        self._dropped = True
 
     def close(self) -> None:
         """Let go of the artifact there; a device that fails in that is left to itself."""
@@ -123,18 +141,18 @@ class Hand(Generic[Source, Kept]):
         return self._runner
 
     @contextlib.contextmanager
-    def _limit(self, seconds: float | None) -> Iterator[None]:
-        if seconds is not None:
-            self.allowed, self.due = seconds, time.monotonic() + seconds
+    def _limit(self, allowed: Allowed | None) -> Iterator[None]:
+        self.begun, self.allowed = time.monotonic(), allowed
         try:
             yield
         finally:
-            self.due = None
+            self.allowed = None
 
 
 @contextlib.contextmanager
-def _not_the_device() -> Iterator[None]:
+def _not_the_device(broken: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+    """broken: the error that says that the picture itself is."""
     try:
         yield
     except Exception as error:
-        raise PictureError(error) from error
+        raise PictureError(error, isinstance(error, broken)) from error

@@ -17,7 +17,9 @@ class Job(Protocol[Source, Kept]):
     """Pictures by their numbers, 0 to count - 1.
 
     `read` and `keep` are called in the threads of devices, several at a time, and more than once for a picture whose
-    device failed; their errors end the work. `deliver` is called by the thread that runs the pool, once a picture.
+    device failed; their errors end the work. InputFileError of `read` does so when the other pictures are done.
+    `deliver` is called by the thread that runs the pool, once a picture. A `keep` that is at work when the pool ends
+    goes on, and is followed by `discard`.
     """
 
     @property

@@ -45,7 +45,7 @@ class Member(Generic[Source, Kept]):
     """One device. All of it but the work itself happens in the thread that runs the pool.
 
     number: of the picture in its hands. held: pictures that it has done since it was last proven right. reason: its
-    last failure. reopened: it has had its second chance.
+    last failure. reopened: it has had its second chance. slowed: the user knows that it is slowed down.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Member(Generic[Source, Kept]):
         self.held: list[tuple[int, Done[Kept]]] = []
         self.reason = ""
         self.error: Exception | None = None
-        self.reopened = False
+        self.reopened = self.slowed = False
         self.pictures, self.seconds = 0, 0.0
         self._worker: Worker | None = None
 
@@ -72,10 +72,13 @@ class Member(Generic[Source, Kept]):
         """Its thread, where it has one."""
         return () if self._worker is None else (self._worker,)
 
-    def overdue(self) -> bool:
-        """Whether what it does takes longer than it may."""
-        due = self.hand.due
-        return self.state is not State.OUT and due is not None and time.monotonic() > due
+    def overdue(self, last: bool) -> float:
+        """Seconds that what it does might have taken, where it takes longer; else 0. last: no other device is left."""
+        allowed, begun = self.hand.allowed, self.hand.begun
+        if self.state is State.OUT or allowed is None:
+            return 0.0
+        seconds = allowed.last if last else allowed.seconds
+        return seconds if time.monotonic() > begun + seconds else 0.0
 
     def open(self, desk: Desk, boss: Boss[Source, Kept], within: float | None = None) -> None:
         """Begin, or begin again. within: seconds that this may take."""

@@ -33,8 +33,8 @@ _LOG = logging.getLogger(__name__)
 #: Seconds between looks at the limits.
 _LOOK = 0.2
 
-#: Names of missing pictures in an error.
-_NAMES = 3
+#: Names of missing pictures in an error, and what is said of broken ones.
+_NAMES, _BROKEN = 3, 10
 
 
 def _nobody(_done: int) -> None:
@@ -53,7 +53,8 @@ def spread(
     """Do `job` with an artifact on devices; report: called with the number of pictures that are done.
 
     A failure of the only device is raised as it is, and its results are not checked. With several, those that fail are
-    taken out; DeviceError, or what all of them say, where none is left. What was delivered until then stays.
+    taken out; DeviceError, or what all of them say, where none is left. What was delivered until then stays. Pictures
+    that cannot be read are named by an InputFileError when the others are done.
     """
     return _Pool(devices, artifact, opening, job, limits or Limits(), report).run()
 
@@ -75,6 +76,7 @@ class _Pool(Generic[Source, Kept]):
         self._queue = deque(range(job.count))
         self._delivered: set[int] = set()
         self._refused: dict[int, dict[Member[Source, Kept], TvmsrError]] = {}
+        self._broken: dict[int, Exception] = {}
         self._failure: Exception | None = None
         self._notes: list[str] = []
         self._looked, self._patient_until = time.monotonic(), 0.0
@@ -96,6 +98,8 @@ class _Pool(Generic[Source, Kept]):
         end_all(worker for m in self._members if m.state is State.IDLE for worker in m.worker)
         if self._failure is not None:
             raise self._failure
+        if self._broken:
+            raise self._which_are_broken()
         return Spread(tuple(m.share for m in self._members), tuple(self._notes))
 
     # What became of orders (member.Boss).
@@ -108,6 +112,7 @@ class _Pool(Generic[Source, Kept]):
             self._note(f"{member.name} failed and was opened again: {member.reason}")
         elif not member.hand.checks and len(self._members) > 1:
             self._note_once(f"{self._artifact} has no check pictures: what devices compute is not checked")
+        self._heed(member)
 
     def done(self, member: Member[Source, Kept], done: Done[Kept]) -> None:
         if member.number is None:  # it was taken from it
@@ -117,20 +122,25 @@ class _Pool(Generic[Source, Kept]):
         member.state, member.number = State.IDLE, None
         if not member.hand.checks:
             self._release(member)
-        elif member.hand.pace.wants_check():
+        elif member.hand.pace.wants_check() or member.hand.pace.too_slow():
             member.check(self)
+        self._heed(member)
         self._tell_progress()
 
     def proven(self, member: Member[Source, Kept]) -> None:
         if member.state is not State.OUT:
             member.state = State.IDLE
             self._release(member)
+            self._heed(member)
 
     def failed(self, member: Member[Source, Kept], error: Exception) -> None:
         if member.state is State.OUT:
             return
         if isinstance(error, PictureError):
-            self._fail(error.error)
+            if error.broken and member.number is not None:
+                self._broken[member.number] = error.error
+            else:
+                self._fail(error.error)
             member.state, member.number = State.IDLE, None
         elif not isinstance(error, TvmsrError):
             self._fail(error)
@@ -146,7 +156,12 @@ class _Pool(Generic[Source, Kept]):
         if self._failure is not None:
             at_work = (State.WORKING, State.CHECKING)
             return not any(m.held or m.state in at_work for m in self._members if m.state is not State.OUT)
-        return len(self._delivered) == self._job.count
+        return self._missing == 0
+
+    @property
+    def _missing(self) -> int:
+        """Pictures that are neither delivered nor broken."""
+        return self._job.count - len(self._delivered) - len(self._broken)
 
     def _give_work(self) -> None:
         for member in self._members:
@@ -170,7 +185,7 @@ class _Pool(Generic[Source, Kept]):
         """Have as many devices as there are pictures to do; all of them where some device could not do one."""
         if self._failure is not None:
             return
-        wanted = len(self._members) if self._refused else self._job.count - len(self._delivered)
+        wanted = len(self._members) if self._refused else self._missing
         ready = (m for m in self._alive() if m.state is not State.RESERVE)
         missing = wanted - sum(not (m.state is State.OPENING and m.reopened) for m in ready)
         for member in [m for m in self._members if m.state is State.RESERVE][: max(0, missing)]:
@@ -216,16 +231,34 @@ class _Pool(Generic[Source, Kept]):
         self._note(f"{member.name} was taken out: {reason}{self._put_back_of(member)}")
 
     def _take_out_the_late(self) -> None:
-        """Devices beyond their limits; the last one may take its time, as nobody else could do its work."""
+        """Devices beyond their limits; those of the last one are wider, as nobody else could do its work."""
         now = time.monotonic()
         if now - self._looked > self._limits.floor / 2:  # this process was held up itself, and with it all answers
             self._patient_until = now + self._limits.floor
         self._looked = now
         for member in self._members if now > self._patient_until else ():
-            if member.overdue() and any(m is not member for m in self._alive()):
-                member.error = DeviceError(f"{member.name}: too late")
+            seconds = member.overdue(last=self._alive() == [member])
+            if seconds:
                 what = "came back" if member.state is State.OPENING else "was done"
-                self._take_out(member, f"nothing {what} within {member.hand.allowed:.3g} seconds")
+                reason = f"nothing {what} within {seconds:.3g} seconds"
+                member.error = DeviceError(f"{member.name}: {reason}")
+                if len(self._members) == 1:
+                    self._fail(member.error)
+                    member.drop()
+                else:
+                    self._take_out(member, reason)
+
+    def _heed(self, member: Member[Source, Kept]) -> None:
+        """Say once that a device is slowed down; take it out where it has become much slower and holds nothing."""
+        slowed = member.hand.slowed
+        if not slowed or self._over():
+            return
+        if not member.slowed:
+            member.slowed = True
+            what = "it gets fewer pictures, as it takes its next one when it is done"
+            self._note(f"{member.name} is slowed down ({slowed}): {what}")
+        if member.hand.pace.too_slow() and not member.held and self._alive() != [member]:
+            self._take_out(member, f"it takes over {self._limits.slower:.3g} times as long as before ({slowed})")
 
     # Where pictures go.
 
@@ -263,6 +296,16 @@ class _Pool(Generic[Source, Kept]):
         """Do nothing new; what is at work is done and delivered, then this is raised."""
         self._failure = self._failure or error
         self._queue.clear()
+
+    def _which_are_broken(self) -> Exception:
+        errors = [self._broken[number] for number in sorted(self._broken)]
+        if self._job.count == 1:
+            return errors[0]
+        more = f"; and {len(errors) - _BROKEN} more" if len(errors) > _BROKEN else ""
+        return InputFileError(
+            f"{len(errors)} of {self._job.count} pictures cannot be read, the others are done: "
+            f"{'; '.join(map(str, errors[:_BROKEN]))}{more}"
+        )
 
     def _none_left(self) -> TvmsrError:
         missing = [self._job.name(n) for n in range(self._job.count) if n not in self._delivered]

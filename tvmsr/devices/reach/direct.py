@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tvmsr.devices.reach.sockets import connect
 from tvmsr.devices.reach.token import read_token, with_token
@@ -19,6 +20,7 @@ class Direct:
     token_file: str | None = None
     turn: float = TURN
     triples: tuple[str, ...] = ()
+    one_machine: ClassVar[bool] = True
 
     def connect(self, name: str) -> RpcSession:
         key = with_token(self.key, read_token(self.token_file))

@@ -11,6 +11,10 @@ class Reach(Protocol):
     """Opens sessions with a device's server, one after the other. Holds nothing between them."""
 
     @property
+    def one_machine(self) -> bool:
+        """Whether every session is with the same machine."""
+
+    @property
     def triples(self) -> tuple[str, ...]:
         """Of programs that may run there, as ziglang writes them, the likeliest first; () where nothing is known."""
 

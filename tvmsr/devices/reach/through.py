@@ -51,6 +51,7 @@ class ThroughShell:
     Subclasses say how the client is called and what its errors mean.
     """
 
+    one_machine = True
     client = ""
     meanings: Meanings = ()
     folders: Folders = ()

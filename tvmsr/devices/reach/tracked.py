@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tvmsr.devices.reach.sockets import connect
 from tvmsr.devices.reach.token import read_token, with_token
@@ -27,6 +28,7 @@ class Tracked:
     token_file: str | None = None
     turn: float = TURN
     triples: tuple[str, ...] = ()
+    one_machine: ClassVar[bool] = False
 
     def connect(self, name: str) -> RpcSession:
         token = read_token(self.token_file)

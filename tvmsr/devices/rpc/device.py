@@ -74,8 +74,12 @@ class RpcDevice(Owner):
         return runner
 
     def renew(self) -> None:
-        """End the session there; what is opened next gets a new one, with memory of its own."""
-        self.close()
+        """End the session there; what is opened next gets a new one, with memory of its own.
+
+        Not with a tracker, which might give us another machine in the middle of a measurement.
+        """
+        if self.reach.one_machine:
+            self.close()
 
     def close(self) -> None:
         """A call that another thread waits for ends with an error."""
@@ -104,6 +108,8 @@ class RpcDevice(Owner):
                     if not agent.session.closed:
                         raise
             self._agent = self._connected()
+            if not self.reach.one_machine:
+                self._facts = None
             return use(self._agent)
 
     def _connected(self) -> Agent:

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from tvmsr.evaluation.peers.peer import PEERS, Peer, PeerTiming, ready_peer
+from tvmsr.evaluation.peers.place import check_place
 
-__all__ = ["PEERS", "Peer", "PeerTiming", "ready_peer"]
+__all__ = ["PEERS", "Peer", "PeerTiming", "check_place", "ready_peer"]

@@ -60,7 +60,10 @@ PEERS = {
 
 @dataclass(frozen=True)
 class PeerTiming:
-    """Milliseconds a picture, of the peer and (ours) of the artifact, their runs by turns; ratio: of the medians."""
+    """Milliseconds a picture, of the peer and (ours) of the artifact, their runs by turns; ratio: of the medians.
+
+    doubt: why the ratio says little, with what to do; "" for no reason.
+    """
 
     threads: int
     runs: int
@@ -69,6 +72,7 @@ class PeerTiming:
     p90: float
     ours: float
     ratio: float
+    doubt: str = ""
 
 
 class Peer(Closing):

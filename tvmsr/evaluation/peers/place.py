@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
 import sys
@@ -24,12 +25,20 @@ INSTALLING = 900.0
 #: Below the home folder there: an environment a package, kept; and folders of single runs, removed.
 FOLDER = ".cache/tvmsr/peers"
 
-#: $1: the environment, $2: the package as pip names it, $3: as it is imported.
-_INSTALL = """
+#: $1: the folder of all. What a run left that could not clean up is deleted after hours: another may be under way.
+_TIDY = """
+mkdir -p "$1" || exit 1
+find "$1" -maxdepth 1 -name 'run-*' -mmin +120 -exec rm -rf {} + 2>/dev/null || true
+"""
+
+#: $1: the environment, $2: the package as pip names it, $3: as it is imported. An environment whose making failed (no
+#: python3-venv) has a Python and no pip.
+INSTALL = """
+"$1/bin/python" -c "import numpy, $3" 2>/dev/null && exit 0
 set -e
-test -x "$1/bin/python" || python3 -m venv "$1"
-"$1/bin/python" -c "import $3" 2>/dev/null || "$1/bin/python" -m pip install --quiet numpy "$2"
-"$1/bin/python" -c "import $3"
+"$1/bin/python" -m pip --version >/dev/null 2>&1 || python3 -m venv --clear "$1"
+"$1/bin/python" -m pip install --quiet numpy "$2"
+"$1/bin/python" -c "import numpy, $3"
 """
 
 
@@ -61,10 +70,29 @@ class Place:
         return path
 
     def clear(self) -> None:
+        """What fails is left to a later run: it must not stand in the place of the error that brought us here."""
         if isinstance(self.shell, LocalShell):
             shutil.rmtree(self.folder, ignore_errors=True)
-        else:
+            return
+        with contextlib.suppress(DeviceError):
             self.shell.run(("rm", "-rf", self.folder))
+
+
+def check_place(device: Device, package: str, module: str) -> None:
+    """UsageError where the device runs no commands, or this Python, which nothing is installed into, lacks the package.
+
+    Nothing is done on the device.
+    """
+    if device.name != Here.name:
+        if device.shell is None:
+            raise UsageError(
+                f"--peer needs a device that runs commands, here or one added with --ssh; {device.name} does not"
+            )
+        return
+    try:
+        LocalShell().run((sys.executable, "-c", f"import {module}"), seconds=120)
+    except DeviceError:
+        raise UsageError(f"--peer needs {package} in this Python: {sys.executable} -m pip install {package}") from None
 
 
 def place_for(device: Device, package: str, module: str) -> Place:
@@ -72,21 +100,18 @@ def place_for(device: Device, package: str, module: str) -> Place:
 
     Raises UsageError where the device runs no commands or this Python lacks the package, DeviceError where it fails.
     """
-    shell: Shell | None = getattr(device, "shell", None)
-    if isinstance(device, Here):
-        return _here(package, module)
+    check_place(device, package, module)
+    shell = device.shell
     if shell is None:
-        raise UsageError(
-            f"--peer needs a device that runs commands, here or one added with --ssh; {device.name} does not"
-        )
+        return Place(LocalShell(), sys.executable, tempfile.mkdtemp(prefix="tvmsr-peer-"))
     home = shell.run(("sh", "-c", 'printf %s "$HOME"')).decode("utf-8", "replace")
     if not home.startswith("/"):
         raise DeviceError(f"{device.name}: says no home folder, so --peer has no place there")
     base = f"{home}/{FOLDER}"
     environment = f"{base}/{module}"
-    shell.run(("mkdir", "-p", base))
+    shell.run(("sh", "-c", _TIDY, "sh", base))
     try:
-        shell.run(("sh", "-c", _INSTALL, "sh", environment, package, module), seconds=INSTALLING)
+        shell.run(("sh", "-c", INSTALL, "sh", environment, package, module), seconds=INSTALLING)
     except DeviceError as error:
         raise DeviceError(
             f"{error}; --peer needs python3 with venv there (apt-get install python3-venv) and the way to PyPI"
@@ -94,12 +119,3 @@ def place_for(device: Device, package: str, module: str) -> Place:
     folder = f"{base}/run-{secrets.token_hex(8)}"
     shell.run(("mkdir", "-m", "700", folder))
     return Place(shell, f"{environment}/bin/python", folder)
-
-
-def _here(package: str, module: str) -> Place:
-    shell = LocalShell()
-    try:
-        shell.run((sys.executable, "-c", f"import {module}"), seconds=120)
-    except DeviceError:
-        raise UsageError(f"--peer needs {package} in this Python: {sys.executable} -m pip install {package}") from None
-    return Place(shell, sys.executable, tempfile.mkdtemp(prefix="tvmsr-peer-"))
