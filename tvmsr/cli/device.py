@@ -130,17 +130,24 @@ def serve(
     listen: Annotated[str, typer.Option("--listen", help="HOST:PORT, unix:PATH or unix:@NAME.")] = "127.0.0.1:9090",
     key: Key = "",
     tracker: Annotated[str | None, typer.Option("--tracker", metavar="HOST:PORT", help="Register with it.")] = None,
+    advertise: Annotated[
+        str | None, typer.Option("--advertise", metavar="HOST", help="Where the tracker sends clients.")
+    ] = None,
     trust_tracker: Annotated[bool, typer.Option("--trust-tracker", help="Whom it sends needs no token.")] = False,
     token_file: TokenFile = None,
     sessions: Annotated[int | None, _count("--sessions", "Clients served at once. [default: 1]")] = None,
     queue: Annotated[int | None, _count("--queue", "Clients that may wait. [default: 64]")] = None,
     session_time: Annotated[int | None, _count("--session-time", "Seconds that a client may stay.")] = None,
+    stall: Annotated[
+        int | None, _count("--stall", "Seconds that a packet may stand still in the middle. [default: 30]")
+    ] = None,
     idle: Annotated[
-        int | None, _count("--idle", "Seconds after which a client that asks nothing is sent away.")
+        int | None, _count("--idle", "Seconds after which a client that asks nothing is sent away. [default: 600]")
     ] = None,
     memory: Annotated[int | None, _count("--memory", "Memory of a session, MiB.")] = None,
     disk: Annotated[int | None, _count("--disk", "Files of a session, MiB.")] = None,
     processes: Annotated[int | None, _count("--processes", "Processes and threads of a session.")] = None,
+    folder: Annotated[Path | None, typer.Option("--folder", help="Where sessions have their folders.")] = None,
     verbose: o.Verbose = False,
 ) -> None:
     """Let others run artifacts on this machine, each in a process and a folder of its own."""
@@ -148,8 +155,9 @@ def serve(
 
     o.log_level(verbose)
     serve_device(
-        listen=listen, key=key, tracker=tracker, trust_tracker=trust_tracker, token_file=token_file, sessions=sessions,
-        queue=queue, session_time=session_time, idle=idle, memory=memory, disk=disk, processes=processes,
+        listen=listen, key=key, tracker=tracker, advertise=advertise, trust_tracker=trust_tracker,
+        token_file=token_file, sessions=sessions, queue=queue, session_time=session_time, stall=stall, idle=idle,
+        memory=memory, disk=disk, processes=processes, folder=folder,
     )  # fmt: skip
 
 

@@ -1,0 +1,11 @@
+/* What serves TVM's RPC of its runtime, from the sources in its wheel, as one translation unit. */
+#include "src/runtime/cpu_device_api.cc"
+#include "src/runtime/device_api.cc"
+#include "src/runtime/rpc/rpc_endpoint.cc"
+#include "src/runtime/rpc/rpc_local_session.cc"
+#include "src/runtime/rpc/rpc_module.cc"
+#include "src/runtime/rpc/rpc_session.cc"
+#include "src/runtime/thread_pool.cc"
+#include "src/runtime/threading_backend.cc"
+#include "src/runtime/timer.cc"
+#include "src/runtime/workspace_pool.cc"
