@@ -2,8 +2,8 @@
 
     python benchmarks/device_costs.py
 
-The table of docs/results.md. The board that `add` goes to is the tests': a real sshd here, an emulated Cortex-A76 behind
-it. Everything is on one machine, so nothing of a network is in the figures. Minimum of the runs.
+The table of docs/results.md. The board that `add` goes to is the tests': a real sshd here, an emulated Cortex-A76
+behind it. Everything is on one machine, so nothing of a network is in the figures. Minimum of the runs.
 """
 
 from __future__ import annotations

@@ -70,8 +70,16 @@ def test_nobody_is_free():
 
 
 def test_a_key_that_it_does_not_have():
-    with Tracker(channel_to(says(SUMMARY))) as tracker, pytest.raises(DeviceError, match=r"'rpi4'; its keys: rpi5"):
-        tracker.request("rpi4", turn=60)
+    script = says(*[SUMMARY] * 9)
+    with Tracker(channel_to(script)) as tracker, pytest.raises(DeviceError, match=r"'rpi4'; its keys: rpi5"):
+        tracker.request("rpi4", turn=0.5)
+    assert len(script.asked) > 1
+
+
+def test_a_device_that_registers_later():
+    nothing = [0, {"queue_info": {}, "server_info": []}]
+    with Tracker(channel_to(says(nothing, SUMMARY, [0, ["h", 9090, "rpi5:1"]]))) as tracker:
+        assert tracker.request("rpi5", turn=20).host == "h"
 
 
 def test_no_tracker():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -15,6 +16,9 @@ from tvmsr.devices.rpc.wire import TRACKER_MAGIC
 #: Bytes of an answer that we take.
 _LARGEST = 1 << 20
 
+
+#: Seconds that devices have to register after the tracker's start, and between looks.
+_REGISTERING, _LOOK = 5.0, 0.25
 
 _NO_TURN = "no device of this key became free within {silence:g} seconds; --turn waits longer"
 
@@ -55,16 +59,22 @@ class Tracker(Closing):
 
     def request(self, key: str, *, turn: float, priority: int = 1) -> Assigned:
         """A device under `key`; waits for one at most `turn` seconds."""
-        known = self.summary()
-        if key not in [queue.key for queue in known]:
-            names = ", ".join(queue.key for queue in known) or "none at all"
-            self._channel.fail(f"it has no device under the key {key!r}; its keys: {names}")
+        self._wait_for(key, min(turn, _REGISTERING))
         with self._channel.patience(turn), self._channel.meaning(silence=_NO_TURN):
             answer = self._ask([_Code.REQUEST, key, "tvmsr", priority])
         match answer:
             case [str() | None as host, int(port), str(found)] if 0 < port < 65536:
                 return Assigned(host or "", port, found)
         self._channel.fail("it answered something else than a device")
+
+    def _wait_for(self, key: str, seconds: float) -> None:
+        """Until a device has the key: after a tracker's restart they come back within some seconds."""
+        until = time.monotonic() + seconds
+        while key not in (keys := [queue.key for queue in self.summary()]):
+            if time.monotonic() >= until:
+                names = ", ".join(keys) or "none at all"
+                self._channel.fail(f"it has no device under the key {key!r}; its keys: {names}")
+            time.sleep(_LOOK)
 
     def summary(self) -> tuple[Queue, ...]:
         """What it has, a row a key."""
