@@ -10,6 +10,7 @@ import pytest
 
 from tests.artifact import fake_reference
 from tests.artifact.conftest import fake, triple
+from tests.needs import lacking
 from tvmsr.artifact.link import link_shared
 from tvmsr.devices.qemu import ARCHITECTURES
 
@@ -21,7 +22,7 @@ def need_emulator(architecture: str) -> None:
     row = ARCHITECTURES[architecture]
     found = any(shutil.which(name) for name in row.emulators)
     if not found or not any(Path(root, row.loader).exists() for root in row.roots):
-        pytest.skip(f"needs an emulator: apt-get install qemu-user {row.package}")
+        lacking(f"needs an emulator: apt-get install qemu-user {row.package}")
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,13 @@ import pytest
 from tests.devices.conftest import need_emulator
 from tests.devices.network.cases import CASES, Case
 from tests.devices.network.scene import NATIVE, Scene
+from tests.needs import lacking
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.title.replace(" ", "-"))
 def test_case(case: Case, net, tmp_path_factory):
     if case.links and not net.has_links:
-        pytest.skip(net.reason)
+        lacking(net.reason)
     if case.architecture != NATIVE:
         need_emulator(case.architecture)
     net.heal()

@@ -14,12 +14,13 @@ import pytest
 
 from tests.devices.network.board import until
 from tests.devices.network.net import ROOT, Here, Network, NoNetworkError
+from tests.needs import lacking
 
 
 @pytest.fixture
 def links(net):
     if not net.has_links:
-        pytest.skip(net.reason)
+        lacking(net.reason)
     net.heal()
     yield net
     net.heal()

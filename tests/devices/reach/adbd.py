@@ -20,10 +20,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.devices.conftest import need_emulator
 from tests.devices.reach.sshd import processes_with
+from tests.needs import lacking
 from tvmsr.devices.qemu import ARCHITECTURES
 
 _HEADER = struct.Struct("<6I")
@@ -55,7 +54,7 @@ class FakeAdbd:
     def __init__(self, folder: Path, *, features: str = "shell_v2,cmd,stat_v2") -> None:
         need_emulator("aarch64")
         if shutil.which("adb") is None:
-            pytest.skip("needs adb: apt-get install adb")
+            lacking("needs adb: apt-get install adb")
         self.features = features
         self.home = folder / "phone"
         self._bin = folder / "bin"

@@ -12,9 +12,8 @@ import subprocess
 import time
 from pathlib import Path
 
-import pytest
-
 from tests.devices.conftest import need_emulator
+from tests.needs import lacking
 from tvmsr.devices.qemu import ARCHITECTURES
 
 #: What stands in the place of the login shell. The commands that arrive are those that a real board would get; two
@@ -74,7 +73,7 @@ class Board:
         need_emulator("aarch64")
         self._sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
         if self._sshd is None or shutil.which("ssh") is None:
-            pytest.skip("needs ssh and its server: apt-get install openssh-server openssh-client")
+            lacking("needs ssh and its server: apt-get install openssh-server openssh-client")
         self.folder = folder
         self.home = folder / "home"
         self.config = folder / "ssh_config"

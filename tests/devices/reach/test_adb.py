@@ -16,6 +16,7 @@ import pytest
 import tvmsr
 from tests.devices.reach.adbd import FakeAdbd
 from tests.devices.reach.conftest import Small
+from tests.needs import lacking
 from tvmsr.artifact.zig import cache_folder
 from tvmsr.cli.main import main
 from tvmsr.devices.reach.adb import Adb
@@ -180,7 +181,7 @@ def test_which_phone(phone: FakeAdbd, tmp_path: Path, capfd) -> None:
 
 def test_no_phone(adb: None, capfd) -> None:
     if not any(Path(folder, "adb").exists() for folder in os.environ["PATH"].split(":")):
-        pytest.skip("needs adb: apt-get install adb")
+        lacking("needs adb: apt-get install adb")
     assert main(["device", "add", "pixel8", "--adb"]) == 4
     assert "adb finds no phone; connect one" in capfd.readouterr().err
     assert main(["device", "add", "pixel8", "--adb", "0123"]) == 4

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tests.artifact import fake_reference
 from tests.devices.server import handshake
 from tests.devices.server.conftest import EVERY, SECONDS, Serve, Server, program_for, wait_until
 from tests.devices.server.stock import rpc, tripling
 from tvmsr.devices.reach.tracked import Tracked
 from tvmsr.devices.rpc.client import RpcSession
+from tvmsr.devices.rpc.device import RpcDevice
 
 HOST = "127.0.0.1"
 
@@ -81,6 +85,38 @@ def test_tracker(kind: str, serve: Serve, tracker: int) -> None:
         remote.get_function("CloseRPCConnection")()
     with handshake.connect(server.port, f"client:board-{kind}") as made:
         assert handshake.code(made) == handshake.MISMATCH
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_an_artifact_through_the_tracker(
+    kind: str, serve: Serve, tracker: int, local_fake: Path, emulated_fake
+) -> None:
+    """Registered, uploaded, run, byte-equal, profiled."""
+    serve("--tracker", f"{HOST}:{tracker}", "--key", f"run-{kind}", kind=kind)
+    artifact = emulated_fake(kind) if kind in ("aarch64", "arm") else local_fake
+    image = np.random.default_rng(0).integers(0, 256, (33, 47, 3), np.uint8)
+    with RpcDevice("board", Tracked(HOST, tracker, f"run-{kind}")) as device, device.open(artifact) as runner:
+        np.testing.assert_array_equal(runner.upscale(image), fake_reference.upscale(image))
+        assert [step.calls for step in runner.profiled(image)] and runner.last().seconds > 0
+        assert device.facts().machine.startswith({"arm": "armv", "aarch64": "aarch64"}.get(kind, platform.machine()))
+
+
+@pytest.mark.parametrize("options", [(), ("--trust-tracker",)])
+def test_a_token_beside_the_tracker(options: tuple[str, ...], serve: Serve, tracker: int, tmp_path: Path) -> None:
+    """A stock client has none: it comes in where the tracker is trusted; who has it comes in either way."""
+    (tmp_path / "token").write_text("a-token-of-sixteen\n")
+    (tmp_path / "token").chmod(0o600)
+    key = f"secret{len(options)}"
+    serve("--tracker", f"{HOST}:{tracker}", "--key", key, "--token-file", str(tmp_path / "token"), *options)
+    link = rpc.connect_tracker(HOST, tracker)
+    wait_until(lambda: _free(link, key) == 1)
+    if options:
+        link.request(key, session_timeout=20).get_function("CloseRPCConnection")()
+    else:
+        with pytest.raises(RuntimeError):
+            link.request(key, max_retry=1)
+    with RpcDevice("board", Tracked(HOST, tracker, key, str(tmp_path / "token"))) as device:
+        assert device.facts().cores >= 1
 
 
 def test_a_key_for_each_free_place(serve: Serve, tracker: int) -> None:

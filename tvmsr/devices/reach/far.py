@@ -213,6 +213,6 @@ ANDROID_TARGETS = {"android-arm64": "aarch64-linux-android", "android-x86_64": "
 def android_program(triple: str) -> Path:
     """Where `tvmsr device build` keeps what it built with a toolchain for Android; need not exist."""
     from tvmsr.artifact.zig import cache_folder
-    from tvmsr.devices.program import agent_key
+    from tvmsr.devices.server.build import sources_digest
 
-    return cache_folder() / "devices" / f"{triple}-{agent_key()}" / "tvmsr-device"
+    return cache_folder() / "devices" / f"{triple}-{sources_digest()[:16]}" / "tvmsr-device"

@@ -89,8 +89,16 @@ class Stream:
         return ctypes.string_at(self._piece, got)
 
     def send(self, data: bytes) -> int:
-        """How many bytes went."""
-        return int(self._send(data, ctypes.c_size_t(len(data))))
+        """How many bytes went: all of them. TVM would make a copy of the rest for each further call."""
+        kept = ctypes.c_char_p(data)
+        start = ctypes.cast(kept, ctypes.c_void_p).value or 0
+        sent = 0
+        while sent < len(data):
+            put = int(self._send(ctypes.c_void_p(start + sent), ctypes.c_size_t(len(data) - sent)))
+            if put <= 0:
+                return put
+            sent += put
+        return sent
 
 
 def load_runtime() -> None:
@@ -145,7 +153,7 @@ def main(library_path: str) -> int:
     serve = tvm_ffi.get_global_func("rpc.ServerLoop")
     offer(Files(library, str(Path.cwd()), disk))
     with socket.socket(fileno=line) as front:
-        _, given, _, _ = socket.recv_fds(front, 1, 2)
+        _, given, _, _ = socket.recv_fds(front, 1, 2, socket.MSG_CMSG_CLOEXEC)
     if len(given) != 2:
         return 0  # the front is gone
     source, sink = given

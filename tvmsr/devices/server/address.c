@@ -59,8 +59,12 @@ int find_address(const char *text, address *found, char *why, size_t size) {
         snprintf(why, size, "%s: %s", host, gai_strerror(failed));
         return -1;
     }
-    memcpy(&found->at, all->ai_addr, all->ai_addrlen);
-    found->length = all->ai_addrlen;
+    /* TVM's own programs listen on IPv4; "localhost" may come as IPv6 first. */
+    const struct addrinfo *chosen = all;
+    while (chosen != NULL && chosen->ai_family != AF_INET) chosen = chosen->ai_next;
+    if (chosen == NULL) chosen = all;
+    memcpy(&found->at, chosen->ai_addr, chosen->ai_addrlen);
+    found->length = chosen->ai_addrlen;
     freeaddrinfo(all);
     return 0;
 }

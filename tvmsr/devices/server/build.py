@@ -196,12 +196,17 @@ def _key(link_triple: str, name: str = NAME) -> str:
         p = parts()
         words += [*p.options, *p.link, *p.defines, *VERSIONS.values()]
     words.append(run_tool(zig_command("version"), "asking for ziglang's version").strip())
-    digest = hashlib.sha256("\0".join(words).encode())
+    return hashlib.sha256(("\0".join(words) + sources_digest()).encode()).hexdigest()[:32]
+
+
+def sources_digest() -> str:
+    """Names the sources that are ours, the agent's among them."""
+    digest = hashlib.sha256()
     for root in (HERE, program.SOURCES, INCLUDE):
         for path in sorted(root.rglob("*")):
             if path.suffix in {".c", ".cc", ".h"}:
                 digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:32]
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -92,6 +92,7 @@ void confine(const options *o, const char *folder) {
     if (chdir(folder) != 0) log_line("%s: %s", folder, strerror(errno));
     setenv("TMPDIR", folder, 1);
     setenv("HOME", folder, 1);
+    unsetenv("SSH_AUTH_SOCK"); /* keys of whoever started the server */
     int nothing = open("/dev/null", O_RDONLY);
     if (nothing >= 0 && nothing != STDIN_FILENO) {
         dup2(nothing, STDIN_FILENO);

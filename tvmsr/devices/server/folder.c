@@ -110,13 +110,17 @@ static int is_stale(int folder, const char *name) {
            time(NULL) - facts.st_mtime > NEW_SECONDS;
 }
 
+static int is_servers(const char *name) {
+    return strncmp(name, LOCKED, strlen(LOCKED)) == 0 || strncmp(name, NEW, strlen(NEW)) == 0;
+}
+
 static void remove_stale(int base, const char *path) {
     int again = openat(base, ".", FOLDER_FLAGS);
     DIR *entries = again < 0 ? NULL : fdopendir(again);
     if (entries == NULL) return;
     for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
         char stale[PATH_MAX];
-        int folder = is_dots(entry->d_name) ? -1 : enter(base, entry->d_name);
+        int folder = is_servers(entry->d_name) ? enter(base, entry->d_name) : -1; /* the place may be shared */
         if (folder < 0) continue;
         int length = snprintf(stale, sizeof stale, "%s/%s", path, entry->d_name);
         if (is_stale(folder, entry->d_name) && length < (int)sizeof stale &&

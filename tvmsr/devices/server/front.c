@@ -46,7 +46,10 @@ static void on_signal(int number) {
 
 static void forget(void) {
     wipe(state.o->token, sizeof state.o->token);
-    if (state.tracked != NULL) tracker_forget(state.tracked);
+    if (state.tracked != NULL) {
+        tracker_forget(state.tracked);
+        wipe(state.tracked->buffer, state.tracked->got);
+    }
     for (int i = 0; i < state.o->queue; i++) wipe(state.peers[i].said, sizeof state.peers[i].said);
 }
 
@@ -101,7 +104,7 @@ static int listen_to(front *f, peer *p) {
     const char *keys[MOST_SESSIONS] = {f->o->key};
     int count = f->tracked != NULL ? f->tracked->count : 1;
     for (int i = 0; f->tracked != NULL && i < count; i++) keys[i] = f->tracked->offers[i].matchkey;
-    int said = peer_matches(p, keys, count, f->o->token);
+    int said = peer_matches(p, keys, count, f->o->token, f->o->trust_tracker);
     if (said < 0) {
         if (log_room()) log_line("%s: refused: another key or token than ours", p->from);
         peer_refuse(p);

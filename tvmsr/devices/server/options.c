@@ -57,13 +57,19 @@ static int plain_word(const char *text) {
     return 1;
 }
 
-/* Keep the token, without the line's end; 0 where it is one. */
+/* Keep the token: the first line, without blanks around it; 0 where it is one. */
 static int keep_token(options *o, const char *bytes, size_t length) {
-    while (length > 0 && (bytes[length - 1] == '\n' || bytes[length - 1] == '\r')) length--;
-    if (length < TOKEN_SHORTEST || length >= sizeof o->token || memchr(bytes, 0, length) != NULL) return -1;
-    memcpy(o->token, bytes, length);
-    o->token[length] = 0;
-    return plain_word(o->token) ? 0 : -1;
+    size_t begin = 0, end = 0;
+    while (end < length && bytes[end] != '\n' && bytes[end] != '\r') end++;
+    while (end > begin && bytes[end - 1] == ' ') end--;
+    while (begin < end && bytes[begin] == ' ') begin++;
+    if (end - begin < TOKEN_SHORTEST || end - begin >= sizeof o->token) return -1;
+    for (size_t i = begin; i < end; i++) {
+        if (bytes[i] <= ' ' || bytes[i] > '~') return -1;
+    }
+    memcpy(o->token, bytes + begin, end - begin);
+    o->token[end - begin] = 0;
+    return 0;
 }
 
 static int token_from_file(options *o, const char *path) {

@@ -68,7 +68,7 @@ static void read_client_options(peer *p, char *text) {
     }
 }
 
-int peer_matches(peer *p, const char *const *keys, int count, const char *token) {
+int peer_matches(peer *p, const char *const *keys, int count, const char *token, int bare_too) {
     char said[PEER_KEY + 1], expected[PEER_KEY + 1];
     int found = -1;
     memset(said, 0, sizeof said);
@@ -76,10 +76,11 @@ int peer_matches(peer *p, const char *const *keys, int count, const char *token)
     size_t word = strcspn(said, " \t");
     read_client_options(p, said + word);
     memset(said + word, 0, sizeof said - word);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count << bare_too; i++) {
+        const char *secret = i < count ? token : "";
         memset(expected, 0, sizeof expected);
-        snprintf(expected, sizeof expected, "client:%s%s%s", keys[i], *token != 0 ? ":" : "", token);
-        if (same((uint8_t *)said, (uint8_t *)expected, sizeof said)) found = i;
+        snprintf(expected, sizeof expected, "client:%s%s%s", keys[i % count], *secret != 0 ? ":" : "", secret);
+        if (same((uint8_t *)said, (uint8_t *)expected, sizeof said)) found = i % count;
     }
     wipe(said, sizeof said);
     wipe(expected, sizeof expected);

@@ -24,9 +24,9 @@ enum { PEER_MORE, PEER_SAID, PEER_GONE };
 int peer_read(peer *p);
 
 /* Which of the `count` keys the client said, behind "client:", and where `token` is not empty with ":" and the token after
- * it; or -1. Takes the same time for every word. Takes the options after it, too.
+ * it, with `bare_too` also without; or -1. Takes the same time for every word. Takes the options after it, too.
  */
-int peer_matches(peer *p, const char *const *keys, int count, const char *token);
+int peer_matches(peer *p, const char *const *keys, int count, const char *token, int bare_too);
 
 /* The last words to a client that is refused, and the first to one that is served. */
 void peer_refuse(const peer *p);

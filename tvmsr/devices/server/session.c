@@ -109,9 +109,14 @@ static void keep(const session *s, const peer *client, const options *o, int lea
     reaper = become_reaper();
     pid_t us = getpid(), process = fork();
     if (process == 0) live(s, client, o, us, line);
+    if (process < 0) {
+        log_line("no process for a session: %s", strerror(errno));
+        clear_away(s, NULL, 0);
+        _exit(SERVE_BROKE);
+    }
     close_others(ours, 2);
     if (send(leash, &process, sizeof process, MSG_NOSIGNAL) < 0) log_missing("a word to the server");
-    int status = process > 0 ? await(process, leash, &before) : 0;
+    int status = await(process, leash, &before);
     clear_away(s, NULL, 0);
     end_like(status);
 }
@@ -171,7 +176,8 @@ int session_open(session *s, const peer *client, const char *base, const options
 /* Give a command its client's descriptors. */
 static int hand_over(int line, const peer *client) {
     int both[2] = {client->in, client->out};
-    char nothing = 0, space[CMSG_SPACE(sizeof both)];
+    char nothing = 0;
+    _Alignas(struct cmsghdr) char space[CMSG_SPACE(sizeof both)];
     struct iovec word = {&nothing, 1};
     struct msghdr message = {.msg_iov = &word, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
     memset(space, 0, sizeof space);

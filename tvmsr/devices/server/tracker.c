@@ -56,6 +56,7 @@ static void send_message(tracker *t, const char *json, int phase) {
     for (int i = 0; i < 4; i++) message[i] = (char)(length >> 8 * i);
     memcpy(message + 4, json, length);
     send_all(t, message, 4 + length, phase);
+    wipe(message, sizeof message);
 }
 
 static int random_hex(char *text) {
@@ -167,6 +168,7 @@ static void take(tracker *t) {
         if (t->fd < 0) return;
         memmove(t->buffer, t->buffer + whole, t->got - whole);
         t->got -= whole;
+        wipe(t->buffer + t->got, whole); /* keys */
     }
 }
 

@@ -7,7 +7,7 @@
 #include "address.h"
 #include "options.h"
 
-enum { MATCHKEY_SIZE = NAME_SIZE + 40, TRACKER_BUFFER = 65536 };
+enum { MATCHKEY_SIZE = NAME_SIZE + 40, TRACKER_BUFFER = 1 << 20 };
 
 /* A key that the tracker has, or gave to a client who has not come yet. */
 typedef struct {
