@@ -89,7 +89,7 @@ def test_tracker(kind: str, serve: Serve, tracker: int) -> None:
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_an_artifact_through_the_tracker(
-    kind: str, serve: Serve, tracker: int, local_fake: Path, emulated_fake
+    kind: str, serve: Serve, tracker: int, local_fake: Path, emulated_fake: Callable[[str], Path]
 ) -> None:
     """Registered, uploaded, run, byte-equal, profiled."""
     serve("--tracker", f"{HOST}:{tracker}", "--key", f"run-{kind}", kind=kind)

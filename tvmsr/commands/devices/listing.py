@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ def list_devices(*, check: bool = False) -> tuple[Listed, ...]:
     entries = Registry().entries()
     if not check:
         return tuple(Listed(entry) for entry in entries)
+    _build_servers(entries)
     pings = [Limited(_ping(entry), PING, entry.name) for entry in entries]
     try:
         return tuple(_asked(entry, ping) for entry, ping in zip(entries, pings, strict=True))
@@ -98,6 +100,16 @@ def added_entry(name: str) -> Entry:
         there = f"there are {', '.join(entries)}" if entries else "there is none yet; `tvmsr device add` adds one"
         raise UsageError(f"no device {name!r} was added{meant}; {there}")
     return entries[name]
+
+
+def _build_servers(entries: Sequence[Entry]) -> None:
+    """What is copied to devices, ahead of the limits on them: after an update that takes a minute."""
+    from tvmsr.devices.reach.far import program_for
+
+    copied = [entry for entry in entries if entry.reach.kind in ("ssh", "adb")]
+    for triple in dict.fromkeys(entry.seen.triple for entry in copied if entry.seen.triple):
+        with contextlib.suppress(TvmsrError):  # which the device's own row says
+            program_for(triple)
 
 
 def _ping(entry: Entry) -> Callable[[], float]:
