@@ -6,76 +6,24 @@ import json
 import re
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 import tvmsr
+from tests.commands.boards import Board, Runner, times
 from tests.commands.conftest import Made
 from tests.devices import trees
 from tests.devices.conftest import need_emulator
 from tvmsr.cli.main import main
-from tvmsr.commands.bench import Benchmark, bench_devices
-from tvmsr.commands.benchmark import energy
+from tvmsr.commands.bench import bench_devices
 from tvmsr.commands.benchmark.one import Wish, thread_counts
 from tvmsr.commands.compile import Compiled
-from tvmsr.devices import Here, HereRunner, Memory, Opening, Speed
-from tvmsr.devices.health import health_of
+from tvmsr.devices import Opening, Speed
 from tvmsr.errors import DeviceError, InputFileError, UsageError, WorkError
 from tvmsr.imaging.picture import demo_picture
-
-
-class Runner(HereRunner):
-    """Runs here, and takes as long as it likes to say."""
-
-    def bench(self, width: int, height: int, *, runs: int = 10, warmup: int = 2, seconds: float = 0.0) -> Speed:
-        super().bench(width, height, runs=1, warmup=0)
-        return Speed(width, height, 1, tuple(0.001 * (i + 1) for i in range(runs)))
-
-    def memory(self) -> Memory:
-        return Memory(1 << 20, 3 << 20, 1 << 19)
-
-
-class Board(Here):
-    """A board whose files are made up; it runs artifacts of this machine."""
-
-    def __init__(self, name: str, looks: Iterable[trees.Tree], boot: str = "", target: str | None = "host") -> None:
-        super().__init__()
-        self.name, self.target, self.boot = name, target, boot or name
-        self.looks: Iterator[trees.Tree] = iter(looks)
-        self.tree: trees.Tree = {}
-        self.opened: list[Opening] = []
-        self.broken = ""
-        self.renewed: list[int] = []
-
-    def renew(self) -> None:
-        self.renewed.append(len(self.opened))
-
-    def files(self, patterns: Iterable[str]) -> dict[str, bytes]:
-        wanted = tuple(patterns)
-        if wanted == ("/proc/sys/kernel/random/boot_id",):
-            return {wanted[0]: f"{self.boot}\n".encode()}
-        if self.broken == "files":
-            raise DeviceError(f"{self.name}: it does not answer")
-        if len(wanted) > 3:
-            self.tree = next(self.looks, self.tree)
-        return dict(self.tree)
-
-    def open(self, artifact: str | Path, opening: Opening = Opening()) -> Runner:  # noqa: B008
-        if self.broken == "open":
-            raise DeviceError(f"{self.name}: the cable is out")
-        self.opened.append(opening)
-        runner = Runner(artifact, **vars(opening))
-        self._kept.add(runner)
-        return runner
-
-
-def times(found: Benchmark) -> list[float]:
-    return [timing.median for timing in found.timings]
 
 
 def test_speed() -> None:
@@ -141,87 +89,6 @@ def test_a_device_that_tells_nothing_is_doubted(made: Made) -> None:
     board.broken = "files"
     found = tvmsr.bench(made.artifact, width=24, height=16, threads=(1,), device=board)
     assert found.before is None and "does not tell how it is" in found.notes[0] and len(found.timings) == 1
-
-
-def test_energy_by_a_counter(made: Made) -> None:
-    board = Board("server", [trees.server()])
-    counts = iter(range(1000))
-    read = board.files
-
-    def files(patterns: Iterable[str]) -> dict[str, bytes]:
-        found = read(patterns)
-        at = "/sys/class/powercap/intel-rapl:0/energy_uj"
-        return found | {at: f"{next(counts) * 36_000_000}\n".encode()} if at in found else found
-
-    board.files = files  # type: ignore[method-assign]
-    found = tvmsr.bench(made.artifact, width=24, height=16, threads=(1,), runs=10, device=board)
-    assert found.timings[0].joules == pytest.approx(36 / 12)  # two pictures more warmed it up
-    assert "RAPL" in found.energy_from and "difference" in found.energy_from
-
-
-def a_jetson(monkeypatch: pytest.MonkeyPatch, watts_at_work: int = 9) -> tuple[Board, list[int]]:
-    """A board that takes 1 W, but more from the first strip of an upscale to its last; and the heights of upscales."""
-    monkeypatch.setattr(energy, "PERIOD", 0.0)
-    monkeypatch.setattr(energy, "SETTLING", 0.0)
-    at_work = [False]
-    heights: list[int] = []
-    upscale = Runner.upscale
-
-    def watched(self: Runner, picture: np.ndarray, progress=None) -> np.ndarray:
-        def report(done: int, total: int) -> bool:
-            at_work[0] = done < total
-            return bool(progress and progress(done, total))
-
-        heights.append(picture.shape[0])
-        try:
-            return upscale(self, picture, report)
-        finally:
-            at_work[0] = False
-
-    class Jetson(Board):
-        def files(self, patterns: Iterable[str]) -> dict[str, bytes]:
-            found = super().files(patterns)
-            watts = watts_at_work if at_work[0] else 1
-            return found | {"/sys/class/hwmon/hwmon3/curr1_input": f"{200 * watts}\n".encode()}
-
-    monkeypatch.setattr(Runner, "upscale", watched)
-    return Jetson("jetson", [trees.jetson()]), heights
-
-
-def test_energy_by_samples_at_work(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    board, heights = a_jetson(monkeypatch)
-    found = tvmsr.bench(made.artifact, width=640, height=360, threads=1, runs=3, device=board)
-    (timing,) = found.timings
-    assert timing.mean == pytest.approx(2.0)  # as Runner says
-    assert (
-        timing.joules == pytest.approx(9 * 2e-3) and "mean of samples while pictures were upscaled" in found.energy_from
-    )
-    assert heights[-1] == 17 * 360  # of 4 Mpixel at most, as 2 ms are too short
-
-
-def test_no_energy_where_no_sample_can_be_taken(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    board, heights = a_jetson(monkeypatch)
-    monkeypatch.setattr(energy, "SETTLING", 60.0)  # a picture is done before the sensor has settled
-    found = tvmsr.bench(made.artifact, width=64, height=36, threads=1, runs=3, device=board)
-    assert found.timings[0].joules is None and found.energy_from == "" and len(heights) == 2
-
-
-def test_samples_end_when_there_are_enough(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    board, heights = a_jetson(monkeypatch)
-    with board.open(made.artifact) as runner:
-        monkeypatch.setattr(energy, "SAMPLES", 3)
-        assert energy.watts_at_work(board, runner, (64, 360), 1.0) == pytest.approx(9)
-        assert heights == [720]
-
-
-def test_energy_of_a_device_that_stops_answering(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    board, _ = a_jetson(monkeypatch)
-    board.broken = "files"
-    with energy.Counter(board, health_of(trees.server())) as counter:
-        pass
-    assert counter.joules is None
-    with board.open(made.artifact) as runner:
-        assert energy.watts_at_work(board, runner, (64, 36), 1.0) is None
 
 
 def test_a_network_is_compiled_for_the_device(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from tvmsr.devices.closing import Closing
+from tvmsr.devices.pool import Limits
 from tvmsr.devices.runner import PLAIN, Opening
-from tvmsr.errors import InputFileError, StatusError
+from tvmsr.errors import DeviceError, InputFileError, StatusError
 from tvmsr.runtime import LastRun, abi
 
 ARTIFACT = Path("sr.so")
@@ -147,3 +149,36 @@ class Pictures:
     def all_right(self) -> bool:
         right = (np.array_equal(self.delivered[n], upscaled(self.read(n))) for n in self.delivered)
         return sorted(self.delivered) == list(range(self.count)) and all(right)
+
+
+#: Limits that a test need not wait for.
+QUICK = Limits(floor=0.5, reopen=0.5)
+
+
+def slowly(device: FakeDevice) -> None:
+    """So that every device gets its part."""
+    time.sleep(0.01)
+
+
+def after(calls: int, error: Exception, first: Callable[[FakeDevice], object] = slowly) -> Callable[[FakeDevice], None]:
+    """Work for so many calls, then fail in every one."""
+
+    def act(device: FakeDevice) -> None:
+        first(device)
+        if device.calls > calls:
+            raise error
+
+    return act
+
+
+def only_once(error: Exception) -> Callable[[FakeDevice], None]:
+    def act(device: FakeDevice) -> None:
+        if device.opened > 1:
+            raise error
+
+    return act
+
+
+def fails(calls: int, error: Exception) -> FakeDevice:
+    """Dies after so many pictures, and for good."""
+    return FakeDevice("pi5", upscales=after(calls, error), opens=only_once(DeviceError("pi5: nobody answers")))

@@ -149,8 +149,14 @@ def _names(text: str) -> list[str]:
     return found
 
 
+def meant(text: str, names: Iterable[str]) -> str:
+    """(did you mean NAME?), for an error about a name that is close to one of these; "" where none is."""
+    near = difflib.get_close_matches(text, list(names), 1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
 def _unknown(text: str) -> UsageError:
     names = known_names()
-    near = difflib.get_close_matches(text, names, 1)
-    meant = f" (did you mean {near[0]}?)" if near else ""
-    return UsageError(f"no device {text!r}{meant}; known are {', '.join(names)}; `tvmsr device add` adds one")
+    return UsageError(
+        f"no device {text!r}{meant(text, names)}; known are {', '.join(names)}; `tvmsr device add` adds one"
+    )

@@ -89,16 +89,13 @@ def remove_device(name: str) -> Removed:
 
 def added_entry(name: str) -> Entry:
     """The entry of this name; UsageError where there is none."""
-    import difflib
-
+    from tvmsr.devices.find import meant
     from tvmsr.devices.registry import Registry
 
     entries = {entry.name: entry for entry in Registry().entries()}
     if name not in entries:
-        near = difflib.get_close_matches(name, entries, 1)
-        meant = f" (did you mean {near[0]}?)" if near else ""
         there = f"there are {', '.join(entries)}" if entries else "there is none yet; `tvmsr device add` adds one"
-        raise UsageError(f"no device {name!r} was added{meant}; {there}")
+        raise UsageError(f"no device {name!r} was added{meant(name, entries)}; {there}")
     return entries[name]
 
 

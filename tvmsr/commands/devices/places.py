@@ -77,7 +77,7 @@ def _ssh(host: str, options: tuple[str, ...]) -> Way:
     name, _, port = host.rpartition(":")
     if name and ":" not in name and port.isascii() and port.isdigit():
         raise UsageError(
-            f"--ssh {host}: ssh takes the port by itself: --ssh {name} --ssh-option -p --ssh-option {port}"
+            f"--ssh {host}: the port is an option of its own: --ssh {name} --ssh-option -p --ssh-option {port}"
         )
     Ssh(host, options)  # refuses what is no host
     return SshWay(host=host, options=options)

@@ -25,6 +25,3 @@ class Direct:
     def connect(self, name: str) -> RpcSession:
         key = with_token(self.key, read_token(self.token_file))
         return RpcSession(connect(name, self.host, self.port), key, turn=self.turn)
-
-    def describe(self) -> str:
-        return f"rpc {self.host}:{self.port}"

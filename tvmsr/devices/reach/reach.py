@@ -20,6 +20,3 @@ class Reach(Protocol):
 
     def connect(self, name: str) -> RpcSession:
         """A new session; name: of the device, for messages. DeviceError says what is in the way and what to do."""
-
-    def describe(self) -> str:
-        """The way in words, for lists: "ssh pi@host"."""

@@ -42,6 +42,3 @@ class Tracked:
                 if attempt == _ATTEMPTS - 1:
                     raise
         raise AssertionError("the last attempt returns or raises")
-
-    def describe(self) -> str:
-        return f"tracker {self.host}:{self.port}, key {self.key}"
