@@ -86,7 +86,7 @@ def test_a_server_is_added_listed_doctored_and_removed(served: Served, config: P
     assert all(check["ok"] for check in found["checks"][:4]) and found["health"]["memory"] > 0
     details = {check["name"]: check["detail"] for check in found["checks"]}
     assert "features: " in details["agent"] and "none told" not in details["agent"]
-    assert "tvmsr-device of this release" in details["session"] or "our agent is sent" in details["session"]
+    assert f"tvmsr device serve {tvmsr.__version__}, our agent is sent there" in details["session"]
     assert details["session"].endswith("TVM's RPC protocol 0.8.0")
     assert main(["device", "remove", "desk"]) == 0
     assert capfd.readouterr().out == "removed desk\n" and Registry().entries() == ()

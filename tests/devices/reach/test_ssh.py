@@ -75,6 +75,7 @@ def test_the_walk_through_of_the_readme(board: Board, small: Small, tmp_path: Pa
     said = capfd.readouterr()
     for check in ("reachable", "session", "agent", "as it was added", "target", "health"):
         assert re.search(rf"^ok +{check} ", said.out, re.MULTILINE), check
+    assert f"tvmsr-device {tvmsr.__version__}, with our agent" in said.out
     assert "nothing is wrong with pi5" in said.out and "WRONG" not in said.out
 
     board.wait_until_idle()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tvm
 
+import tvmsr
 from tests.artifact import fake_reference
 from tests.devices.server.conftest import ALL, BOTH, EVERY, PYTHON, SECONDS, Serve, program_for, wait_until
 from tests.devices.server.stock import client, last_line, tripling
@@ -68,6 +69,13 @@ def test_values_to_measure_with(serve: Serve, kind: str, dtype: str) -> None:
     assert len(np.unique(values)) > 5
     if values.dtype.kind == "f":
         assert values.min() >= 1 and values.max() <= 10
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_it_says_its_version(kind: str, serve: Serve) -> None:
+    with client(serve(kind=kind).port) as remote:
+        name = "tvmsr device serve" if kind == "python" else "tvmsr-device"
+        assert remote.get_function("tvmsr.version")() == f"{name} {tvmsr.__version__}"
 
 
 @pytest.mark.parametrize("kind", ALL)

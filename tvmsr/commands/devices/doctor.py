@@ -144,9 +144,8 @@ class _Visit:
             return [Check("session", True, "the emulator runs our host program")]
         with reach.connect(self.device.name) as session:
             ours = session.function(f"tvmsr.agent.{agent_key()}") is not None
-        server = (
-            "tvmsr-device of this release" if ours else "a server of TVM, or another release's; our agent is sent there"
-        )
+            version = session.call("tvmsr.version") if session.function("tvmsr.version") is not None else ""
+        server = f"{version or 'a server of TVM'}, {'with our agent' if ours else 'our agent is sent there'}"
         return [Check("session", True, f"it takes our key; {server}; TVM's RPC protocol {PROTOCOL.decode()}")]
 
     def _agent(self) -> list[Check]:

@@ -17,6 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tvmsr import __version__
+
 #: Exit codes: the client's connection broke; no session is possible. Those of the limits are in channel.h.
 BROKE, IMPOSSIBLE = 1, 2
 
@@ -133,6 +135,7 @@ def offer(files: Files) -> None:
     }
     for name, function in functions.items():
         tvm_ffi.register_global_func(f"tvm.rpc.server.{name}", function, override=True)
+    tvm_ffi.register_global_func("tvmsr.version", lambda: f"tvmsr device serve {__version__}", override=True)
 
 
 def _one_line(error: Exception) -> str:

@@ -104,6 +104,7 @@ void RegisterAgent() {
 TVM_FFI_STATIC_INIT_BLOCK() {
   namespace refl = tvm::ffi::reflection;
   refl::GlobalDef()
+      .def("tvmsr.version", []() { return std::string("tvmsr-device " TVMSR_VERSION); })
       .def("tvm.rpc.server.workpath", WorkPath)
       .def("tvm.rpc.server.upload", Upload)
       .def("tvm.rpc.server.download", Download)
