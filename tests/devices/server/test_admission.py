@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -221,12 +222,22 @@ def test_random_frames_end_one_session(serve: Serve, kind: str) -> None:
         assert remote.get_function("tvm.rpc.server.workpath")("x")
 
 
-def test_full_queue(serve: Serve) -> None:
+@pytest.mark.parametrize("at_once", [False, True])
+def test_full_queue(serve: Serve, at_once: bool) -> None:
+    """Also where the last that fits and the first that does not come in one go, so that neither was read before."""
     server = serve("--queue", "2")
     with handshake.connect(server.port, "client:") as first:
         handshake.welcome(first)
-        waiting = [handshake.connect(server.port, "client:") for _ in range(2)]
+        files = Path(f"/proc/{server.pid}/fd")
+        before = len(list(files.iterdir()))
+        waiting = [handshake.connect(server.port, "client:")]
+        wait_until(lambda: len(list(files.iterdir())) > before)
+        if at_once:
+            os.kill(server.pid, signal.SIGSTOP)
+        waiting.append(handshake.connect(server.port, "client:"))
         with handshake.connect(server.port, "client:") as more:
+            if at_once:
+                os.kill(server.pid, signal.SIGCONT)
             assert handshake.code(more) is None
         wait_until(lambda: "the queue is full" in server.log.read_text())
     for one in waiting:

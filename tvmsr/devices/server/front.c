@@ -71,28 +71,6 @@ static void drop(front *f, int at) {
     wipe(f->peers[f->peer_count].said, sizeof f->peers->said);
 }
 
-/* Whoever has not yet said who he is makes room, the oldest first: strangers cannot fill the queue. */
-static int make_room(front *f) {
-    if (f->peer_count < f->o->queue) return 1;
-    for (int i = 0; i < f->peer_count; i++) {
-        if (f->peers[i].valid) continue;
-        drop(f, i);
-        return 1;
-    }
-    return 0;
-}
-
-static void admit(front *f, const peer *p) {
-    if (!make_room(f)) {
-        if (log_room()) log_line("%s: the queue is full; sent away", p->from);
-        peer gone = *p;
-        peer_close(&gone);
-        return;
-    }
-    f->peers[f->peer_count] = *p;
-    f->peers[f->peer_count++].deadline = now_ms() + HANDSHAKE_MS;
-}
-
 /* Read on; whether the client is still here. */
 static int listen_to(front *f, peer *p) {
     int read_now = peer_read(p);
@@ -113,6 +91,36 @@ static int listen_to(front *f, peer *p) {
     if (f->tracked != NULL) tracker_spent(f->tracked, said);
     p->valid = 1;
     return 1;
+}
+
+/* Hear everybody once more: what was said since `polled` was filled counts before anybody is sent away. */
+static void hear_the_rest(front *f) {
+    for (int i = f->peer_count - 1; i >= 0; i--) {
+        if (!f->peers[i].valid && !listen_to(f, &f->peers[i])) drop(f, i);
+    }
+}
+
+/* Whoever has not yet said who he is makes room, the oldest first: strangers cannot fill the queue. */
+static int make_room(front *f) {
+    if (f->peer_count == f->o->queue) hear_the_rest(f);
+    if (f->peer_count < f->o->queue) return 1;
+    for (int i = 0; i < f->peer_count; i++) {
+        if (f->peers[i].valid) continue;
+        drop(f, i);
+        return 1;
+    }
+    return 0;
+}
+
+static void admit(front *f, const peer *p) {
+    if (!make_room(f)) {
+        if (log_room()) log_line("%s: the queue is full; sent away", p->from);
+        peer gone = *p;
+        peer_close(&gone);
+        return;
+    }
+    f->peers[f->peer_count] = *p;
+    f->peers[f->peer_count++].deadline = now_ms() + HANDSHAKE_MS;
 }
 
 /* `polled` belongs to the peers as they are. From the last to the first, as some are dropped. */
