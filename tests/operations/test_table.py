@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
 
@@ -28,7 +26,7 @@ def picture(channels: int, height: int = 5, width: int = 4) -> np.ndarray:
 
 
 def run(node: Node, *inputs: np.ndarray) -> np.ndarray:
-    types = tuple(TensorType(x.shape[2], Fraction(1)) for x in inputs)
+    types = tuple(TensorType.scaled(x.shape[2], 1) for x in inputs)
     row = operation_of(node)
     before = [x.copy() for x in inputs]
     out, kind = row.reference(inputs, node), row.shape(types, node)
@@ -88,10 +86,21 @@ def test_activations(kind: Activation):
         Activation.SIGMOID: lambda: sigmoid,
         Activation.SILU: lambda: wide * sigmoid,
         Activation.GELU: lambda: _gelu(wide),
+        Activation.GELU_TANH: lambda: wide / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (wide + 0.044715 * wide**3))),
+        Activation.HARD_SIGMOID: lambda: np.clip(wide / 6 + 0.5, 0, 1),
+        Activation.HARD_SWISH: lambda: wide * np.clip(wide / 6 + 0.5, 0, 1),
+        Activation.MISH: lambda: wide * np.tanh(np.log1p(np.exp(wide))),
+        Activation.SOFTPLUS: lambda: np.log1p(np.exp(wide)),
+        Activation.ELU: lambda: np.where(wide > 0, wide, np.exp(wide) - 1),
+        Activation.EXP: lambda: np.exp(wide),
+        Activation.SQUARE: lambda: wide**2,
+        Activation.SQRT: lambda: np.sqrt(np.maximum(wide, 0)),
     }[kind]()
-    assert np.allclose(out, wanted, atol=2e-6)
+    assert np.allclose(out, wanted, rtol=1e-5, atol=2e-6)
     if kind.is_table:
         assert np.array_equal(unary(kind, x), out)
+        gained = run(Node("n", "activate", ("x",), ActivateAttrs(kind, gain=2.0, offset=-0.5)), x)
+        assert np.allclose(gained, 2 * out - 0.5)
 
 
 def _gelu(x: np.ndarray) -> np.ndarray:
@@ -124,7 +133,7 @@ def test_extreme_activations_are_finite():
     ],
 )
 def test_shape_rules_name_the_node(node: Node, channels: list[int], says: str):
-    types = tuple(TensorType(c, Fraction(1)) for c in channels)
+    types = tuple(TensorType.scaled(c, 1) for c in channels)
     with pytest.raises(ShapeError, match=says) as caught:
         operation_of(node).shape(types, node)
     assert "'n'" in str(caught.value)

@@ -10,6 +10,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.graph.extent import Extent
+
 F32 = NDArray[np.float32]
 
 INPUT = "input"
@@ -25,13 +27,55 @@ class Activation(str, Enum):
     CLIP = "clip"  # bounds in Node.attrs.low, .high
     TANH = "tanh"
     SIGMOID = "sigmoid"
-    GELU = "gelu"
+    GELU = "gelu"  # with erf
+    GELU_TANH = "gelu_tanh"  # its approximation with tanh
     SILU = "silu"
+    HARD_SIGMOID = "hard_sigmoid"  # clip(x / 6 + 1/2, 0, 1)
+    HARD_SWISH = "hard_swish"  # x * hard_sigmoid(x)
+    MISH = "mish"
+    SOFTPLUS = "softplus"
+    ELU = "elu"  # alpha 1
+    EXP = "exp"
+    SQUARE = "square"
+    SQRT = "sqrt"  # 0 below 0
 
     @property
     def is_table(self) -> bool:
         """True where the integer form is a table lookup (any function that is not piecewise linear)."""
-        return self in (Activation.TANH, Activation.SIGMOID, Activation.GELU, Activation.SILU)
+        return self not in (Activation.NONE, Activation.RELU, Activation.LEAKY, Activation.CLIP)
+
+
+class PadMode(str, Enum):
+    """What a convolution reads outside of the picture."""
+
+    CONSTANT = "constant"  # Node.weights["pad"]
+    REPLICATE = "replicate"  # the nearest pixel
+    REFLECT = "reflect"  # mirrored at the outermost pixel, which is not repeated
+
+
+class Statistic(str, Enum):
+    """A number per channel over all pixels."""
+
+    MEAN = "mean"
+    VARIANCE = "variance"
+    DEVIATION = "deviation"  # square root of variance + epsilon
+    MAX = "max"
+
+
+class Resampling(str, Enum):
+    """How `resize` makes a pixel of its neighbours, in height and width alike; outside lies the nearest pixel."""
+
+    NEAREST = "nearest"
+    LINEAR = "linear"
+    CUBIC = "cubic"  # Keys' kernel with coefficient ResizeAttrs.cubic
+
+
+class Grid(str, Enum):
+    """Where pixel i of the resized picture lies in the original one, step = its size / the resized one's size."""
+
+    HALF_PIXEL = "half_pixel"  # (i + 1/2) * step - 1/2; NEAREST: floor((i + 1/2) * step)
+    ALIGN_CORNERS = "align_corners"  # i * (size - 1) / (resized - 1)
+    ASYMMETRIC = "asymmetric"  # i * step; NEAREST: its floor
 
 
 @dataclass(frozen=True)
@@ -41,15 +85,22 @@ class Attrs:
 
 @dataclass(frozen=True)
 class ConvAttrs(Attrs):
-    """`conv`: weights "weight" (KH, KW, IC/groups, OC), "bias" (OC,), "pad" (IC,): what is read outside the picture."""
+    """`conv`: weights "weight" (KH, KW, IC/groups, OC), "bias" (OC,), "pad" (IC,): what is read outside the picture.
 
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, bottom, right, in pixels
+    Everything linear that looks at neighbours in a fixed pattern is one: transposed convolutions (with a depth to
+    space), pixel unshuffle, average pooling, padding and crops.
+    """
+
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, bottom, right, in pixels; negative: a crop
     stride: int = 1
     dilation: int = 1
     groups: int = 1
     activation: Activation = Activation.NONE
     low: float = 0.0  # bounds of Activation.CLIP
     high: float = 1.0
+    gain: float = 1.0  # an activation that is a table gives gain * f(x) + offset
+    offset: float = 0.0
+    mode: PadMode = PadMode.CONSTANT
 
 
 @dataclass(frozen=True)
@@ -59,11 +110,16 @@ class ActivateAttrs(Attrs):
     activation: Activation = Activation.RELU
     low: float = 0.0
     high: float = 1.0
+    gain: float = 1.0
+    offset: float = 0.0
 
 
 @dataclass(frozen=True)
 class AddAttrs(Attrs):
-    """`add`: the sum may be followed by NONE, RELU or CLIP (bounds of its one requantization); others stay nodes."""
+    """`add`: the sum may be followed by NONE, RELU or CLIP (bounds of its one requantization); others stay nodes.
+
+    Operand i is multiplied by the weight "factor{i}" (C,), where there is one. Operands may be 1x1 maps.
+    """
 
     activation: Activation = Activation.NONE
     low: float = 0.0
@@ -84,12 +140,50 @@ class ShuffleAttrs(Attrs):
     block: int = 2
 
 
+@dataclass(frozen=True)
+class PoolAttrs(Attrs):
+    """`max_pool`: the largest value of each window; what lies outside the picture never counts."""
+
+    kernel: tuple[int, int] = (2, 2)
+    stride: int = 2
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class StatisticAttrs(Attrs):
+    """`statistic`: a 1x1 map. unbiased: variances are divided by the number of pixels less one."""
+
+    kind: Statistic = Statistic.MEAN
+    epsilon: float = 0.0
+    unbiased: bool = False
+
+
+@dataclass(frozen=True)
+class ResizeAttrs(Attrs):
+    """`resize`: to floor(factor * size); where factor is 0, to the size of the second input, which is not read.
+
+    With a factor, the grid's step is 1 / factor exactly.
+    """
+
+    method: Resampling = Resampling.LINEAR
+    grid: Grid = Grid.HALF_PIXEL
+    factor: Fraction = Fraction(0)
+    cubic: float = -0.75
+
+
+@dataclass(frozen=True)
+class LayerNormAttrs(Attrs):
+    """`layer_norm`: over the channels of each pixel, biased variance; weights "gamma" and "beta", each (C,)."""
+
+    epsilon: float = 1e-6
+
+
 @dataclass(frozen=True, eq=False)
 class Node:
     """One operation; its output tensor has its name.
 
-    `add` and `concat` take two or more inputs, `mul` two; `affine` (weights "scale", "shift", each (C,)) exists
-    between the frontend and the end of canonicalisation only.
+    `add` and `concat` take two or more inputs, `mul` two (the second may be a 1x1 map), `resize` one or two; `affine`
+    (weights "scale", "shift", each (C,)) exists between the frontend and the end of canonicalisation only.
     """
 
     name: str
@@ -101,10 +195,33 @@ class Node:
 
 @dataclass(frozen=True)
 class TensorType:
-    """Channels of a tensor, and its height and width relative to the input's."""
+    """Channels of a tensor, and its height and width as functions of the picture's."""
 
     channels: int
-    ratio: Fraction
+    rows: Extent
+    columns: Extent
+
+    @staticmethod
+    def scaled(channels: int, factor: int) -> TensorType:
+        """Of a tensor `factor` times as high and wide as the picture."""
+        return TensorType(channels, Extent().then(factor, 0), Extent().then(factor, 0))
+
+    @property
+    def size(self) -> tuple[Extent, Extent]:
+        return self.rows, self.columns
+
+    @property
+    def is_one_pixel(self) -> bool:
+        """True for a 1x1 map, whatever the picture's size."""
+        return self.rows.is_one and self.columns.is_one
+
+    @property
+    def ratio(self) -> Fraction:
+        """Height relative to the picture's, for large ones; 0 for a 1x1 map."""
+        return self.rows.ratio
+
+    def __str__(self) -> str:
+        return f"{self.channels} channels of {self.rows} x {self.columns}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,7 +45,8 @@ def apply_activation(x: F32, node: Node) -> F32:
         return np.add(x, negative, out=x)
     if kind is Activation.CLIP:
         return np.clip(x, np.float32(attrs.low), np.float32(attrs.high), out=x)
-    return _UNARY[kind](x)
+    gained = cast("ActivateAttrs | ConvAttrs", attrs)
+    return np.float32(gained.gain) * _UNARY[kind](x) + np.float32(gained.offset)
 
 
 def _sigmoid(x: F32) -> F32:
@@ -65,12 +66,34 @@ def _gelu(x: F32) -> F32:
     return np.float32(0.5) * x * (np.float32(1) + _erf(x * np.float32(_SQRT_HALF)))
 
 
+def _gelu_tanh(x: F32) -> F32:
+    inner = np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x * x * x)
+    return np.float32(0.5) * x * (np.float32(1) + np.tanh(inner))
+
+
+def _hard_sigmoid(x: F32) -> F32:
+    return np.clip(x / np.float32(6) + np.float32(0.5), 0, 1)
+
+
+def _softplus(x: F32) -> F32:
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
 #: Functions that the integer form takes from a table.
 _UNARY: Mapping[Activation, Callable[[F32], F32]] = {
     Activation.TANH: np.tanh,
     Activation.SIGMOID: _sigmoid,
     Activation.GELU: _gelu,
+    Activation.GELU_TANH: _gelu_tanh,
     Activation.SILU: lambda x: x * _sigmoid(x),
+    Activation.HARD_SIGMOID: _hard_sigmoid,
+    Activation.HARD_SWISH: lambda x: x * _hard_sigmoid(x),
+    Activation.MISH: lambda x: x * np.tanh(_softplus(x)),
+    Activation.SOFTPLUS: _softplus,
+    Activation.ELU: lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    Activation.EXP: lambda x: np.exp(np.minimum(x, np.float32(80))),
+    Activation.SQUARE: lambda x: x * x,
+    Activation.SQRT: lambda x: np.sqrt(np.maximum(x, 0)),
 }
 
 

@@ -10,8 +10,8 @@ from tvmsr.operations.operation import expect
 
 def shape(types: tuple[TensorType, ...], node: Node) -> TensorType:
     expect(len(types) >= 2, node, "needs two or more inputs")
-    expect(all(t.ratio == types[0].ratio for t in types), node, "inputs differ in size")
-    return TensorType(sum(t.channels for t in types), types[0].ratio)
+    expect(all(t.size == types[0].size for t in types), node, f"inputs differ: {'; '.join(map(str, types))}")
+    return TensorType(sum(t.channels for t in types), *types[0].size)
 
 
 def reference(inputs: tuple[F32, ...], node: Node) -> F32:

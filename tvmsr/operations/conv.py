@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tvmsr.graph.model import F32, ConvAttrs, Node, TensorType
+from tvmsr.graph.model import F32, ConvAttrs, Node, PadMode, TensorType
 from tvmsr.operations.activate import apply_activation, check_activation
 from tvmsr.operations.operation import expect, expect_vector
 
@@ -30,11 +30,17 @@ def shape(types: tuple[TensorType, ...], node: Node) -> TensorType:
         node,
         f"reads {weight.shape[2] * attrs.groups} channels, is given {channels}",
     )
-    expect(attrs.stride >= 1 and attrs.dilation >= 1 and min(attrs.padding) >= 0, node, "stride, dilation or padding")
+    expect(attrs.stride >= 1 and attrs.dilation >= 1, node, "stride or dilation below 1")
     expect_vector(node, "bias", outputs)
     expect_vector(node, "pad", channels)
     check_activation(node, outputs)
-    return TensorType(outputs, types[0].ratio / Fraction(attrs.stride))
+    top, left, bottom, right = attrs.padding
+    rows, columns = ((taps - 1) * attrs.dilation + 1 for taps in weight.shape[:2])
+    return TensorType(
+        outputs,
+        types[0].rows.windows(rows, attrs.stride, top + bottom),
+        types[0].columns.windows(columns, attrs.stride, left + right),
+    )
 
 
 def reference(inputs: tuple[F32, ...], node: Node) -> F32:
@@ -60,16 +66,41 @@ def reference(inputs: tuple[F32, ...], node: Node) -> F32:
 
 
 def pad(x: F32, attrs: ConvAttrs, value: F32) -> F32:
-    """(H, W, C) -> (H + top + bottom, W + left + right, C), filled with `value` (C,)."""
-    top, left, bottom, right = attrs.padding
+    """(H, W, C) -> (H + top + bottom, W + left + right, C), filled with `value` (C,) or by the mode of attrs."""
     if not any(attrs.padding):
         return x
+    if attrs.mode is not PadMode.CONSTANT:
+        return np.ascontiguousarray(x[np.ix_(*outside(x.shape, attrs))])
+    if min(attrs.padding) < 0:
+        x = cropped(x, attrs.padding)
+    top, left, bottom, right = (max(amount, 0) for amount in attrs.padding)
     height, width, channels = x.shape
     padded = np.empty((height + top + bottom, width + left + right, channels), np.float32)
     padded[:top] = padded[top + height :] = value
     padded[:, :left] = padded[:, left + width :] = value
     padded[top : top + height, left : left + width] = x
     return padded
+
+
+def cropped(x: NDArray[Any], padding: tuple[int, int, int, int]) -> NDArray[Any]:
+    """What negative amounts of padding leave of (H, W, C)."""
+    top, left, bottom, right = (max(-amount, 0) for amount in padding)
+    return x[top : x.shape[0] - bottom, left : x.shape[1] - right]
+
+
+def outside(shape: tuple[int, ...], attrs: ConvAttrs) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the picture that stand at each row and column of the padded one (REPLICATE, REFLECT)."""
+    top, left, bottom, right = attrs.padding
+    found = []
+    for before, after, size in ((top, bottom, shape[0]), (left, right, shape[1])):
+        index = np.arange(-before, size + after)
+        if attrs.mode is PadMode.REFLECT:
+            if max(before, after) >= size:
+                raise ValueError(f"{size} pixels cannot be reflected over {max(before, after)}")
+            index = np.abs(index)
+            index = np.where(index >= size, 2 * (size - 1) - index, index)
+        found.append(np.clip(index, 0, size - 1))
+    return found[0], found[1]
 
 
 def convolve(x: F32, weight: F32, stride: int = 1, dilation: int = 1) -> F32:

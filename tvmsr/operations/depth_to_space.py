@@ -15,7 +15,7 @@ def shape(types: tuple[TensorType, ...], node: Node) -> TensorType:
     block = cast(ShuffleAttrs, node.attrs).block
     expect(block >= 1, node, f"block {block} is not positive")
     expect(types[0].channels % block**2 == 0, node, f"{types[0].channels} channels do not divide by {block}^2")
-    return TensorType(types[0].channels // block**2, types[0].ratio * block)
+    return TensorType(types[0].channels // block**2, *(extent.then(block, 0) for extent in types[0].size))
 
 
 def reference(inputs: tuple[F32, ...], node: Node) -> F32:

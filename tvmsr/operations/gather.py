@@ -19,7 +19,7 @@ def shape(types: tuple[TensorType, ...], node: Node) -> TensorType:
         node,
         f"selects a channel beyond the {types[0].channels} there",
     )
-    return TensorType(len(channels), types[0].ratio)
+    return TensorType(len(channels), *types[0].size)
 
 
 def reference(inputs: tuple[F32, ...], node: Node) -> F32:

@@ -1,4 +1,4 @@
-"""`mul`: the product of two tensors of one shape (a gate)."""
+"""`mul`: the product of two tensors of one shape, or of one and a 1x1 map (a gate)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from tvmsr.operations.operation import expect
 
 def shape(types: tuple[TensorType, ...], node: Node) -> TensorType:
     expect(len(types) == 2, node, "needs two inputs")
-    expect(types[0] == types[1], node, f"inputs differ: {types[0]}, {types[1]}")
+    alike = types[0] == types[1] or (types[1].is_one_pixel and types[0].channels == types[1].channels)
+    expect(alike, node, f"inputs differ: {types[0]}; {types[1]}")
     return types[0]
 
 

@@ -6,7 +6,20 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tvmsr.graph.model import Node
-from tvmsr.operations import activate, add, affine, concat, conv, depth_to_space, gather, mul
+from tvmsr.operations import (
+    activate,
+    add,
+    affine,
+    concat,
+    conv,
+    depth_to_space,
+    gather,
+    layer_norm,
+    max_pool,
+    mul,
+    resize,
+    statistic,
+)
 from tvmsr.operations.operation import Operation, ShapeError
 
 _ROWS = (
@@ -16,6 +29,10 @@ _ROWS = (
     Operation("concat", concat.shape, concat.reference, ("concat",)),
     Operation("gather", gather.shape, gather.reference, ("gather",)),
     Operation("depth_to_space", depth_to_space.shape, depth_to_space.reference, ("depth_to_space",)),
+    Operation("max_pool", max_pool.shape, max_pool.reference),
+    Operation("resize", resize.shape, resize.reference),
+    Operation("statistic", statistic.shape, statistic.reference),
+    Operation("layer_norm", layer_norm.shape, layer_norm.reference),
     # A piecewise linear activation is another multiplier per sign, any other one is a table.
     Operation("activate", activate.shape, activate.reference, ("requantize", "table")),
     # Between the frontends and the end of canonicalisation only: it never reaches quantization.

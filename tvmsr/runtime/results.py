@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ArtifactInfo:
-    """What the C ABI says of an artifact. levels, choices: names, best level first."""
+    """What an artifact says of itself. levels, choices: names, best level first.
+
+    size_multiple: width and height that the network itself runs on are multiples of it. whole_because: the operations
+    that make a pixel depend on the whole picture or on where it lies; tiles differ from the whole where there are any.
+    """
 
     scale: int
     colour: str
@@ -15,6 +19,8 @@ class ArtifactInfo:
     receptive_radius: int
     levels: tuple[str, ...]
     choices: tuple[str, ...]
+    size_multiple: int = 1
+    whole_because: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
