@@ -11,10 +11,15 @@ import pytest
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def data_folder() -> Path:
+    """$TVMSR_DATA, or shared/data beside the checkout; there or not."""
+    return Path(os.environ.get("TVMSR_DATA", _BESIDE))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder with published weights and test images: $TVMSR_DATA, or shared/data beside the checkout."""
-    folder = Path(os.environ.get("TVMSR_DATA", _BESIDE))
+    folder = data_folder()
     if not (folder / "weights").is_dir():
         pytest.skip(f"no evaluation data in {folder}; set TVMSR_DATA to the folder that holds weights/ and images/")
     return folder

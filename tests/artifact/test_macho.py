@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ from tvmsr.runtime import load
 from tvmsr.runtime.sections import read_library
 
 TRIPLE = "aarch64-macos.11.0"
-SEGMENT, SYMTAB, LOAD_DYLIB, ID_DYLIB, SIGNATURE, VERSION = 0x19, 0x2, 0xC, 0xD, 0x1D, 0x32
+SEGMENT, SYMTAB, DYSYMTAB, LOAD_DYLIB, ID_DYLIB, SIGNATURE, VERSION = 0x19, 0x2, 0xB, 0xC, 0xD, 0x1D, 0x32
 
 #: Made by ziglang's linker in every library; an app does not see them, since macOS looks names up by library.
 LINKERS_OWN = {"___dso_handle", "__mh_dylib_header"}
@@ -114,6 +115,23 @@ def test_what_the_loader_reads(dylib):
     text = next(body for body in segments if body[8:14] == b"__TEXT")
     (first_section,) = struct.unpack_from("<I", text, 72 + 48)
     assert first_section - 32 - used >= 1024  # room for a longer install name
+
+
+def test_signature_and_identity_are_of_the_bytes(dylib):
+    """Hashes of all pages in the code directory; every entry of the indirect symbols names a symbol."""
+    data = dylib.read_bytes()
+    found = dict(commands(data))
+    start, size = struct.unpack_from("<2I", found[SIGNATURE], 8)
+    (offset,) = struct.unpack_from(">I", data, start + 16)
+    hashes, _, _, slots, limit, length = struct.unpack_from(">5IB", data, start + offset + 16)
+    assert limit == start and size >= offset + hashes + slots * length
+    page = 1 << data[start + offset + 39]
+    for slot in range(slots):
+        digest = hashlib.sha256(data[slot * page : min(limit, (slot + 1) * page)]).digest()
+        assert data[start + offset + hashes + slot * length :][:length] == digest
+    (symbols,) = struct.unpack_from("<I", found[SYMTAB], 12)
+    first, count = struct.unpack_from("<2I", found[DYSYMTAB], 56)
+    assert max(struct.unpack_from(f"<{count - 1}I", data, first)) < symbols
 
 
 def test_same_bytes_from_another_folder_and_cache(dylib, tmp_path, monkeypatch):

@@ -16,9 +16,10 @@ FLAGS = ["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fno-sanitize-
 PROGRAMS = {
     "rgb": ["model.c", "data.S", "driver_check.c"],
     "y": ["model_y.c", "data.S", "driver_check.c"],
+    "spatial": ["model_spatial.c", "spatial_data.S", "driver_check.c"],
     "forge": ["forge.c", "forge_data.S"],
 }
-DEFINES = {"y": ["-DCHECK_Y"]}
+DEFINES = {"y": ["-DSIZES_ONLY"], "spatial": ["-DSIZES_ONLY"]}
 SANITIZERS = {"address,undefined": [], "thread": ["no-fork"]}
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import tvmsr
+from tvmsr.artifact.manifest import TilingEntry, read_manifest
 from tvmsr.cli.main import main
 from tvmsr.imaging.picture import demo_picture
 
@@ -73,6 +74,28 @@ def test_inspect_describes(what: str, made: Made, capfd) -> None:
     assert json.loads(capfd.readouterr().out)["kind"] == what
     assert main(["inspect", path]) == 0
     assert capfd.readouterr().out
+
+
+def test_inspect_says_of_an_artifact_what_it_says_of_a_model(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, artifact = dict(tvmsr.inspect().facts), dict(tvmsr.inspect(made.artifact).facts)
+    assert artifact["pictures"] == model["pictures"] == "from 1x1 pixels"
+    assert artifact["receptive radius"] == model["receptive radius"] and artifact["choices"]
+    assert not any(label.startswith(("not in tiles", "minimum", "tiles")) for label in artifact)
+    manifest = read_manifest(made.artifact)
+    why = TilingEntry(radius=7, multiple=4, whole_because=["'gap' is the mean of the whole picture", "other"])
+    known = manifest.model_copy(update={"tiling": why, "assumed": ["range 0..1", "colour rgb"], "minimum_width": 15})
+    monkeypatch.setattr("tvmsr.artifact.manifest.read_manifest", lambda _: known)
+    facts = tvmsr.inspect(made.artifact).facts
+    assert facts[-6:] == (
+        ("pictures", f"from 15x{manifest.minimum_height} pixels"),
+        ("tiles", "at multiples of 4 pixels"),
+        ("not in tiles 1", "'gap' is the mean of the whole picture"),
+        ("not in tiles 2", "other"),
+        ("assumed 1", "range 0..1"),
+        ("assumed 2", "colour rgb"),
+    )
 
 
 def test_inspect_extracts_the_plan(made: Made, tmp_path: Path) -> None:

@@ -64,5 +64,5 @@ def test_too_small(hr_folder) -> None:
 
 
 def test_empty_folder(tmp_path) -> None:
-    with pytest.raises(InputFileError, match="no PNG or JPEG"):
+    with pytest.raises(InputFileError, match="no PNG, JPEG, WebP or TIFF"):
         load_pairs(tmp_path, 2)

@@ -27,6 +27,28 @@ class Filler:
         for part in ("weight", "bias", "running_mean", "running_var"):
             self.vector(f"{key}.{part}", count)
 
+    def transposed(self, key: str, ins: int, outs: int, size: int) -> None:
+        self.conv(key, outs, ins, size, bias=False)
+        self.vector(f"{key}.bias", outs)
+
+    def distillation(self, key: str, stages: tuple[str, ...], width: int, kept: int) -> None:
+        """Of each stage's channels, `kept` are not read by the next."""
+        self.conv(f"{key}.{stages[0]}", width, width)
+        for stage in stages[1:-1]:
+            self.conv(f"{key}.{stage}", width - kept, width)
+        self.conv(f"{key}.{stages[-1]}", width - kept, kept)
+
+    def contrast(self, key: str, width: int) -> None:
+        self.conv(f"{key}.conv_du.0", width, 2, 1)
+        self.conv(f"{key}.conv_du.2", 2, width, 1)
+
+    def attention(self, key: str, width: int, mid: int, middle: tuple[str, ...]) -> None:
+        self.conv(f"{key}.conv1", width, mid, 1)
+        for stage in ("conv2", *middle):
+            self.conv(f"{key}.{stage}", mid, mid)
+        self.conv(f"{key}.conv_f", mid, mid, 1)
+        self.conv(f"{key}.conv4", mid, width, 1)
+
 
 def abpn(scale: int = 3, width: int = 8) -> State:
     f = Filler()

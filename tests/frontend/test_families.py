@@ -94,7 +94,7 @@ def test_activations_are_fused():
         (states.abpn(3), {"scale": 99}, "scales from 1 to 16"),
         (states.abpn(3), {"value_range": -1}, "--range"),
         (states.abpn(3), {"activation": "swish"}, "known are"),
-        (states.abpn(3), {"family": "vdsr"}, "no family"),
+        (states.abpn(3), {"family": "imdn_huge"}, "no family"),
     ],
 )
 def test_asks_rather_than_guesses(state: dict[str, np.ndarray], options: dict[str, Any], says: str):

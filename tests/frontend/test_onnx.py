@@ -142,18 +142,75 @@ def test_nearest_resize(tmp_path: Path, mode: str, rounding: str, block: int):
     assert np.array_equal(run_fp32(load_model(path), x), x.repeat(block, 0).repeat(block, 1))
 
 
+RESIZES = [
+    ({"mode": "linear"}, 2.0),
+    ({"mode": "linear", "coordinate_transformation_mode": "align_corners"}, 2.0),
+    ({"mode": "linear", "coordinate_transformation_mode": "asymmetric"}, 3.0),
+    ({"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"}, 2.0),
+    ({"mode": "cubic"}, 2.0),
+    ({"mode": "cubic", "cubic_coeff_a": -0.5}, 4.0),
+    ({"nearest_mode": "round_prefer_ceil"}, 2.0),
+    ({"nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}, 3.0),
+]
+
+
+@pytest.mark.parametrize(("attrs", "scale"), RESIZES, ids=str)
+def test_resizes(tmp_path: Path, attrs: dict[str, str], scale: float):
+    node = helper.make_node("Resize", ["x", "", "scales"], ["y"], **{"mode": "nearest", **attrs})
+    check(save(tmp_path / "net.onnx", [node], {"scales": np.asarray([1, 1, scale, scale], np.float32)}))
+
+
+def test_resize_to_a_computed_size(tmp_path: Path):
+    """Down by a stride, and back to the size that Shape says."""
+    n = helper.make_node
+    nodes = [
+        n("Conv", ["x", "w"], ["a"], pads=[1] * 4, strides=[2, 2]),
+        n("Shape", ["x"], ["s"]),
+        n("Slice", ["s", "two", "four"], ["hw"]),
+        n("Shape", ["a"], ["t"]),
+        n("Slice", ["t", "zero", "two"], ["nc"]),
+        n("Concat", ["nc", "hw"], ["size"], axis=0),
+        n("Resize", ["a", "", "", "size"], ["y"], mode="linear"),
+    ]
+    numbers = {key: np.asarray([value], np.int64) for key, value in (("zero", 0), ("two", 2), ("four", 4))}
+    model = check(save(tmp_path / "net.onnx", nodes, {"w": weight(3, 3), **numbers}))
+    assert [(node.op, len(node.inputs)) for node in model.graph] == [("conv", 1), ("resize", 2)]
+    assert model.graph.nodes[1].inputs[1] == "input"
+
+
+@pytest.mark.parametrize("opset", [9, 10])
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_upsample(tmp_path: Path, opset: int, mode: str):
+    node = helper.make_node({9: "Upsample", 10: "Resize"}[opset], ["x", "scales"], ["y"], mode=mode)
+    model = load_model(
+        save(tmp_path / "net.onnx", [node], {"scales": np.asarray([1, 1, 2, 2], np.float32)}, opset=opset)
+    )
+    x = RNG.random((4, 5, 3), np.float32)
+    wanted = x.repeat(2, 0).repeat(2, 1)
+    if mode == "linear":  # at i / 2
+        between = (
+            np.minimum(np.arange(8) // 2 + np.arange(8) % 2, 3),
+            np.minimum(np.arange(10) // 2 + np.arange(10) % 2, 4),
+        )
+        rows = (x.repeat(2, 0) + x[between[0]]) / 2
+        wanted = (rows.repeat(2, 1) + rows[:, between[1]]) / 2
+    assert np.abs(run_fp32(model, x) - wanted).max() < 1e-6
+
+
 @pytest.mark.parametrize(
-    ("attrs", "scale"),
+    ("attrs", "says"),
     [
-        ({"mode": "linear"}, 2.0),
-        ({"coordinate_transformation_mode": "asymmetric", "nearest_mode": "ceil"}, 2.0),
-        ({}, 1.5),
+        ({"coordinate_transformation_mode": "asymmetric", "nearest_mode": "ceil"}, "rounded by ceil; use asymmetric"),
+        ({"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"}, "tf_crop_and_resize coordinates"),
+        ({"mode": "cubic", "exclude_outside": 1}, "exclude_outside 0"),
+        ({"mode": "linear", "antialias": 1}, "antialias"),
     ],
 )
-def test_other_resizes_are_named(tmp_path: Path, attrs: dict[str, str], scale: float):
-    node = helper.make_node("Resize", ["x", "", "scales"], ["y"], **{"mode": "nearest", **attrs})
-    path = save(tmp_path / "net.onnx", [node], {"scales": np.asarray([1, 1, scale, scale], np.float32)})
-    with pytest.raises(InputFileError, match=r"resize2d.*resize by .*pixel shuffle"):
+def test_other_resizes_are_named(tmp_path: Path, attrs: dict[str, str], says: str):
+    node = helper.make_node("Resize", ["x", "roi", "scales"], ["y"], name="up", **{"mode": "nearest", **attrs})
+    weights = {"scales": np.asarray([1, 1, 2, 2], np.float32), "roi": np.asarray([0] * 4 + [1] * 4, np.float32)}
+    path = save(tmp_path / "net.onnx", [node], weights, opset=18)
+    with pytest.raises(InputFileError, match=rf"(?i)resize.*node up, makes y.*{says}"):
         load_model(path)
 
 
@@ -201,22 +258,34 @@ def test_gray_and_ranges(tmp_path: Path):
 
 def test_unknown_operators_are_all_named_with_their_place(tmp_path: Path):
     nodes = [
-        helper.make_node("Einsum", ["x"], ["a"], name="attention", equation="nchw->nchw"),
-        helper.make_node("GlobalAveragePool", ["a"], ["b"], name="pool"),
+        helper.make_node("Softmax", ["x"], ["s"], name="attention", axis=1),
+        helper.make_node("Celu", ["x"], ["c"], alpha=0.5),
+        helper.make_node("Add", ["s", "c"], ["a"]),
+        helper.make_node("AveragePool", ["x"], ["b"], name="pool", kernel_shape=[3, 3], pads=[1] * 4),
         helper.make_node("Mul", ["a", "b"], ["y"]),
     ]
     with pytest.raises(InputFileError) as caught:
         load_model(save(tmp_path / "net.onnx", nodes, {}))
     said = str(caught.value)
-    assert "2 unsupported operations" in said and "net.onnx" in said
-    assert "Einsum (node attention, makes a)" in said
-    assert "GlobalAveragePool (node pool, makes b): is not supported; use a network without channel attention" in said
+    assert "3 unsupported operations" in said and "net.onnx" in said
+    assert "Softmax (node attention, makes s, axis=1): is not supported; use attention without softmax" in said
+    assert "Celu (node without a name, makes c, alpha=0.5): is not supported" in said
+    assert "avg_pool2d (node pool, makes b, pool_size=(3, 3)" in said and "count_include_pad, or no padding" in said
+
+
+def test_operators_of_others(tmp_path: Path):
+    nodes = [
+        helper.make_node("Fancy", ["x"], ["a"], domain="com.example", name="f"),
+        helper.make_node("Relu", ["a"], ["y"]),
+    ]
+    with pytest.raises(InputFileError, match=r"com\.example\.Fancy \(node f, makes a\): is not supported"):
+        load_model(save(tmp_path / "net.onnx", nodes, {}))
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"opset": 9}, "opset 11 to 21"),
+        ({"opset": 8}, "opset 9 to 21"),
         ({"shape": (1, 3, "h")}, "3 dimensions"),
         ({"shape": (1, 4, "h", "w")}, "1 or 3 channels"),
         ({"outputs": ("y", "a")}, "2 outputs"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tests.frontend import states, torch_files
 from tvmsr.errors import InputFileError
 from tvmsr.frontend import load_model
+from tvmsr.frontend.readers import exported_file, whole_file
 from tvmsr.frontend.readers.safetensors_file import read_safetensors
 from tvmsr.frontend.readers.torch_file import read_torch
 
@@ -66,6 +68,14 @@ class TestSafetensors:
             {"dtype": "Q4", "shape": [2], "data_offsets": [0, 8]},
             {"dtype": "F32", "shape": [2], "data_offsets": [8, 0]},
             {"dtype": "F32"},
+            {"dtype": "F32", "shape": [2.0], "data_offsets": [0, 8]},
+            {"dtype": "F32", "shape": ["2"], "data_offsets": [0, 8]},
+            {"dtype": "F32", "shape": [True, 2], "data_offsets": [0, 8]},
+            {"dtype": "F32", "shape": [2], "data_offsets": [0, 1e999]},
+            {"dtype": "F32", "shape": [2], "data_offsets": [0, 8, 8]},
+            {"dtype": "F32", "shape": [0, 2**63], "data_offsets": [0, 0]},
+            {"dtype": "F32", "shape": [1] * 100, "data_offsets": [0, 4]},
+            {"dtype": ["F32"], "shape": [2], "data_offsets": [0, 8]},
             7,
         ],
     )
@@ -75,6 +85,27 @@ class TestSafetensors:
         path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))
         with pytest.raises(InputFileError):
             read_safetensors(path)
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ('{"a": {"dtype": "U8", "shape": [8], "data_offsets": [0, 8]}, '
+             '"b": {"dtype": "U8", "shape": [4], "data_offsets": [4, 8]}}', "those of another tensor"),
+            ('{"a": 1, "a": 2}', "twice"),
+            ("[" * 200_000, "nested"),
+            ("[]", "no object"),
+            ('{"__metadata__": {"a": {}}}', "metadata"),
+            ('{"a\\nb": {"dtype": "U8", "shape": [8], "data_offsets": [0, 8]}}', "not printable"),
+            ('{"\\ud800": {"dtype": "U8", "shape": [8], "data_offsets": [0, 8]}}', "not printable"),
+        ],
+        ids=lambda value: value[:20],
+    )  # fmt: skip
+    def test_header_of_something_else(self, tmp_path: Path, text: str, words: str):
+        path = tmp_path / "a.safetensors"
+        path.write_bytes(len(text).to_bytes(8, "little") + text.encode() + bytes(8))
+        with pytest.raises(InputFileError, match=words) as caught:
+            read_safetensors(path)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("write", [torch_files.write_zip, torch_files.write_legacy])
@@ -137,6 +168,110 @@ def test_real_bomb_does_not_run(tmp_path: Path):
     with pytest.raises(InputFileError, match="refused"):
         load_model(path)
     assert not (tmp_path / "it_ran").exists()
+
+
+def bytes_of(state: dict[str, np.ndarray]) -> list[np.ndarray]:
+    return list(state.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"conv.0.weight": np.zeros((0, 3, 3, 3), np.float32)},
+            r"'conv\.0\.weight' is empty: its shape is \[0, 3, 3, 3\]",
+        ),
+        ({"conv.0.bias": np.full(8, 1e300)}, r"'conv\.0\.bias' has values that are not finite"),
+        ({"conv.0.bias": np.full(8, np.inf, np.float16)}, r"'conv\.0\.bias' has values that are not finite"),
+        ({"conv.0.bias": np.full(8, 1e30, np.float32)}, "beyond"),
+        ({"conv\x1b.weight": np.ones(3, np.float32)}, r"'conv\\x1b\.weight'.* is too long or not printable"),
+        ({"conv.1.bias": np.ones(7, np.float32)}, "do not fit together as those of plain_anchor"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+@pytest.mark.parametrize("source", ["mapping", "safetensors", "pth"])
+def test_values_that_are_no_weights(tmp_path: Path, source: str, change: dict[str, np.ndarray], words: str, capfd):
+    from safetensors.numpy import save_file
+
+    state = {**STATE, **change}
+    if source == "safetensors":
+        save_file(state, tmp_path / "net.safetensors")
+    if source == "pth" and any(str(value.dtype) not in torch_files.KINDS for value in state.values()):
+        source = "mapping"
+    if source == "pth":
+        torch_files.write_zip(tmp_path / "net.pth", torch_files.dictionary(torch_files.tensors(state)), bytes_of(state))
+    with pytest.raises(InputFileError, match=words) as caught:
+        load_model(state if source == "mapping" else tmp_path / f"net.{source}")
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+class TestExported:
+    @pytest.mark.parametrize(
+        ("size", "fine"),
+        [
+            ("Mul(Integer(2), Symbol('s0', integer=True))", True),
+            ("Pow(Symbol('s0'), Integer(2))", True),
+            ("Pow(Integer(9), Pow(Integer(9), Integer(9)))", False),
+            ("Integer(99999999999999999999)", False),
+            ("-" * 100_000 + "1", False),
+            ("(" * 900, False),
+            ("Symbol('os')", False),
+            ("__import__('os')", False),
+            (7, False),
+        ],
+        ids=lambda value: str(value)[:30],
+    )
+    def test_symbolic_sizes(self, size: object, fine: bool):
+        assert exported_file._is_size(size) is fine
+
+    @pytest.mark.parametrize(
+        ("compression", "words"), [(zipfile.ZIP_DEFLATED, "compressed"), (zipfile.ZIP_STORED, "no exported")]
+    )
+    def test_archives_that_unpack_to_more(self, tmp_path: Path, compression: int, words: str):
+        path = tmp_path / "net.pt2"
+        with zipfile.ZipFile(path, "w", compression) as archive:
+            archive.writestr("model/data/weights/weight_0", bytes(1 << 20))
+        with pytest.raises(InputFileError, match=words):
+            exported_file.safe_archive(path)
+
+
+class TestWholeFile:
+    def test_a_file_that_grows_while_it_is_read(self, tmp_path: Path, monkeypatch):
+        path = tmp_path / "a.safetensors"
+        path.write_bytes(bytes(100))
+        seen: list[int] = []
+        real = os.fstat
+
+        def grown(number: int) -> os.stat_result:
+            seen.append(number)
+            if len(seen) == 2:
+                path.write_bytes(bytes(101))
+            return real(number)
+
+        monkeypatch.setattr(whole_file.os, "fstat", grown)
+        with pytest.raises(InputFileError, match="changed while it was read"):
+            whole_file.read_whole(path)
+
+    def test_a_file_that_is_replaced_is_read_as_it_was(self, tmp_path: Path, monkeypatch):
+        """Nothing is opened twice."""
+        path = safetensors(tmp_path / "net.safetensors", STATE, {"license": "MIT"})
+        opened = []
+        real = Path.open
+        monkeypatch.setattr(Path, "open", lambda self, *args, **more: opened.append(self) or real(self, *args, **more))
+        load_model(path)
+        assert opened == [path]
+
+    def test_limit_and_kinds(self, tmp_path: Path):
+        path = tmp_path / "a"
+        path.write_bytes(bytes(10))
+        assert whole_file.read_whole(path, 10) == bytes(10)
+        with pytest.raises(InputFileError, match="is too large: 10 bytes, up to 9 bytes are read"):
+            whole_file.read_whole(path, 9)
+        os.mkfifo(tmp_path / "pipe")
+        for wrong in (tmp_path, tmp_path / "pipe", tmp_path / "missing", Path("/dev/zero")):
+            with pytest.raises(InputFileError):
+                whole_file.read_whole(wrong)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", bytes(1000), b"PK\x03\x04" + bytes(100)])

@@ -81,16 +81,6 @@ def test_pt2(torch: ModuleType, tmp_path: Path, dynamic: bool):
     check(torch, load_model(tmp_path / "net.pt2"), net)
 
 
-def test_unsupported_operations_are_all_named(torch: ModuleType):
-    nn = torch.nn
-    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.ConvTranspose2d(4, 3, 4, 2, 1), nn.Softmax(1))
-    with pytest.raises(InputFileError) as caught:
-        load_model(net)
-    said = str(caught.value)
-    assert "Sequential" in said and "max_pool2d" in said and "conv2d_transpose" in said and "softmax" in said
-    assert "use a convolution and a pixel shuffle" in said and "R.Tensor((1, 4," in said
-
-
 def test_damaged_pt2(torch: ModuleType, tmp_path: Path):
     (tmp_path / "net.pt2").write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(InputFileError, match=r"net\.pt2.*torch\.export\.save"):

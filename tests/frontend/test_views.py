@@ -13,7 +13,9 @@ H, W = 5, 7
 
 def shown(view: views.View, x: np.ndarray) -> np.ndarray:
     """What the gather and the depth to space of a view make of x (C, H, W)."""
-    order, block = views.resolve(view)
+    moves = views.resolve(view)
+    assert moves.fold == 1
+    order, block = list(moves.order), moves.block
     y = x[order].reshape(block, block, -1, *x.shape[1:])
     return y.transpose(2, 3, 0, 4, 1).reshape(-1, x.shape[1] * block, x.shape[2] * block)[None]
 
@@ -46,6 +48,40 @@ def test_any_channel_order(outer: list[int]):
     order = (0, *(1 + i for i in outer), 4, 5)
     wanted = x[None].reshape(1, 3, 2, 2, H, W).transpose(order).reshape(1, 12, H, W)
     assert np.array_equal(shown(views.reshape(views.permute(split, order), (1, 12, H, W)), x), wanted)
+
+
+def test_pixel_unshuffle():
+    """Pixels of blocks among the channels, and back in one step as a whole."""
+    x = np.random.default_rng(0).random((3, 4, 6))
+    view = views.whole("x", 3, 4, 6)
+    split = views.reshape(view, (1, 3, 2, 2, 3, 2))
+    moves = views.resolve(views.reshape(views.permute(split, (0, 1, 3, 5, 2, 4)), (1, 12, 2, 3)), 4, 6)
+    wanted = x.reshape(3, 2, 2, 3, 2).transpose(0, 2, 4, 1, 3).reshape(12, 2, 3)
+    phases = x.reshape(3, 2, 2, 3, 2).transpose(2, 4, 0, 1, 3).reshape(12, 2, 3)  # (dy*2 + dx)*C + c
+    assert (moves.block, moves.fold) == (1, 2)
+    assert np.array_equal(phases[list(moves.order)], wanted)
+    again = views.permute(views.reshape(split, (1, 3, 2, 2, 3, 2)), (0, 1, 2, 3, 4, 5))
+    assert views.reshape(again, (1, 3, 4, 6)) == view
+
+
+def test_channels_last():
+    """What stands beside a view is found in the order of its source."""
+    frame = views.permute(views.whole("x", 4, H, W), (0, 2, 3, 1))
+    beside = views.View("y", ((), (), (), (views.Atom(views.CHANNEL, 4, 1),)))
+    assert views.pulled_back(beside, frame) == views.whole("y", 4, 1, 1)
+    assert views.pulled_back(views.View("z", frame.axes), frame) == views.whole("z", 4, H, W)
+    tokens = views.reshape(frame, (1, H * W, 4))
+    assert views.pulled_back(views.View("z", tokens.axes), tokens) == views.whole("z", 4, H, W)
+    assert views.channel_axis(tokens, 2, 4) == [0, 1, 2, 3]
+    assert views.channel_axis(tokens, 1, 4) is None
+    assert views.positions(tokens, 4) == [(0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 0, 3)]
+
+
+def test_windows_are_refused():
+    view = views.reshape(views.whole("x", 4, 8, 8), (1, 4, 2, 4, 2, 4))
+    windows = views.reshape(views.permute(view, (0, 2, 4, 1, 3, 5)), (4, 4, 4, 4))
+    with pytest.raises(ViewError, match="mix"):
+        views.resolve(windows, 8, 8)
 
 
 def test_what_is_no_gather_is_refused():

@@ -23,7 +23,7 @@ from tests.graph.networks import (
     shuffle,
 )
 from tvmsr.graph.model import Activation, ConvAttrs, Node
-from tvmsr.graph.passes import activation, branches, pointwise, simplify, upsample
+from tvmsr.graph.passes import activation, branches, last, pointwise, simplify, spellings, upsample
 from tvmsr.graph.passes import affine as affines
 from tvmsr.graph.passes import gather as gathers
 from tvmsr.graph.passes.clip import remove_final_clip
@@ -74,7 +74,7 @@ class TestSimplify:
 
     def test_silu(self):
         g = graph(activate("s", "input", Activation.SIGMOID), Node("m", "mul", ("s", "input")))
-        (node,) = rewritten(g, (simplify.recognise_silu,))
+        (node,) = rewritten(g, (spellings.recognise_gates,))
         assert node.attrs.activation is Activation.SILU
 
     def test_concat_of_one_tensor(self):
@@ -175,7 +175,7 @@ class TestAffine:
 
     def test_what_is_left_becomes_a_conv(self):
         g = graph(random_affine(RNG, "a", "input", 3))
-        assert ops(rewritten(g, (affines.affine_to_conv,))) == ["conv"]
+        assert ops(rewritten(g, (last.affine_to_conv,))) == ["conv"]
 
 
 class TestPointwise:
@@ -186,8 +186,10 @@ class TestPointwise:
 
     @pytest.mark.parametrize("colours", [1, 2, 3])
     def test_colour_transform_keeps_the_border(self, colours):
-        g = graph(conv(RNG, "m", "input", 3, colours, (1, 1)), conv(RNG, "d", "m", colours, 4, (5, 5)))
-        assert ops(rewritten(g, (pointwise.colour_then_conv,))) == ["conv"]
+        mix, after = conv(RNG, "m", "input", 3, colours, (1, 1)), conv(RNG, "d", "m", colours, 4, (5, 5))
+        colour = np.full(3, 0.5) @ mix.weights["weight"][0, 0] + mix.weights["bias"]
+        after = replace(after, weights={**after.weights, "pad": colour.astype(np.float32)})
+        assert ops(rewritten(graph(mix, after), (pointwise.colour_then_conv,))) == ["conv"]
 
     def test_y_pads_all_channels_alike(self):
         y = conv(RNG, "m", "input", 3, 1, (1, 1))

@@ -64,7 +64,7 @@ def test_hr_is_downsized(folder) -> None:
 def test_mistakes(folder, tmp_path_factory) -> None:
     with pytest.raises(UsageError, match="at least one"):
         default_calibration(0, 8)
-    with pytest.raises(InputFileError, match="no PNG or JPEG"):
+    with pytest.raises(InputFileError, match="holds no PNG"):
         calibration_crops(tmp_path_factory.mktemp("empty"), 2, 8)
     tiny = tmp_path_factory.mktemp("tiny")
     write_picture(tiny / "a.png", np.zeros((3, 9, 3), np.uint8))

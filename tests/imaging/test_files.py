@@ -14,6 +14,7 @@ from PIL import Image
 
 from tvmsr.errors import InputFileError, TvmsrError, UsageError, WorkError
 from tvmsr.imaging import files
+from tvmsr.imaging.png_writer import PngWriter
 
 
 def noise(*shape):
@@ -120,12 +121,13 @@ def test_huge_picture_is_refused_before_it_is_decoded(tmp_path) -> None:
 
     header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
     path = tmp_path / "bomb.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+    data = bytes(100_000) * 400  # as many as that many pixels of one colour compress to
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b""))
     with pytest.raises(InputFileError, match="million pixels"):
         files.read_picture(path)
 
 
-@pytest.mark.parametrize("name", ["a.webp", "a", "a.so"])
+@pytest.mark.parametrize("name", ["a.gif", "a", "a.so"])
 def test_other_formats_are_named(tmp_path, name) -> None:
     with pytest.raises(UsageError, match=r"\.png, \.jpg"):
         files.write_picture(tmp_path / name, noise(2, 2, 3))
@@ -146,11 +148,10 @@ def test_failed_write_leaves_everything_as_it_was(tmp_path, monkeypatch) -> None
     path = tmp_path / "a.png"
     path.write_bytes(b"old")
 
-    def broken(self, file, **options):
-        file.write(b"half")
+    def broken(self):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Image.Image, "save", broken)
+    monkeypatch.setattr(PngWriter, "finish", broken)
     with pytest.raises(WorkError, match="No space left"):
         files.write_picture(path, noise(2, 2, 3))
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"] and path.read_bytes() == b"old"
@@ -167,10 +168,10 @@ def test_write_text(tmp_path) -> None:
 
 
 def test_list_pictures(tmp_path) -> None:
-    for name in ("b.PNG", "a.jpeg", "c.txt", ".hidden.png"):
+    for name in ("b.PNG", "a.jpeg", "d.webp", "e.TIFF", "c.txt", ".hidden.png"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "folder.png").mkdir()
-    assert [p.name for p in files.list_pictures(tmp_path)] == ["a.jpeg", "b.PNG"]
+    assert [p.name for p in files.list_pictures(tmp_path)] == ["a.jpeg", "b.PNG", "d.webp", "e.TIFF"]
 
 
 @pytest.mark.parametrize("name", ["empty", "none", "file"])

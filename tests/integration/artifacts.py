@@ -10,6 +10,7 @@ import numpy as np
 from tvmsr.artifact.build import build
 from tvmsr.errors import WorkError
 from tvmsr.hardware import host_levels, host_target
+from tvmsr.hardware.target import Level, Target
 from tvmsr.lower.pipeline import lower
 from tvmsr.quant.bind import bind
 from tvmsr.quant.calibrate import calibrate
@@ -19,19 +20,27 @@ from tvmsr.runtime import load, usable_levels
 
 LEVELS = host_levels()
 TARGET = replace(host_target(), levels=LEVELS)
+#: Options of `make` where nothing but bytes is looked at: the numbers need not be the best ones.
+CHEAP = {"max_drop": None, "bias_correction": False}
+
+
+def one_level(index: int) -> Target:
+    """This CPU with one of its levels, another for every index: where all of them take too long to compile."""
+    return replace(TARGET, levels=(LEVELS[index % len(LEVELS)],))
 
 
 @dataclass(frozen=True, eq=False)
 class Made:
     path: Path
     graph: IntegerGraph
+    levels: tuple[Level, ...]
 
 
 def make(model, folder: Path, crops, bits="8", target=TARGET, **options) -> Made:
     plan = calibrate(model, crops, bits=bits, **options)
     graph = bind(model, plan)
     programs = [lower(graph, level) for level in target.levels]
-    return Made(build(programs, graph, model, plan, target, folder / "sr.so").path, graph)
+    return Made(build(programs, graph, model, plan, target, folder / "sr.so").path, graph, target.levels)
 
 
 def compare(made: Made, image, *, threads=(1, 2, 3), memory=(1.0, 0.7, 0.45)) -> int:
@@ -40,8 +49,8 @@ def compare(made: Made, image, *, threads=(1, 2, 3), memory=(1.0, 0.7, 0.45)) ->
     Returns the largest number of strips that a picture was cut into.
     """
     expected, most = upscale_picture(made.graph, image), 0
-    assert usable_levels(made.path) == tuple(level.name for level in LEVELS)
-    for level in LEVELS:
+    assert usable_levels(made.path) == tuple(level.name for level in made.levels)
+    for level in made.levels:
         for count in threads:
             with load(made.path, level=level.name, threads=count) as session:
                 whole = session.workspace(image.shape[1], image.shape[0])

@@ -80,6 +80,11 @@ def operand(channels: int, form: Form = Form.U8, pitch: int | None = None) -> Op
     return Operand(form, (pitch or channels) * form.bytes)
 
 
+def one_pixel(form: Form = Form.U8) -> Operand:
+    """A 1x1 map that stands for all pixels."""
+    return Operand(form, 0)
+
+
 def stored_as(form: Form, source: Conv | Load, epilogue: Epilogue) -> tuple[Conv | Load, Epilogue]:
     """The same step with its U8 operands and stores in another form; a picture that is shuffled stays U8."""
 
@@ -236,6 +241,11 @@ def cuts(height: int, width: int):
 
 
 def _operand(op, channels, bits, rows, pixels, rng, tensors, tables, extreme=False):
+    if op.pitch == 0:
+        wide = Operand(op.form, channels * op.form.bytes)
+        values = _operand(wide, channels, bits, 1, 1, rng, tensors, tables, extreme)
+        tables[-1] = np.repeat(tables[-1], rows)
+        return np.broadcast_to(values, (rows, pixels, channels))
     buffer, table, view = scattered(rows, pixels, op.pitch, DTYPES[op.form], rng, SLACK)
     low, high = stored_range(op.form, bits)
     values = rng.integers(low, high + 1, (rows, pixels, channels))

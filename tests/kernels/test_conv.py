@@ -41,6 +41,8 @@ CASES = [
     Case("3x3_groups", conv(3, 24, 18, groups=3), plain(18)),
     Case("3x3_depthwise", conv(3, 40, 40, groups=40), plain(40)),
     Case("3x3_depthwise_wide", conv(3, 128, 128, groups=128, stride=2), plain(128)),
+    Case("4x2_groups_stride2", conv((4, 2), 24, 16, groups=4, stride=2), plain(16)),
+    Case("2x4_depthwise_stride3_dilation2", conv((2, 4), 20, 20, groups=20, stride=3, dilation=2), plain(20)),
     Case("3x3_table", conv(3, 8, 40), Epilogue((store(40),), table=True)),
     Case(
         "3x3_anchor",

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.kernels.emulator import EMULATED_ISAS, HOST_ISAS, MACHINES, isa_of
-from tests.kernels.harness import Case, check, operand, store
+from tests.kernels.harness import Case, check, one_pixel, operand, store
 from tvmsr.kernels.isa import ISAS
 from tvmsr.kernels.spec import Epilogue, Form, Load, Reads, Residual
 
@@ -83,6 +83,21 @@ CASES = [
         load(20, gather=(19, 0, 7, 3, 4), times=operand(5, Form.S16)),
         Epilogue((store(5),), table=True),
         times_bits=10,
+    ),
+    Case("times_one_pixel", load(64, times=one_pixel()), Epilogue((store(64),))),
+    Case(
+        "times_one_pixel_u16_added",
+        load(21, Form.U16, times=one_pixel(Form.S16)),
+        Epilogue((store(21), store(21, reads=Reads.CODE)), (Residual(one_pixel(Form.U16)),), fraction=4),
+        bits=15,
+        times_bits=10,
+    ),
+    Case(
+        "add_one_pixels",
+        load(130),
+        Epilogue(
+            (store(130),), (Residual(one_pixel()), Residual(one_pixel(), modulo=65), Residual(operand(130))), fraction=8
+        ),
     ),
     Case("split", load(64), Epilogue((store(16, pitch=80), store(48, first=16)))),
 ]

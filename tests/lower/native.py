@@ -9,10 +9,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from tests.lower.simulate import Memory
+from tests.lower.simulate import Memory, grid_of, run_spatial
 from tvmsr.kernels.algorithms import ALGORITHMS, weight_layout
 from tvmsr.kernels.host import HostKernels, call
 from tvmsr.kernels.spec import Conv
+from tvmsr.quant.picture import fitted
 
 #: What a kernel may read past the last pixel it needs.
 SLACK = 64
@@ -29,9 +30,8 @@ class SlackMemory(Memory):
 
     def rows(self, first, count, column):
         """Offsets from flat[0] of rows `first`... at `column`, both relative to the picture."""
-        b, width = self.buffer.border, self.raw.shape[1]
-        rows = np.clip(np.arange(first, first + count) + b, 0, self.raw.shape[0] - 1)
-        return (SLACK + (rows * width + b + column) * self.buffer.pitch).astype(np.int32)
+        at = self.rows_of(first, count) * self.raw.shape[1] + self.buffer.border + column
+        return (SLACK + at * self.buffer.pitch).astype(np.int32)
 
 
 def compile_programs(programs):
@@ -39,17 +39,25 @@ def compile_programs(programs):
     names = {}
     for program in programs:
         for step in program.steps:
-            names.setdefault(step.spec, f"k{len(names)}")
+            if step.spec is not None:
+                names.setdefault(step.spec, f"k{len(names)}")
     return HostKernels({name: spec for spec, name in names.items()}), names
 
 
-def execute(program, image, kernels, names, bands=1):
+def execute(program, image, kernels, names, graph, bands=1):
     rng = np.random.default_rng(1)
+    image = fitted(image, graph.sizes)
     memory = {b.name: SlackMemory(b, *image.shape[:2], rng) for b in program.buffers}
     source = memory[program.input]
     source.inside(0, 3)[:] = source.stored(image)
+    source.settle()
     for step in program.steps:
-        _run(step, memory, kernels, names[step.spec], bands)
+        if step.spec is None:
+            run_spatial(step, memory, graph)
+        else:
+            _run(step, memory, kernels, names[step.spec], bands)
+        for view in step.operands[step.reads :]:
+            memory[view.buffer].settle()
     result = memory[program.output]
     return result.inside(0, result.buffer.channels).copy()
 
@@ -57,11 +65,14 @@ def execute(program, image, kernels, names, bands=1):
 def _run(step, memory, kernels, name, bands):
     spec, held = step.spec, [memory[view.buffer] for view in step.operands]
     stride = getattr(spec.source, "stride", 1)
-    height, width = (-(-n // stride) for n in held[0].size)
+    height, width = grid_of(step, held[0].size)
     reads = spec.read_operands
     extent = (spec.source.kernel[0] - 1) * spec.source.dilation + 1 if isinstance(spec.source, Conv) else 1
     rows = [held[0].rows(-step.padding[0], (height - 1) * stride + extent, -step.padding[1])]
-    rows += [m.rows(0, height, 0) for m in held[1:reads]]
+    rows += [
+        np.full(height, m.rows(0, 1, 0)[0], np.int32) if view.broadcast else m.rows(0, height, 0)
+        for m, view in zip(held[1:reads], step.operands[1:reads], strict=True)
+    ]
     blocks = [store.block for store in spec.epilogue.stores]
     rows += [m.rows(0, height * block, 0) for m, block in zip(held[reads:], blocks, strict=True)]
     tensors = [m.flat[view.offset :] for m, view in zip(held, step.operands, strict=True)]

@@ -8,29 +8,35 @@ from __future__ import annotations
 
 import numpy as np
 
+from tvmsr.graph.model import PadMode
 from tvmsr.kernels.spec import Conv, Form, Reads
+from tvmsr.lower.program import Kind
+from tvmsr.quant.held import Held
+from tvmsr.quant.picture import fitted
+from tvmsr.quant.reference import INTEGER_REFERENCE
 
 DTYPE = {Form.U8: np.uint8, Form.S8: np.int8, Form.U16: np.uint16, Form.S16: np.int16}
 TERM_LIMIT = 1 << 22
 
 
 class Memory:
-    """A buffer: rows and columns with borders, `pitch` bytes a pixel."""
+    """A buffer: a row that stands for all outside of the picture, then rows with borders, `pitch` bytes a pixel."""
 
     def __init__(self, buffer, height, width, rng):
         self.buffer = buffer
-        self.size = tuple(-(-n * buffer.ratio.numerator // buffer.ratio.denominator) for n in (height, width))
-        b = buffer.border
-        self.raw = rng.integers(0, 256, (self.size[0] + 2 * b, self.size[1] + 2 * b, buffer.pitch), np.uint8)
-        if b:
-            inside = np.zeros(self.raw.shape[:2], bool)
-            inside[b:-b, b:-b] = True
-            self._channels(0, buffer.channels)[~inside] = self.stored(buffer.pad)
+        self.size = (buffer.rows(height), buffer.columns(width))
+        self.raw = rng.integers(0, 256, (self.size[0] + 1, self.size[1] + 2 * buffer.border, buffer.pitch), np.uint8)
+        self._channels(0, buffer.channels)[0] = self.stored(buffer.pad)
+        self.settle()
 
     def stored(self, codes):
         return (np.asarray(codes).astype(np.int64) - self.buffer.form.offset(self.buffer.bits)).astype(
             DTYPE[self.buffer.form]
         )
+
+    def codes(self, stored):
+        kind = np.uint8 if self.buffer.form.bytes == 1 else np.uint16
+        return (stored.astype(np.int64) + self.buffer.form.offset(self.buffer.bits)).astype(kind)
 
     def _channels(self, offset, channels):
         kind = DTYPE[self.buffer.form]
@@ -39,25 +45,68 @@ class Memory:
         shape, strides = (*self.raw.shape[:2], channels), (*self.raw.strides[:2], np.dtype(kind).itemsize)
         return np.ndarray(shape, kind, buffer=self.raw.data, offset=offset, strides=strides)
 
+    def settle(self):
+        """What lies beside the picture, after it was written."""
+        b, mode, width = self.buffer.border, self.buffer.mode, self.size[1]
+        columns = [*range(-b, 0), *range(width, width + b)]
+        if mode is PadMode.CONSTANT:
+            self._channels(0, self.buffer.channels)[:, [b + c for c in columns]] = self.stored(self.buffer.pad)
+        elif b:
+            self.raw[1:, [b + c for c in columns]] = self.raw[1:, [b + c for c in inside(columns, width, mode)]]
+
+    def rows_of(self, first, count, step=1):
+        """Rows of `raw` that stand for rows first, first + step, ... of the picture."""
+        rows, height = np.arange(first, first + count * step, step), self.size[0]
+        if self.buffer.mode is not PadMode.CONSTANT:
+            return 1 + inside(rows, height, self.buffer.mode)
+        return np.where((rows < 0) | (rows >= height), 0, rows + 1)
+
     def padded(self, offset, channels):
-        """Stored values with their borders."""
+        """Stored values with the row and the columns outside of the picture."""
         return self._channels(offset, channels)
 
     def inside(self, offset, channels):
         b = self.buffer.border
-        return self._channels(offset, channels)[b : b + self.size[0], b : b + self.size[1]]
+        return self._channels(offset, channels)[1:, b : b + self.size[1]]
 
 
-def simulate(program, image):
+def inside(indices, size, mode):
+    found = np.asarray(indices)
+    if mode is PadMode.REFLECT:
+        found = np.abs(found)
+        found = np.where(found >= size, 2 * (size - 1) - found, found)
+    return np.clip(found, 0, size - 1)
+
+
+def simulate(program, image, graph):
     rng = np.random.default_rng(0)
+    image = fitted(image, graph.sizes)
     memory = {b.name: Memory(b, *image.shape[:2], rng) for b in program.buffers}
     source = memory[program.input]
     source.inside(0, 3)[:] = source.stored(image)
+    source.settle()
     for step in program.steps:
-        _run(step, memory)
+        if step.spatial is None:
+            _run(step, memory)
+        else:
+            run_spatial(step, memory, graph)
+        for view in step.operands[step.reads :]:
+            memory[view.buffer].settle()
     result = memory[program.output]
     assert result.buffer.form is Form.U8
     return result.inside(0, result.buffer.channels).copy()
+
+
+def run_spatial(step, memory, graph):
+    """A step of the driver's own, by the reference: nothing of it is in a Program but tables for C."""
+    node = next(n for n in graph if n.name == step.nodes[0])
+    x, y = (memory[view.buffer] for view in step.operands)
+    code = next((n.output for n in graph if n.name == node.inputs[0]), graph.input)
+    channels, size = step.spatial.channels, (y.size if step.spatial.kind is not Kind.STATISTIC else x.size)
+    operands = [Held(x.codes(x.inside(step.operands[0].offset, channels)), code)]
+    if node.op == "resize" and len(node.inputs) > 1:
+        operands.append(Held(np.empty((*size, 1), np.uint8), code))
+    y.inside(step.operands[1].offset, channels)[:] = y.stored(INTEGER_REFERENCE[node.op](node, tuple(operands)))
 
 
 def _rne(values, m, lo, hi):
@@ -93,18 +142,19 @@ def _source(step, x):
     if not isinstance(source, Conv):
         values = x.inside(offset, source.inputs).astype(np.int64) - p["x_zero"]
         return values[:, :, list(source.channels)] if source.channels else values
-    top, left = step.padding[:2]
+    top, left, _, right = step.padding
     b = x.buffer.border
-    assert b >= max(step.padding)
+    assert b >= max(left, right)
     values = x.padded(offset, source.inputs).astype(np.int64) - p["x_zero"]
-    height, width = (-(-n // source.stride) for n in x.size)
+    height, width = grid_of(step, x.size)
     out = np.broadcast_to(p["bias"].astype(np.int64), (height, width, source.outputs)).copy()
     ins, outs = source.inputs // source.groups, source.outputs // source.groups
     weight = step.layer.weight.astype(np.int64)
     for i in range(source.kernel[0]):
         for j in range(source.kernel[1]):
-            row, column = b - top + i * source.dilation, b - left + j * source.dilation
-            tap = values[row :: source.stride, column :: source.stride][:height, :width]
+            rows, column = x.rows_of(i * source.dilation - top, height, source.stride), b - left + j * source.dilation
+            tap = values[rows][:, column : column + (width - 1) * source.stride + 1 : source.stride]
+            assert tap.shape[:2] == (height, width)
             for g in range(source.groups):
                 chosen = slice(g * outs, (g + 1) * outs)
                 out[:, :, chosen] += tap[:, :, g * ins : (g + 1) * ins] @ weight[i, j, :, chosen]
@@ -112,9 +162,19 @@ def _source(step, x):
     return out
 
 
+def grid_of(step, size):
+    """Height and width of a kernel's grid over an input of this size."""
+    source, (top, left, bottom, right) = step.spec.source, step.padding
+    if not isinstance(source, Conv):
+        return size
+    rows, columns = ((k - 1) * source.dilation + 1 for k in source.kernel)
+    return (size[0] + top + bottom - rows) // source.stride + 1, (size[1] + left + right - columns) // source.stride + 1
+
+
 def _times(step, value, held):
     spec = step.spec
-    assert (spec.times.form, spec.times.pitch) == (held.buffer.form, held.buffer.pitch)
+    pitch = 0 if step.operands[1].broadcast else held.buffer.pitch
+    assert (spec.times.form, spec.times.pitch) == (held.buffer.form, pitch)
     codes = held.inside(step.operands[1].offset, spec.source.outputs).astype(np.int64)
     value = value * (codes - step.params[0]["times_zero"])
     assert np.abs(value).max() < 2**31
@@ -126,7 +186,8 @@ def _sum(step, value, memory):
     for i, residual in enumerate(epilogue.residuals):
         view = step.operands[step.spec.read_operands - len(epilogue.residuals) + i]
         held = memory[view.buffer]
-        assert (residual.operand.form, residual.operand.pitch) == (held.buffer.form, held.buffer.pitch)
+        pitch = 0 if view.broadcast else held.buffer.pitch
+        assert (residual.operand.form, residual.operand.pitch) == (held.buffer.form, pitch)
         outputs = step.spec.source.outputs
         codes = held.inside(view.offset, residual.modulo or outputs).astype(np.int64)
         if residual.modulo:
@@ -146,4 +207,4 @@ def _store(store, values, held, offset):
     info = np.iinfo(DTYPE[store.form])
     assert shuffled.min() >= info.min and shuffled.max() <= info.max
     target = held.inside(offset, store.channels)
-    target[:] = shuffled[: target.shape[0], : target.shape[1]]
+    target[:] = shuffled

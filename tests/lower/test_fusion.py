@@ -49,7 +49,7 @@ def test_plain():
     (anchor,) = last.spec.epilogue.residuals
     assert anchor.modulo == 3
     assert [view.buffer for view in last.operands] == ["c1", "input", "out"]
-    assert [(b.name, b.pitch, b.border, b.ratio) for b in done.buffers] == [
+    assert [(b.name, b.pitch, b.border, b.rows.ratio) for b in done.buffers] == [
         ("input", 4, 1, 1),
         ("c0", 8, 1, 1),
         ("c1", 8, 1, 1),
@@ -134,8 +134,8 @@ def test_split_concat():
     assert product.spec.times.form is Form.U16
 
 
-def test_a_convolution_that_crops_is_named():
+def test_an_output_that_is_no_multiple_is_named():
     b = Builder()
     x = b.conv("valid", "input", 12, padding=(0, 0, 0, 0))
-    with pytest.raises(WorkError, match=r"'valid'.*changes the size"):
+    with pytest.raises(WorkError, match=r"'out' cannot be compiled: it has .* pixels, not 2 times the picture's"):
         program(b.model(b.shuffle("out", x, 2)))

@@ -30,4 +30,5 @@ def _compare(graph, image):
     kernels, names = compile_programs(programs)
     for program in programs:
         for bands in (1, 3):
-            np.testing.assert_array_equal(execute(program, image, kernels, names, bands), expected, program.level)
+            got = execute(program, image, kernels, names, graph, bands)
+            np.testing.assert_array_equal(got, expected, program.level)

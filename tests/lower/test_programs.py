@@ -27,20 +27,20 @@ def test_equals_the_reference(name, bits):
     image = picture(1, 7, 9)
     expected = reference.run(graph, image)
     for level in LEVELS:
-        np.testing.assert_array_equal(simulate(lower(graph, level), image), expected)
+        np.testing.assert_array_equal(simulate(lower(graph, level), image, graph), expected)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (4, 2), (8, 6)])
 def test_small_and_strided_pictures(size):
     graph = integer_graph(pads())
     image = picture(2, *size)
-    np.testing.assert_array_equal(simulate(lower(graph, LEVELS[0]), image), reference.run(graph, image))
+    np.testing.assert_array_equal(simulate(lower(graph, LEVELS[0]), image, graph), reference.run(graph, image))
 
 
 def test_strides():
     graph = integer_graph(strided())
     image = picture(2, 8, 6)
-    np.testing.assert_array_equal(simulate(lower(graph, LEVELS[0]), image), reference.run(graph, image))
+    np.testing.assert_array_equal(simulate(lower(graph, LEVELS[0]), image, graph), reference.run(graph, image))
 
 
 def test_same_input_same_program():

@@ -68,4 +68,4 @@ def test_equals_the_reference(seed):
     image = picture(seed, 6, 8)
     expected = reference.run(graph, image)
     for level in LEVELS[:: 1 if seed < 10 else 3]:
-        np.testing.assert_array_equal(simulate(lower(graph, level), image), expected)
+        np.testing.assert_array_equal(simulate(lower(graph, level), image, graph), expected)

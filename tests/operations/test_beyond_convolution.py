@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.graph.networks import conv
+from tests.needs import installed
 from tvmsr.graph.model import (
     ConvAttrs,
     Grid,
@@ -26,7 +27,7 @@ from tvmsr.graph.model import (
 from tvmsr.operations.operation import ShapeError
 from tvmsr.operations.table import operation_of
 
-torch = pytest.importorskip("torch", reason="needs torch: pip install torch==2.13.0")
+torch = installed("torch", "pip install tvmsr[torch]")
 RNG = np.random.default_rng(3)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 
 from tvmsr.graph.model import (
@@ -12,9 +14,13 @@ from tvmsr.graph.model import (
     ConvAttrs,
     GatherAttrs,
     Graph,
+    LayerNormAttrs,
     Model,
     Node,
+    PoolAttrs,
+    ResizeAttrs,
     ShuffleAttrs,
+    StatisticAttrs,
 )
 
 
@@ -44,8 +50,38 @@ class Builder:
         conv = ConvAttrs(padding=padding, activation=activation, groups=groups, **attrs)
         return self.put(Node(name, "conv", (x,), conv, weights), outs)
 
-    def add(self, name, *inputs, activation=Activation.NONE):
-        return self.put(Node(name, "add", inputs, AddAttrs(activation)), self.channels[inputs[0]])
+    def chosen(self, name, x, channels, k=1, **attrs):
+        """A convolution that only moves: output channel i is channels[i] of the pixel in the middle of its window."""
+        ins = self.channels[x]
+        weight = np.zeros((k, k, ins, len(channels)), np.float32)
+        weight[k // 2, k // 2, list(channels), range(len(channels))] = 1
+        weights = {"weight": weight, "bias": np.zeros(len(channels), np.float32), "pad": np.zeros(ins, np.float32)}
+        return self.put(Node(name, "conv", (x,), ConvAttrs(**attrs), weights), len(channels))
+
+    def add(self, name, *inputs, activation=Activation.NONE, factors=None):
+        """factors: {index of an operand: its factor, or one a channel}."""
+        c = self.channels[inputs[0]]
+        weights = {f"factor{i}": np.full(c, f, np.float32) for i, f in (factors or {}).items()}
+        return self.put(Node(name, "add", inputs, AddAttrs(activation), weights), c)
+
+    def statistic(self, name, x, kind, epsilon=0.0, unbiased=False):
+        return self.put(Node(name, "statistic", (x,), StatisticAttrs(kind, epsilon, unbiased)), self.channels[x])
+
+    def max_pool(self, name, x, k, stride, padding=(0, 0, 0, 0)):
+        return self.put(Node(name, "max_pool", (x,), PoolAttrs((k, k), stride, padding)), self.channels[x])
+
+    def resize(self, name, x, method, *, like=None, factor=0, **attrs):
+        inputs = (x,) if like is None else (x, like)
+        node = Node(name, "resize", inputs, ResizeAttrs(method, factor=Fraction(factor), **attrs))
+        return self.put(node, self.channels[x])
+
+    def layer_norm(self, name, x, epsilon=1e-6):
+        c = self.channels[x]
+        weights = {
+            "gamma": self.rng.uniform(0.5, 1.5, c).astype(np.float32),
+            "beta": (self.rng.normal(size=c) * 0.2).astype(np.float32),
+        }
+        return self.put(Node(name, "layer_norm", (x,), LayerNormAttrs(epsilon), weights), c)
 
     def mul(self, name, a, b):
         return self.put(Node(name, "mul", (a, b)), self.channels[a])
@@ -60,10 +96,25 @@ class Builder:
         node = Node(name, "depth_to_space", (x,), ShuffleAttrs(block))
         return self.put(node, self.channels[x] // block**2)
 
-    def activate(self, name, x, activation, low=0.0, high=1.0):
+    def activate(self, name, x, activation, low=0.0, high=1.0, **attrs):
         c = self.channels[x]
         weights = {"slope": self.rng.uniform(0, 0.3, c).astype(np.float32)} if activation is Activation.LEAKY else {}
-        return self.put(Node(name, "activate", (x,), ActivateAttrs(activation, low, high), weights), c)
+        return self.put(Node(name, "activate", (x,), ActivateAttrs(activation, low, high, **attrs), weights), c)
+
+    def put_unshuffle(self, name, x, block):
+        """Pixel (dy, dx) of each block and channel c become channel (dy*block + dx)*C + c, by a convolution."""
+        c = self.channels[x]
+        weight = np.zeros((block, block, c, block * block * c), np.float32)
+        for dy, dx, i in np.ndindex(block, block, c):
+            weight[dy, dx, i, (dy * block + dx) * c + i] = 1
+        weights = {"weight": weight, "bias": np.zeros(weight.shape[3], np.float32), "pad": np.zeros(c, np.float32)}
+        return self.put(Node(name, "conv", (x,), ConvAttrs(stride=block), weights), weight.shape[3])
+
+    def put_average(self, name, x, block):
+        c = self.channels[x]
+        weight = np.full((block, block, 1, c), 1 / block**2, np.float32)
+        weights = {"weight": weight, "bias": np.zeros(c, np.float32), "pad": np.zeros(c, np.float32)}
+        return self.put(Node(name, "conv", (x,), ConvAttrs(stride=block, groups=c), weights), c)
 
     def model(self, output: str, scale: int = 2) -> Model:
         graph = Graph(tuple(self.nodes), output)

@@ -7,7 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from tvmsr.graph.model import Activation
+from tests.quant import slow_spatial
+from tvmsr.graph.model import Activation, PadMode
 from tvmsr.quant.integer import TERM_LIMIT, Term
 
 
@@ -43,6 +44,8 @@ def conv(node, x, form):
         for i, j, c in np.ndindex(kernel_h, kernel_w, ins):
             ic = group * ins + c
             row, col = y * attrs.stride + i * attrs.dilation - top, column * attrs.stride + j * attrs.dilation - left
+            if attrs.mode is not PadMode.CONSTANT:
+                row, col = nearest(row, height, attrs.mode), nearest(col, width, attrs.mode)
             inside = 0 <= row < height and 0 <= col < width
             q = int(x[row, col, ic]) if inside else int(params["pad"][ic])
             acc += (q - form.zero) * int(weight[i, j, c, oc])
@@ -57,11 +60,23 @@ def conv(node, x, form):
     return result
 
 
-def _each(node, x, make):
-    result = np.empty(x.shape, object)
-    for index in np.ndindex(x.shape):
+def nearest(at, size, mode):
+    """The pixel that stands at a place, perhaps outside of the picture: the nearest one, or as in a mirror."""
+    while mode is PadMode.REFLECT and not 0 <= at < size:
+        at = -at if at < 0 else 2 * (size - 1) - at
+    return min(max(at, 0), size - 1)
+
+
+def _each(shape, make):
+    result = np.empty(shape, object)
+    for index in np.ndindex(shape):
         result[index] = make(index[-1], index)
     return result
+
+
+def _at(x, index):
+    """A value of a tensor, or of a 1x1 map that stands for one."""
+    return int(x[(0, 0, index[2])] if x.shape[:2] == (1, 1) else x[index])
 
 
 def add(node, xs, forms):
@@ -69,13 +84,13 @@ def add(node, xs, forms):
         total = (1 << node.fraction) // 2
         for i, (x, form) in enumerate(zip(xs, forms, strict=True)):
             if isinstance(form, Term):
-                total += int(x[index])
+                total += _at(x, index)
             else:
-                total += scaled(int(x[index]) - form.zero, node.params[f"m{i}"][c], -TERM_LIMIT, TERM_LIMIT)
+                total += scaled(_at(x, index) - form.zero, node.params[f"m{i}"][c], -TERM_LIMIT, TERM_LIMIT)
         total //= 1 << node.fraction
         return min(max(total, int(node.params["lo"][c])), int(node.params["hi"][c])) + node.output.zero
 
-    return _each(node, xs[0], one)
+    return _each(max((x.shape for x in xs), key=lambda shape: shape[0] * shape[1]), one)
 
 
 def requantize(node, x, form):
@@ -84,15 +99,15 @@ def requantize(node, x, form):
         m = node.params["m_neg0"] if "m_neg0" in node.params and centred < 0 else node.params["m0"]
         return scaled(centred, m[c], node.params["lo"][c], node.params["hi"][c]) + node.output.zero
 
-    return _each(node, x, one)
+    return _each(x.shape, one)
 
 
 def mul(node, xs, forms):
     def one(c, index):
-        product = (int(xs[0][index]) - forms[0].zero) * (int(xs[1][index]) - forms[1].zero)
+        product = (_at(xs[0], index) - forms[0].zero) * (_at(xs[1], index) - forms[1].zero)
         return scaled(product, node.params["m"][c], node.params["lo"][c], node.params["hi"][c]) + node.output.zero
 
-    return _each(node, xs[0], one)
+    return _each(xs[0].shape, one)
 
 
 def concat(node, xs, forms):
@@ -103,7 +118,7 @@ def concat(node, xs, forms):
             lo, hi = node.params["lo"][first + c], node.params["hi"][first + c]
             return scaled(int(x[index]) - form.zero, node.params[f"m{i}"][c], lo, hi) + node.output.zero
 
-        parts.append(_each(node, x, one))
+        parts.append(_each(x.shape, one))
         first += x.shape[2]
     return np.concatenate(parts, axis=2)
 
@@ -132,4 +147,6 @@ def execute(node, xs, forms):
         return gather(node, xs[0])
     if node.op == "depth_to_space":
         return depth_to_space(node, xs[0])
+    if node.op in slow_spatial.ROWS:
+        return slow_spatial.ROWS[node.op](node, xs, forms, scaled)
     return {"add": add, "mul": mul, "concat": concat}[node.op](node, xs, forms)

@@ -16,6 +16,7 @@ from tvmsr.imaging.colour import luma
 from tvmsr.imaging.files import read_picture
 from tvmsr.quant.bind import bind
 from tvmsr.quant.calibrate import calibrate
+from tvmsr.quant.picture import fp32_picture, upscale_picture
 from tvmsr.quant.ranges import as_float
 from tvmsr.quant.reference import run
 
@@ -46,3 +47,16 @@ def test_loss_on_set5(shared_data: Path, name: str, data: str):
         exact.append(psnr_y(rounded, hr, model))
         integer.append(psnr_y(run(graph, lr), hr, model))
     assert np.mean(exact) - np.mean(integer) < ALLOWED
+
+
+@pytest.mark.parametrize(("name", "allowed"), [("imdn_x4", 0.25), ("rfdn_x4", 0.3), ("bsrn_s_x4", 0.45)])
+def test_loss_of_attention_on_a_crop(shared_data: Path, name: str, allowed: float):
+    """Statistics, gates, pools and resizes at 8 bits, before any layer is widened: a crop, calibrated with a few."""
+    model = load_model(shared_data / "weights" / f"{name}.safetensors")
+    crops = calibration_crops(shared_data / "images" / "train", 4, 48, hr_scale=model.scale)
+    graph = bind(model, calibrate(model, crops, max_drop=None))
+    hr = read_picture(shared_data / "images" / "set5" / "butterfly.png").pixels[:192, :192]
+    lr = make_lr(np.ascontiguousarray(hr), model.scale)
+    rounded = np.clip(np.rint(fp32_picture(model, as_float(lr)) * 255), 0, 255).astype(np.uint8)
+    loss = psnr_y(rounded, hr, model) - psnr_y(upscale_picture(graph, lr), hr, model)
+    assert loss < allowed, f"{name} loses {loss:.3f} dB"

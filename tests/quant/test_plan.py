@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.quant import networks
+from tvmsr.commands.source import open_model
 from tvmsr.errors import InputFileError
 from tvmsr.quant.bind import bind
 from tvmsr.quant.calibrate import calibrate
@@ -161,3 +162,9 @@ def test_explicit_weight_codes_are_used(model, plan):
     codes = np.random.default_rng(0).integers(-127, 128, (3, 3, 8, 32)).astype(np.int8)
     graph = bind(model, Plan.from_json(edited(plan, "layers/up/weight_codes", encode_codes(codes))))
     assert np.array_equal(next(n for n in graph if n.name == "up").params["weight"], codes)
+
+
+@pytest.mark.parametrize(("name", "checksum"), [("default:x2", "1f53c079ca18a110"), ("default:x4", "9047a0162aea6ecc")])
+def test_plans_of_earlier_releases_fit(name, checksum):
+    """A plan holds the checksum of its model: new attributes of operations must not change it."""
+    assert open_model(name).checksum.startswith(checksum)

@@ -21,8 +21,9 @@ from tvmsr.graph.model import (
 )
 from tvmsr.quant.bind import bind
 from tvmsr.quant.calibrate import calibrate
+from tvmsr.quant.held import Held
 from tvmsr.quant.integer import TERM_LIMIT, Code, IntegerGraph, IntegerNode, Term
-from tvmsr.quant.reference import INTEGER_REFERENCE, Held, execute, run, run_tensors
+from tvmsr.quant.reference import INTEGER_REFERENCE, execute, run, run_tensors
 
 FEW = settings(max_examples=40, deadline=None)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -237,5 +238,6 @@ def test_run_refuses_what_is_no_picture():
 
 def test_table_has_a_row_for_every_operation():
     assert set(INTEGER_REFERENCE) == {
-        "conv", "add", "concat", "requantize", "table", "mul", "gather", "depth_to_space",
+        "conv", "add", "concat", "requantize", "table", "mul", "gather", "depth_to_space", "max_pool", "resize",
+        "statistic", "layer_norm",
     }  # fmt: skip

@@ -6,7 +6,6 @@ import hashlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from tvmsr.artifact.manifest import (
     LinkedCode,
     Manifest,
     StoredEntry,
+    TilingEntry,
     pack_plan,
 )
 from tvmsr.artifact.outputs import Outputs, outputs
@@ -30,7 +30,6 @@ from tvmsr.artifact.toolchain import compiler_name, linked_code
 if TYPE_CHECKING:
     from tvmsr.graph.model import Model
     from tvmsr.hardware.target import Level, Target
-    from tvmsr.kernels.spec import KernelSpec
     from tvmsr.lower.emit import Emitted
     from tvmsr.lower.program import Program, Step
     from tvmsr.quant.checks import Check
@@ -136,9 +135,14 @@ def _manifest(
         assumed=list(model.assumed),
         scale=graph.scale,
         colour=graph.colour.value,
-        receptive_radius=max(program.radius for program in programs),
-        minimum_width=1,
-        minimum_height=1,
+        receptive_radius=graph.tiles.radius,
+        minimum_width=graph.sizes.minimum,
+        minimum_height=graph.sizes.minimum,
+        tiling=TilingEntry(
+            radius=graph.tiles.radius,
+            multiple=graph.tiles.grid,
+            whole_because=list(graph.tiles.whole_because),
+        ),
         macs_per_pixel=_macs_per_pixel(programs[0]),
         bits=plan.bits,
         method=plan.method,
@@ -159,17 +163,17 @@ def _manifest(
     )
 
 
-def _grids(program: Program) -> list[Fraction]:
-    """The ratio of every step's grid."""
-    ratios = {buffer.name: buffer.ratio for buffer in program.buffers}
-    stores = [step.spec.epilogue.stores for step in program.steps]
-    return [ratios[s.operands[-len(t)].buffer] / t[0].block for s, t in zip(program.steps, stores, strict=True)]
+def _grids(program: Program) -> list[float]:
+    """Pixels of every step's grid for each one of the input."""
+    from tvmsr.lower.sizes import area_ratio
+
+    areas = {buffer.name: area_ratio((buffer.rows, buffer.columns)) for buffer in program.buffers}
+    return [areas[step.operands[step.reads].buffer] / step.blocks[0] ** 2 for step in program.steps]
 
 
 def _macs_per_pixel(program: Program) -> float:
     """Multiplications an input pixel."""
-    grids = zip(program.steps, _grids(program), strict=True)
-    return sum(float(step.macs_per_pixel * grid * grid) for step, grid in grids)
+    return sum(step.macs_per_pixel * grid for step, grid in zip(program.steps, _grids(program), strict=True))
 
 
 def _level(program: Program, level: Level) -> LevelEntry:
@@ -186,25 +190,29 @@ def _level(program: Program, level: Level) -> LevelEntry:
     )
 
 
-def _layer(step: Step, grid: Fraction, input_bits: int) -> LayerEntry:
+def _layer(step: Step, grid: float, input_bits: int) -> LayerEntry:
+    kernel, algorithm, tile = _what_runs(step)
     return LayerEntry(
         name=step.name,
         nodes=list(step.nodes),
         bits=f"a{input_bits}" + (f"w{step.layer.bits}" if step.layer is not None else ""),
-        kernel=_symbol(step.spec),
-        algorithm=step.spec.algorithm,
-        tile=list(step.spec.tile),
-        macs_per_pixel=float(step.macs_per_pixel * grid * grid),
+        kernel=kernel,
+        algorithm=algorithm,
+        tile=list(tile),
+        macs_per_pixel=step.macs_per_pixel * grid,
         weights_bytes=_weights_bytes(step),
         reason=step.reason,
         stored=[StoredEntry(**asdict(held)) for held in step.stored],
     )
 
 
-def _symbol(spec: KernelSpec) -> str:
+def _what_runs(step: Step) -> tuple[str, str, tuple[int, ...]]:
+    """Kernel, algorithm, tile: "c" and the operation where it is the driver's own loop."""
     from tvmsr.kernels.naming import symbol
 
-    return symbol(spec)
+    if step.spatial is not None:
+        return "c", step.spatial.words, ()
+    return symbol(step.kernel), step.kernel.algorithm, step.kernel.tile
 
 
 def _weights_bytes(step: Step) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tvmsr.artifact.macho_library import settled
 from tvmsr.runtime import macho
 from tvmsr.runtime.library import MANIFEST_SECTION, PLAN_SECTION
 
@@ -31,7 +32,8 @@ class ObjectFormat:
     opens each section; hide: the one that keeps a name inside the library; end: closes the text; exports: the text of
     the file that says what is visible; link_flags: from that file, the name of the result and the page;
     hides_kernels: the linker goes by the objects and not by that file, so kernels, which are made visible, must be
-    hidden in them; no_static: why there are no static libraries, "" where there are.
+    hidden in them; finish: what is to be done to a library that ziglang linked, None: nothing; no_static: why there are
+    no static libraries, "" where there are.
     """
 
     name: str
@@ -45,6 +47,7 @@ class ObjectFormat:
     exports: Callable[[list[str]], str]
     link_flags: Callable[[Path, str, int], list[str]]
     hides_kernels: bool = False
+    finish: Callable[[bytes], bytes] | None = None
     no_static: str = ""
 
 
@@ -113,6 +116,7 @@ MACHO = ObjectFormat(
     exports=_symbol_list,
     link_flags=_macho_flags,
     hides_kernels=True,
+    finish=settled,
     no_static="names in a static library for macOS cannot be hidden by ziglang's tools; link the .dylib",
 )
 

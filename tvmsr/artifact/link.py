@@ -112,6 +112,8 @@ def link_shared(
             result,
         ]
         run_tool(command, "linking the artifact", cwd=folder)
+        if form.finish is not None and cc is None:
+            result.write_bytes(form.finish(result.read_bytes()))
         move_into_place(result, out)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -81,6 +82,18 @@ class LevelEntry(_Part):
     layers: list[LayerEntry]
 
 
+class TilingEntry(_Part):
+    """How a picture may be cut into pieces that give the bytes of the whole: IntegerGraph.tiles.
+
+    Pieces need `radius` pixels more on every side and begin at multiples of `multiple`. whole_because: why they give
+    other bytes all the same, in words.
+    """
+
+    radius: int = Field(ge=0)
+    multiple: int = Field(ge=1)
+    whole_because: list[str]
+
+
 class Manifest(_Part):
     """All of it. Sizes in bytes, checksums SHA-256 in hex, macs_per_pixel per input pixel.
 
@@ -101,6 +114,7 @@ class Manifest(_Part):
     receptive_radius: int
     minimum_width: int
     minimum_height: int
+    tiling: TilingEntry | None = None
     macs_per_pixel: float
     bits: str
     method: str
@@ -128,12 +142,26 @@ def read_manifest(path: Path) -> Manifest:
     """The manifest of an artifact for any CPU. InputFileError where there is none or it is not one of ours."""
     text = manifest_text(path)
     try:
-        return Manifest.model_validate_json(text)
+        manifest = Manifest.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "it"
         why = f"{field}: {first['msg']}"
         raise InputFileError(f"{path}: its manifest is damaged or of another version: {why}") from None
+    if not all(text.isprintable() for text in _texts(manifest.model_dump())):
+        raise InputFileError(f"{path}: its manifest is damaged: it holds characters that cannot be shown")
+    return manifest
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value of JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts([*value, *value.values()])
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
 
 
 def pack_plan(text: str) -> bytes:

@@ -11,37 +11,64 @@ import tvmsr
 from tvmsr.cli import options as o
 from tvmsr.cli import show
 from tvmsr.commands.source import Overrides
+from tvmsr.commands.upscale import UnreadableError, Upscaled
 
 
 def upscale(
     artifact: Annotated[Path, typer.Argument(metavar="ART", help="An artifact made by `tvmsr compile`.")],
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A PNG or JPEG, or a folder of them.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The file or folder to write.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A PNG, JPEG, WebP or TIFF, or a folder of them.")],
+    out: Annotated[
+        Path | None, typer.Argument(metavar="[OUT]", help="File or folder to write. [default: IN-xSCALE beside IN]")
+    ] = None,
+    scale: Annotated[
+        float | None, typer.Option("--scale", help="Of the results: at most the network's. [default: the network's]")
+    ] = None,
+    format: Annotated[
+        str, typer.Option("--format", help="png, jpg, webp or tif: of results that OUT does not name.")
+    ] = "png",
+    tile: Annotated[
+        int | None, typer.Option("--tile", min=1, help="Run in tiles of so many pixels. [default: as memory allows]")
+    ] = None,
     threads: o.Threads = None,
     level: o.LevelName = None,
-    memory: Annotated[int | None, typer.Option("--memory", min=1, help="Limit of working memory, MiB.")] = None,
+    memory: Annotated[
+        int | None, typer.Option("--memory", min=1, help="Limit of memory, MiB. [default: what is free]")
+    ] = None,
     device: o.DeviceName = "here",
     check: Annotated[bool, typer.Option("--check", help="Let the artifact check itself first.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     json: o.Json = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Upscale a picture, or a folder of pictures."""
+    """Upscale a picture, or a folder of pictures; results that are there already are kept, so a run can go on."""
     o.log_level(verbose)
-    with show.progress_bar() as progress:
-        done = tvmsr.upscale(
-            artifact, source, out, threads=threads, level=level, memory=memory, device=device, check=check,
-            overwrite=overwrite, progress=progress,
-        )  # fmt: skip
-    if json:
-        return show.as_json(done.as_json())
-    for path, (width, height) in done.files:
-        show.say(f"{path}  {width}x{height}")
-    show.say(f"{done.seconds:.3f} s in the artifact, level {done.level}")
+    broken: UnreadableError | None = None
+    try:
+        with show.progress_bar() as progress:
+            done = tvmsr.upscale(
+                artifact, source, out, scale=scale, format=format, tile=tile, threads=threads, level=level,
+                memory=memory, device=device, check=check, overwrite=overwrite, progress=progress,
+            )  # fmt: skip
+    except UnreadableError as error:
+        done, broken = error.done, error
+    show.as_json(done.as_json()) if json else _show_upscaled(done)
+    if broken is not None:
+        raise broken
+
+
+def _show_upscaled(done: Upscaled) -> None:
+    found = done.as_json()
+    show.notes(found["notices"])
+    for row in found["files"]:
+        show.say(f"{row['file']}  {row['width']}x{row['height']}")
+    if done.there:
+        total = len(done.there) + len(done.files) + len(done.failed)
+        show.say(f"{len(done.there)} of {total} were there already, of an earlier run")
+    if done.files:
+        show.say(f"{done.seconds:.3f} s in the artifact, level {done.level}")
     if len(done.devices) > 1:
         shares = [(x.device, str(x.pictures), f"{x.seconds:.3f}", x.level, x.out) for x in done.devices]
         show.rows(("device", "pictures", "seconds", "level", "taken out"), shares)
-    return None
 
 
 @o.of_the_network

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tvmsr.commands.files import check_out
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model, short_name
+from tvmsr.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,6 +76,8 @@ def plan_for(model: Model, how: Calibration, progress: Progress = silent) -> tup
 
     bits = parse_bits(how.bits)
     crops, notes = crops_for(model, how)
+    if model.graph.marks:
+        return _imported(model, how, crops, progress), (*model.assumed, *notes)
     plan = make_plan(
         model,
         crops,
@@ -84,10 +87,36 @@ def plan_for(model: Model, how: Calibration, progress: Progress = silent) -> tup
         bias_correction=how.bias_correction,
         layer_bits=dict(how.layer_bits or {}),
         seed=how.seed,
-        description="the bundled picture" if how.calib is None else f"pictures of {Path(how.calib).name}",
+        description=_described(how),
         progress=progress,
     )
     return plan, (*model.assumed, *notes)
+
+
+def _imported(model: Model, how: Calibration, crops: list[NDArray[np.uint8]], progress: Progress) -> Plan:
+    """The plan that a quantized file brings; what it does not say is measured on the crops."""
+    from tvmsr.quant.calibrate import calibrate as make_plan
+    from tvmsr.quant.imported import imported_plan
+
+    if how.bits != Calibration.bits or how.method != Calibration.method or how.layer_bits:
+        raise UsageError(
+            f"{model.name}: another tool has quantized it, and its bits and scales stay; give its FP32 file for others"
+        )
+    measured = make_plan(
+        model,
+        crops,
+        equalise=False,
+        bias_correction=False,
+        max_drop=None,
+        seed=how.seed,
+        description=_described(how),
+        progress=progress,
+    )
+    return imported_plan(model, measured)
+
+
+def _described(how: Calibration) -> str:
+    return "the bundled picture" if how.calib is None else f"pictures of {Path(how.calib).name}"
 
 
 def calibrate(

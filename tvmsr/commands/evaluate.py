@@ -28,11 +28,11 @@ def fp32_upscaler(model: Model) -> Upscaler:
     """The network in FP32 as a function of an LR picture: uint8 RGB, or the Y plane 0..1 of a Y network."""
     import numpy as np
 
-    from tvmsr.graph.execute import run_fp32
     from tvmsr.graph.model import Colour
+    from tvmsr.quant.picture import fp32_picture
 
     def run(lr: NDArray[np.uint8]) -> NDArray[Any]:
-        out = np.asarray(run_fp32(model, lr.astype(np.float32) / np.float32(255)))
+        out = fp32_picture(model, lr.astype(np.float32) / np.float32(255))
         if model.colour is Colour.Y:
             return out[:, :, 0]
         return np.clip(np.rint(out * 255), 0, 255).astype(np.uint8)

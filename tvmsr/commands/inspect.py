@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tvmsr.commands.files import is_artifact, is_plan
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model
 from tvmsr.errors import UsageError
+
+if TYPE_CHECKING:
+    from tvmsr.artifact.manifest import Manifest
+    from tvmsr.graph.analysis import SizeRule
+    from tvmsr.graph.model import Model, TensorType
 
 
 @dataclass(frozen=True)
@@ -49,13 +55,39 @@ def _artifact(path: Path, plan_out: Path | None) -> Inspection:
     if plan_out is not None:
         write_text(Path(plan_out), read_plan_text(path))
     data = manifest.model_dump(mode="json")
-    facts = tuple((key, str(value)) for key, value in data.items() if not isinstance(value, (list, dict)))
+    plain = tuple(
+        (key, str(value))
+        for key, value in data.items()
+        if key not in _IN_WORDS and value is not None and not isinstance(value, (list, dict))
+    )
     rows = tuple(
         (level.name, layer.name, layer.bits, layer.kernel, layer.reason)
         for level in manifest.levels
         for layer in level.layers
     )
-    return Inspection("artifact", facts, ("level", "layer", "bits", "kernel", "why"), rows, data)
+    return Inspection(
+        "artifact", (*plain, *_of_pictures(manifest)), ("level", "layer", "bits", "kernel", "why"), rows, data
+    )
+
+
+#: Fields of a manifest that `_of_pictures` says as the lines of a model do.
+_IN_WORDS = ("minimum_width", "minimum_height", "receptive_radius")
+
+
+def _of_pictures(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """What pictures an artifact takes, how they may be cut, and what was assumed of its network."""
+    yield "choices", ", ".join(manifest.choices)
+    yield "receptive radius", f"{manifest.receptive_radius} pixels"
+    yield "pictures", f"from {manifest.minimum_width}x{manifest.minimum_height} pixels"
+    if manifest.tiling is not None:
+        if manifest.tiling.multiple > 1:
+            yield "tiles", f"at multiples of {manifest.tiling.multiple} pixels"
+        yield from _counted("not in tiles", manifest.tiling.whole_because)
+    yield from _counted("assumed", manifest.assumed)
+
+
+def _counted(label: str, texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((f"{label} {i + 1}", text) for i, text in enumerate(texts))
 
 
 def _plan(path: Path) -> Inspection:
@@ -70,11 +102,29 @@ def _plan(path: Path) -> Inspection:
     return Inspection("plan", facts, ("tensor", "bits", "scale", "zero", "why"), rows, plan.model_dump(mode="json"))
 
 
+def _pictures(rule: SizeRule) -> str:
+    """What the network runs on; other pictures are continued with their outermost pixels."""
+    text = f"from {rule.minimum}x{rule.minimum} pixels"
+    return text if rule.multiple == 1 else f"{text}, sides multiples of {rule.multiple}"
+
+
+def _quantized(model: Model) -> tuple[tuple[str, str], ...]:
+    count = len(model.graph.marks)
+    return (("quantized", f"by another tool: {count} tensors have its scales"),) if count else ()
+
+
+def _size(kind: TensorType) -> str:
+    """Relative to the picture where it is, else as a function of its sides."""
+    if all(extent.times(kind.ratio) for extent in kind.size):
+        return f"x{kind.ratio}"
+    return f"{kind.rows} x {kind.columns}" if kind.rows.steps != kind.columns.steps else str(kind.rows)
+
+
 def _model(what: str | Path, overrides: Overrides | None) -> Inspection:
-    from tvmsr.graph.analysis import macs_per_pixel, parameter_count, receptive_radius, tensor_types
+    from tvmsr.graph.analysis import macs_per_pixel, parameter_count, size_rule, tensor_types, tile_rule
 
     model = open_model(what, overrides)
-    types = tensor_types(model.graph)
+    types, sizes, tiles = tensor_types(model.graph), size_rule(model.graph), tile_rule(model.graph)
     facts = (
         ("name", model.name),
         ("family", model.family),
@@ -82,15 +132,16 @@ def _model(what: str | Path, overrides: Overrides | None) -> Inspection:
         ("colour", model.colour.value),
         ("parameters", f"{parameter_count(model.graph):,}"),
         ("MACs per input pixel", f"{float(macs_per_pixel(model.graph)):,.0f}"),
-        ("receptive radius", f"{receptive_radius(model.graph)} pixels"),
+        ("receptive radius", f"{tiles.radius} pixels"),
+        ("pictures", _pictures(sizes)),
+        *_counted("not in tiles", tiles.whole_because),
         ("final clip removed", "yes" if model.clip else "no"),
         ("licence", model.licence),
         ("checksum", model.checksum),
-        *((f"assumed {i + 1}", text) for i, text in enumerate(model.assumed)),
+        *_quantized(model),
+        *_counted("assumed", model.assumed),
     )
-    rows = tuple(
-        (node.name, node.op, str(types[node.name].channels), f"x{types[node.name].ratio}") for node in model.graph
-    )
+    rows = tuple((node.name, node.op, str(types[node.name].channels), _size(types[node.name])) for node in model.graph)
     data = {
         "facts": dict(facts),
         "nodes": [dict(zip(("name", "op", "channels", "size"), r, strict=True)) for r in rows],

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tvmsr.errors import UsageError
 from tvmsr.imaging.colour import gray_of_rgb, resize_bytes
 from tvmsr.quant.checks import check_picture, code_checksum
-from tvmsr.quant.picture import upscale_picture
+from tvmsr.quant.picture import fitted, upscale_picture
 from tvmsr.quant.reference import run_tensors
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ class ReferenceProof:
 
     def explain(self, sample: Sample, sums: Sequence[StepSum]) -> str:
         """Name the first step, and the tensor it stores, whose codes are not the reference's."""
-        tensors = run_tensors(self._graph, np.ascontiguousarray(_rgb(sample.picture)))
+        seen = fitted(np.ascontiguousarray(_rgb(sample.picture)), self._graph.sizes)
+        tensors = run_tensors(self._graph, seen)
         for step in sums:
             codes = tensors[step.tensor][:, :, step.first : step.first + step.channels]
             if code_checksum(codes) != step.sum:

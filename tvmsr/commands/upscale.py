@@ -1,28 +1,23 @@
-"""`tvmsr upscale`: pictures through an artifact."""
+"""`tvmsr upscale`: pictures through an artifact. docs/pictures.md."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
+import math
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from tvmsr.commands.parts import Parts
 from tvmsr.commands.progress import Progress, silent
-from tvmsr.errors import UsageError, WorkError
+from tvmsr.errors import InputFileError, UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from tvmsr.devices import Device
+    from tvmsr.commands.upscaling.names import Pair
+    from tvmsr.commands.upscaling.pictures import How
+    from tvmsr.devices import Device, Opening
     from tvmsr.devices.pool import Share
-
-    U8 = NDArray[np.uint8]
-    Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -30,6 +25,8 @@ class Upscaled:
     """The pictures written, with their sizes (width, height), and the seconds spent inside the artifact.
 
     level: the CPU level, or those of several devices; devices: what each of them did; notes: which of them failed.
+    there: results that an earlier run had made of the same pictures, network and options. notices: what of the pictures
+    is not in the results, a sentence each. failed: why pictures of the folder could not be read, a sentence each.
     """
 
     files: tuple[tuple[Path, tuple[int, int]], ...]
@@ -37,116 +34,45 @@ class Upscaled:
     level: str
     devices: tuple[Share, ...] = ()
     notes: tuple[str, ...] = ()
+    there: tuple[Path, ...] = ()
+    notices: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        files = [{"file": str(path), "width": size[0], "height": size[1]} for path, size in self.files]
-        devices = [dict(vars(share)) for share in self.devices]
+        files = [{"file": _text(path), "width": size[0], "height": size[1]} for path, size in self.files]
         return {
-            "files": files, "seconds": self.seconds, "level": self.level, "devices": devices, "notes": list(self.notes)
-        }  # fmt: skip
+            "files": files,
+            "seconds": self.seconds,
+            "level": self.level,
+            "devices": [dict(vars(share)) for share in self.devices],
+            "notes": list(self.notes),
+            "there": [_text(path) for path in self.there],
+            "notices": [_text(notice) for notice in self.notices],
+            "failed": [_text(why) for why in self.failed],
+        }
 
 
-def _pairs(source: Path, out: Path, overwrite: bool) -> list[tuple[Path, Path]]:
-    """What is read and what is written: a file to a file, or a folder's pictures to a folder."""
-    from tvmsr.imaging.files import list_pictures
+class UnreadableError(InputFileError):
+    """Pictures of a folder that cannot be read. done: what became of the others, and in `failed` of these."""
 
-    if source.is_dir():
-        if out.suffix or out.is_file():
-            raise UsageError(f"{source} is a folder, so OUT must be one too, not {out}")
-        pairs = [(file, out / f"{file.stem}.png") for file in list_pictures(source)]
-    else:
-        pairs = [(source, out / f"{source.stem}.png" if out.is_dir() else out)]
-    _check_twice(pairs)
-    existing = [target for _, target in pairs if target.exists()]
-    if existing and not overwrite:
-        raise UsageError(f"{existing[0]} exists already; choose another OUT or pass --overwrite")
-    return pairs
+    def __init__(self, text: str, done: Upscaled) -> None:
+        super().__init__(text)
+        self.done = done
 
 
-def _check_twice(pairs: list[tuple[Path, Path]]) -> None:
-    """UsageError where two pictures would become one file."""
-    first: dict[Path, Path] = {}
-    for file, target in pairs:
-        if target in first:
-            raise UsageError(f"{first[target].name} and {file.name} would both become {target}; rename one of them")
-        first[target] = file
-
-
-class _Files:
-    """Pictures from files to files (a Job of tvmsr.devices.pool). A context manager: at its end no part is left."""
-
-    def __init__(self, pairs: list[tuple[Path, Path]]) -> None:
-        self._pairs = pairs
-        self._lock = threading.Lock()
-        self._ends = contextlib.ExitStack()
-        self._parts: Parts | None = None
-        self._ended = False
-        self.written: dict[int, Size] = {}
-
-    @property
-    def count(self) -> int:
-        return len(self._pairs)
-
-    def name(self, number: int) -> str:
-        return self._pairs[number][0].name
-
-    def read(self, number: int) -> U8:
-        from tvmsr.imaging.files import read_picture
-
-        return read_picture(self._pairs[number][0]).for_artifact()
-
-    def picture(self, source: U8) -> U8:
-        return source
-
-    def keep(self, number: int, source: U8, result: U8) -> tuple[Path, Size]:
-        """Write the result to a hidden file, of a name of its own."""
-        from tvmsr.imaging.files import write_picture
-
-        del source
-        target = self._pairs[number][1]
-        part = self._folder() / f"{number}-{threading.get_ident()}"
-        write_picture(target, result, at=part)
-        return part, (result.shape[1], result.shape[0])
-
-    def deliver(self, number: int, kept: tuple[Path, Size]) -> None:
-        kept[0].replace(self._pairs[number][1])
-        self.written[number] = kept[1]
-
-    def discard(self, kept: tuple[Path, Size]) -> None:
-        kept[0].unlink(missing_ok=True)
-        if self._ended:
-            with contextlib.suppress(OSError):  # gone already, as a rule
-                kept[0].parent.rmdir()
-
-    def files(self) -> tuple[tuple[Path, Size], ...]:
-        """What was written, in the order of the pictures."""
-        return tuple((self._pairs[number][1], self.written[number]) for number in sorted(self.written))
-
-    def _folder(self) -> Path:
-        """Made when it is first needed."""
-        with self._lock:
-            if self._ended:
-                raise WorkError("the work has ended")  # of a thread that was left alone
-            if self._parts is None:
-                self._parts = self._ends.enter_context(Parts(self._pairs[0][1].parent))
-            return self._parts.path
-
-    def __enter__(self) -> _Files:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._lock:
-            self._ended = True
-        self._ends.close()
+def _text(name: Path | str) -> str:
+    """A name as text that every program can read; other bytes as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def upscale(
     artifact: Path,
     source: Path,
-    out: Path,
+    out: Path | None = None,
     *,
+    scale: float | Fraction | None = None,
+    format: str | None = None,
+    tile: int | None = None,
     threads: int | None = None,
     level: str | None = None,
     memory: int | None = None,
@@ -155,22 +81,111 @@ def upscale(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Upscaled:
-    """Upscale the picture `source` to `out` (PNG or JPEG by its name), or a folder of pictures to PNGs in a folder.
+    """Upscale the picture `source` to `out`, or a folder of pictures to a folder; what exists there already is kept.
 
-    memory: limit of the working memory in MiB; device: where it runs (docs/devices.md), several devices share a folder;
-    check: let the artifact upscale its check pictures first. Raises UsageError, InputFileError, WorkError or
-    DeviceError; no half-written file. A picture of a folder that cannot be read is an InputFileError when the others
-    are done.
+    out: None for a name beside the source. scale: of the results, at most the network's. format: "png", "jpg", "webp"
+    or "tif", of results whose names are made here. tile: run in tiles of so many pixels, also a network of which tiles
+    differ from the whole. memory: MiB that pictures and the artifact may take together; device: where it runs
+    (docs/devices.md), several devices share a folder; check: let the artifact upscale its check pictures first.
+    progress: called with the stage "upscale" and pictures, and in the threads of devices with the name of a picture in
+    several bands and its rows.
+
+    Raises UsageError, InputFileError, WorkError or DeviceError; no half-written file. A picture of a folder that cannot
+    be read is an InputFileError when the others are done: an UnreadableError, which has what was done.
     """
-    from tvmsr.devices import Opening
-    from tvmsr.devices.pool import opened_devices, spread
+    from tvmsr.commands.upscaling.names import out_named, pairs_of, suffix_named
+    from tvmsr.commands.upscaling.pictures import How
+    from tvmsr.commands.upscaling.room import memory_here
+    from tvmsr.commands.upscaling.stamp import network_of
+    from tvmsr.runtime.sections import manifest_values, read_library
 
-    pairs = _pairs(Path(source), Path(out), overwrite)
-    opening = Opening(threads=threads, level=level, memory=memory, check=check)
-    with _Files(pairs) as files, opened_devices(device) as devices:
-        found = spread(
-            devices, Path(artifact), files, opening=opening, report=lambda done: progress("upscale", done, len(pairs))
+    artifact, source = Path(artifact), Path(source)
+    manifest = manifest_values(read_library(artifact))
+    factor = int(manifest.get("scale", 0))
+    wanted = _scale(scale, factor)
+    if tile is not None and tile < 1:
+        raise UsageError(f"tiles of {tile} pixels; at least 1")
+    suffix = suffix_named(format or "png")
+    to = Path(out) if out is not None else out_named(source, wanted, suffix)
+    pairs = pairs_of(source, to, suffix)
+    room = memory << 20 if memory is not None else memory_here()
+    how = How(artifact, network_of(manifest), factor, wanted, tile, room, overwrite, memory)
+    missing, there = _missing(pairs, how)
+    if not missing:
+        return Upscaled((), 0.0, "", there=there)
+    return _run(missing, there, how, _opening(threads, level, memory, check), device, progress)
+
+
+def _scale(scale: float | Fraction | None, network: int) -> Fraction:
+    if scale is None:
+        return Fraction(network)
+    wanted = Fraction(scale).limit_denominator(1000) if math.isfinite(scale) else Fraction(0)
+    if not 0 < wanted <= network:
+        raise UsageError(
+            f"a scale of {float(scale):g}; the network's is {network}, that of results is above 0 and at most {network}"
         )
-        levels = dict.fromkeys(share.level for share in found.shares if share.pictures)
-        seconds = sum(share.seconds for share in found.shares)
-        return Upscaled(files.files(), seconds, ", ".join(levels), found.shares, found.notes)
+    return wanted
+
+
+def _opening(threads: int | None, level: str | None, memory: int | None, check: bool) -> Opening:
+    from tvmsr.devices import Opening
+
+    # half for the artifact, half for pictures; where the artifact takes less, pictures get the rest
+    return Opening(threads=threads, level=level, memory=memory / 2 if memory is not None else None, check=check)
+
+
+def _missing(pairs: list[Pair], how: How) -> tuple[list[Pair], tuple[Path, ...]]:
+    """What is to be done, and the results that are there. UsageError where something else is in their places."""
+    from tvmsr.commands.upscaling.stamp import has_stamp
+
+    existing = [pair for pair in pairs if pair[1].exists()]
+    if how.overwrite or not existing:
+        return pairs, ()
+    others = [target for source, target in existing if not has_stamp(target, _stamps_of(how, source))]
+    if others:
+        more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
+        raise UsageError(
+            f"{others[0]}{more} exists already and is no result of this picture, network and scale; choose another OUT "
+            "or pass --overwrite"
+        )
+    done = {target for _, target in existing}
+    return [pair for pair in pairs if pair[1] not in done], tuple(target for _, target in existing)
+
+
+def _stamps_of(how: How, source: Path) -> tuple[str, ...]:
+    try:
+        return how.stamps(source)
+    except InputFileError:
+        return ()  # it cannot be read, so nothing was made of it
+
+
+def _run(
+    pairs: list[Pair],
+    there: tuple[Path, ...],
+    how: How,
+    opening: Opening,
+    device: str | Device | Sequence[Device],
+    progress: Progress,
+) -> Upscaled:
+    from tvmsr.commands.upscaling.pictures import Pictures
+    from tvmsr.devices.pool import BrokenPicturesError, opened_devices, spread, unreadable
+
+    def report(done: int) -> None:
+        progress("upscale", done, len(pairs))
+
+    with opened_devices(device) as devices:
+        at_once = min(len(devices), len(pairs))
+        shared = how if how.room is None else replace(how, room=how.room // at_once)
+        with Pictures(pairs, shared, progress) as pictures:
+            errors: tuple[Exception, ...] = ()
+            try:
+                found = spread(devices, how.artifact, pictures, opening=opening, report=report)
+            except BrokenPicturesError as error:
+                found, errors = error.spread, error.errors
+    levels = dict.fromkeys(share.level for share in found.shares if share.pictures)
+    seconds = sum(share.seconds for share in found.shares)
+    notices, failed = tuple(pictures.notices), tuple(map(str, errors))
+    done = Upscaled(pictures.files(), seconds, ", ".join(levels), found.shares, found.notes, there, notices, failed)
+    if errors:
+        raise UnreadableError(unreadable(errors, len(pairs) + len(there)), done)
+    return done

@@ -22,7 +22,7 @@ from tvmsr.hardware.cpuinfo import features_in
 from tvmsr.hardware.rules import KNOWN_NEEDS
 from tvmsr.runtime import ArtifactInfo, LastRun, StepTime, abi
 from tvmsr.runtime.results import StepSum
-from tvmsr.runtime.session import ProgressFunction, contiguous_rows
+from tvmsr.runtime.session import ProgressFunction, contiguous_rows, tiling_of
 
 U8 = NDArray[np.uint8]
 T = TypeVar("T")
@@ -138,6 +138,7 @@ class HostedRunner(Closing):
         self.manifest = manifest
         try:
             self._loaded = connection.load(artifact, manifest.get("prefix", "tvmsr"))
+            self.info = replace(self._loaded.info, **tiling_of(manifest))
             start = time.perf_counter()
             self._open(artifact, opening)
             self.opening_seconds = time.perf_counter() - start
@@ -166,10 +167,6 @@ class HostedRunner(Closing):
     def link(self) -> Link:
         """What it is reached through."""
         return self._connection.link
-
-    @property
-    def info(self) -> ArtifactInfo:
-        return self._loaded.info
 
     @cached_property
     def level(self) -> str:

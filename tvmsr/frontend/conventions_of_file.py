@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from tvmsr.frontend.choices import Choices
+from tvmsr.frontend.convention import Colours
 from tvmsr.frontend.relax_import import RawGraph
-from tvmsr.graph.model import ActivateAttrs, Activation, Colour
+from tvmsr.graph.model import ActivateAttrs, Activation
 from tvmsr.graph.workspace import Workspace
 
 
-def conventions(raw: RawGraph, choices: Choices) -> tuple[float, Colour]:
+def conventions(raw: RawGraph, choices: Choices) -> tuple[float, Colours]:
     """The value of white, and what the channels are: given, or assumed and recorded."""
+    if raw.assumed:
+        choices.assumed.append(raw.assumed)
     if _clips_to_byte(raw):
         level = choices.take("value_range", 255.0, "it ends in a clip to 0..255")
     else:
         level = choices.take("value_range", 1.0, "the file does not say")
     if raw.input_channels == 1:
-        colour = Colour(choices.take("colour", Colour.Y, "one channel: BT.601 studio-range Y"))
+        colours = Colours(choices.take("colour", Colours.Y, "one channel: BT.601 studio-range Y"))
     else:
-        colour = Colour(choices.take("colour", Colour.RGB, "three channels"))
-    return level, colour
+        colours = Colours(choices.take("colour", Colours.RGB, "three channels"))
+    return level, colours
 
 
 def _clips_to_byte(raw: RawGraph) -> bool:

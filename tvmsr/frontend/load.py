@@ -8,7 +8,9 @@ from typing import Any
 
 from tvmsr.errors import InputFileError, UsageError
 from tvmsr.frontend.choices import Choices, Overrides
+from tvmsr.frontend.convention import Colours
 from tvmsr.frontend.state import normalise
+from tvmsr.frontend.surprises import as_input_error, check_weights, quiet_failures
 from tvmsr.graph.model import Colour, Model
 
 #: What a file name may end in, and what reads it.
@@ -36,8 +38,8 @@ def load_model(
     source
         A .safetensors, .pth, .pt, .onnx or .pt2 file, a state dict, or a torch.nn.Module.
     family, scale, value_range, colour, slope, activation, residual_scale
-        What the file cannot tell, or to contradict what the family assumes. `value_range` is 1 or 255, `colour` rgb
-        or y.
+        What the file cannot tell, or to contradict what the family assumes. `value_range` is 1 or 255, `colour` rgb,
+        y (studio range), y-full or ycbcr (full range): what the network takes and gives.
     licence
         Licence of the weights, where their file does not state it; an artifact's manifest carries it.
     example_size
@@ -55,26 +57,44 @@ def load_model(
     """
     options = Overrides(family, scale, value_range, _colour(colour), slope, activation, residual_scale, licence)
     _check(options)
+    where = _where(source, name)
+    with quiet_failures(), as_input_error(where, "cannot be imported"):
+        model = _import(source, Choices(options, where), example_size, name)
+    check_weights(model, where)
+    return model
+
+
+def _where(source: Any, name: str | None) -> str:
+    """What errors call the source."""
     if isinstance(source, str | Path):
-        path = Path(source)
-        return _load_file(path, Choices(options, str(path)), name or path.stem)
+        return str(Path(source))
+    return name or ("the state dict" if isinstance(source, Mapping) else type(source).__name__)
+
+
+def _import(source: Any, choices: Choices, example_size: tuple[int, int], name: str | None) -> Model:
+    if isinstance(source, str | Path):
+        return _load_file(Path(source), choices, name or _name_of(Path(source)))
     if isinstance(source, Mapping):
         from tvmsr.frontend.checkpoint import import_state
 
-        choices = Choices(options, name or "the state dict")
         return import_state(normalise(_as_arrays(source), choices.source), choices, name or "model", "unknown")
     from tvmsr.frontend.torch_export import import_module
 
-    return import_module(source, Choices(options, name or type(source).__name__), example_size, name)
+    return import_module(source, choices, example_size, name)
+
+
+def _name_of(path: Path) -> str:
+    """The stem of a file, as it can be shown and written anywhere."""
+    return "".join(c if c.isprintable() else "_" for c in path.stem)
 
 
 def _colour(colour: str | Colour | None) -> str | None:
     if colour is None:
         return None
     try:
-        return Colour(colour).value
+        return Colours(getattr(colour, "value", colour)).value
     except ValueError:
-        known = ", ".join(known.value for known in Colour)
+        known = ", ".join(known.value for known in Colours)
         raise UsageError(f"--colour {colour}: known are {known}") from None
 
 

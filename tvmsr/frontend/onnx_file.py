@@ -1,103 +1,88 @@
-"""`.onnx` -> Model, through TVM's Relax frontend. Opsets 11 to 21."""
+"""`.onnx` -> Model, through TVM's Relax frontend. Opsets 9 to 21."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tvmsr.errors import InputFileError
-from tvmsr.frontend.checkpoint import build_model
+from tvmsr.frontend.checkpoint import build_model, licence_of
 from tvmsr.frontend.choices import Choices
 from tvmsr.frontend.conventions_of_file import conventions
-from tvmsr.frontend.onnx_prepare import picture_inputs, prepare
-from tvmsr.frontend.relax_import import RawGraph, import_relax
-from tvmsr.frontend.unsupported import report
+from tvmsr.frontend.importer import Sizes
+from tvmsr.frontend.onnx_call import LostError
+from tvmsr.frontend.onnx_checks import read_onnx
+from tvmsr.frontend.onnx_ops import SUPPORTED
+from tvmsr.frontend.onnx_prepare import fixed_size, picture_inputs, prepare, shapes_of
+from tvmsr.frontend.onnx_relax import first_line, problem_of, to_relax
+from tvmsr.frontend.relax_import import RawGraph, Source, fixed_sizes, import_at
+from tvmsr.frontend.sizes import AtSizeError, at_one_size, at_sizes
+from tvmsr.frontend.unsupported import UnsupportedFileError
 from tvmsr.graph.model import Model
 
 if TYPE_CHECKING:
     import onnx
 
-OLDEST_OPSET = 11
-
-#: Every operator that can become part of the canonical graph, and those that vanish on the way.
-SUPPORTED = frozenset(
-    """
-    Add BatchNormalization Cast Clip Concat Constant Conv DepthToSpace Div Dropout Erf Expand Flatten Gather Gelu
-    Greater GreaterOrEqual Identity LeakyRelu Max Min Mul Neg PRelu Pad Relu Reshape Resize Sigmoid Slice Split Squeeze
-    Sub Sum Tanh Tile Transpose Unsqueeze Where
-    """.split()  # noqa: SIM905 - a table of words
-)
-
-#: What could stand in place of operators that SR networks use and that are not supported (yet).
-INSTEAD = {
-    "ConvTranspose": "a convolution and DepthToSpace",
-    "GlobalAveragePool": "a network without channel attention",
-    "ReduceMean": "a network without channel attention",
-    "MaxPool": "a strided convolution",
-    "AveragePool": "a strided convolution",
-    "MatMul": "a 1x1 convolution",
-    "Gemm": "a 1x1 convolution",
-    "Softmax": "a network without self-attention",
-    "LayerNormalization": "BatchNormalization",
-    "InstanceNormalization": "BatchNormalization",
-    "QLinearConv": "the FP32 network: tvmsr quantizes itself",
-    "DequantizeLinear": "the FP32 network: tvmsr quantizes itself",
-    "QuantizeLinear": "the FP32 network: tvmsr quantizes itself",
-}
+OLDEST_OPSET = 9
+#: Operators that compute with sizes, and are gone once these are numbers.
+_COMPUTED = frozenset(("Shape", "Size", "Range", "Floor", "Ceil", "Mod", "Equal", "Not", "And", "Or", "Less"))
 
 
 def import_onnx(path: Path, choices: Choices, name: str) -> Model:
     """A Model from an ONNX file."""
-    raw = _import(_read(path), str(path))
+    model = _read(path)
+    raw = _import(model, str(path))
     value_range, colour = conventions(raw, choices)
-    return build_model(raw, choices, name, "onnx", value_range, colour, _licence(path))
+    licence = licence_of({entry.key: entry.value for entry in model.metadata_props})
+    return build_model(raw, choices, name, "onnx", value_range, colour, licence)
 
 
 def _read(path: Path) -> onnx.ModelProto:
     import onnx
 
-    try:
-        model = onnx.load(path)
-    except Exception as error:  # protobuf and missing external data raise what they like
-        raise InputFileError(f"{path}: is not a valid ONNX file ({_first_line(error)})") from error
-    _report_problems([_problem(n) for n in model.graph.node if not _is_standard(n)], str(path))
+    model = read_onnx(path)
+    _check_operators(model, str(path))
     try:
         onnx.checker.check_model(model)
     except Exception as error:  # the checker raises what it likes
-        raise InputFileError(f"{path}: is not a valid ONNX file ({_first_line(error)})") from error
+        raise InputFileError(f"{path}: is not a valid ONNX file ({first_line(error)})") from error
     versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     if not versions or versions[0] < OLDEST_OPSET:
-        raise InputFileError(f"{path}: has opset {versions[0] if versions else 'none'}; export it with opset 11 to 21")
+        raise InputFileError(f"{path}: has opset {versions[0] if versions else 'none'}; export it with opset 9 to 21")
     return model
-
-
-def _licence(path: Path) -> str:
-    import onnx
-
-    from tvmsr.frontend.checkpoint import licence_of
-
-    model = onnx.load(path, load_external_data=False)
-    return licence_of({entry.key: entry.value for entry in model.metadata_props})
 
 
 def _import(model: onnx.ModelProto, source: str) -> RawGraph:
     _check_ends(model, source)
+    height, width = fixed_size(model.graph)
+    if height is not None and width is not None:
+        return at_one_size(_attempt(model, source, fixed_sizes(height, width)))
+    return at_sizes(
+        lambda sizes: _attempt(model, source, Sizes(height or sizes.height, width or sizes.width, sizes.multiple)),
+        source,
+    )
+
+
+def _attempt(model: onnx.ModelProto, source: str, sizes: Sizes) -> RawGraph:
+    """The graph of a model for pictures of that size."""
     try:
-        fixed = prepare(model)
+        fixed = prepare(model, sizes.height, sizes.width)
+        shapes = shapes_of(fixed)
     except Exception as error:
-        raise InputFileError(f"{source}: its shapes cannot be computed ({_first_line(error)})") from error
-    _check_operators(fixed, source)
-    module = _to_relax(fixed, source)
+        raise AtSizeError(f"{source}: its shapes cannot be computed ({first_line(error)})") from error
+    try:
+        module, places = to_relax(fixed, shapes)
+    except LostError as error:
+        raise UnsupportedFileError(source, [error.problem]) from error
+    except Exception as error:
+        raise AtSizeError(f"{source}: TVM's ONNX frontend fails ({first_line(error)})") from error
     params = module["main"].params
     values = module["main"].attrs.get("params", [])
     names = params[len(params) - len(values) :]
     constants: dict[str, Any] = {var.name: np.asarray(v.numpy()) for var, v in zip(names, values, strict=True)}
-    return import_relax(module, constants, source)
+    return import_at(module, constants, Source(source, {}, places), sizes)
 
 
 def _check_ends(model: onnx.ModelProto, source: str) -> None:
@@ -125,36 +110,9 @@ def _is_standard(node: onnx.NodeProto) -> bool:
 
 
 def _check_operators(model: onnx.ModelProto, source: str) -> None:
-    unfit = [n for n in model.graph.node if not _is_standard(n) or n.op_type not in SUPPORTED]
-    _report_problems([_problem(node) for node in unfit], source)
-
-
-def _problem(node: onnx.NodeProto) -> str:
-    place = f"node {node.name or 'without a name'}, makes {', '.join(node.output)}"
-    what = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-    instead = INSTEAD.get(node.op_type)
-    return f"{what} ({place}): is not supported" + (f"; use {instead}" if instead else "")
-
-
-def _report_problems(problems: list[str], source: str) -> None:
-    if problems:
-        raise InputFileError(report(source, problems))
-
-
-def _to_relax(model: onnx.ModelProto, source: str) -> Any:
-    from tvm.relax.frontend.onnx import from_onnx
-
-    said = io.StringIO()
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(said):
-            warnings.simplefilter("ignore")
-            return from_onnx(model, keep_params_in_input=True)
-    except Exception as error:
-        detail = said.getvalue().split(", with inputs")[0].replace("Error converting operator", "").strip()
-        place = f" at {detail}" if detail else ""
-        raise InputFileError(f"{source}: TVM's ONNX frontend fails{place} ({_first_line(error)})") from error
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines and "Traceback" in lines[0] else (lines[0] if lines else type(error).__name__)
+    """Operators of others end it at once, as nothing is known of what they make; all the unknown ones are named."""
+    unfit = [node for node in model.graph.node if not _is_standard(node)]
+    if not unfit:
+        return
+    unknown = [n for n in model.graph.node if not _is_standard(n) or n.op_type not in SUPPORTED | _COMPUTED]
+    raise UnsupportedFileError(source, [problem_of(node) for node in unknown])

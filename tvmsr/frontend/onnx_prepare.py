@@ -1,8 +1,7 @@
-"""What is done to an ONNX graph before TVM's frontend sees it: sizes become numbers, some nodes simpler ones.
+"""What is done to an ONNX graph before it becomes Relax: sizes become numbers, and so does what is computed of them.
 
-TVM's frontend (0.27) fails on shapes that are computed from the picture's size, and turns Clip, Tile and Pad into
-kernels that nobody can recognise any more. The canonical graph does not depend on the picture's size, so a dynamic one
-is fixed here, and everything that does not depend on pixel values is computed.
+The canonical graph does not depend on the picture's size, so a dynamic one is fixed here, and everything that does not
+depend on pixel values is computed.
 """
 
 from __future__ import annotations
@@ -12,28 +11,58 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.frontend.onnx_budget import check_cost
+from tvmsr.frontend.quantized import QUANTIZING, folded
+
 if TYPE_CHECKING:
     import onnx
 
 Array = NDArray[Any]
 
-#: Height and width that stand in for dynamic ones: primes, so that they are not mistaken for channels.
-STAND_IN = (61, 67)
 _ROUNDS = 10
+#: Constants of more values are left as they are: those of a picture's size, which repeat few.
+_LARGEST_CONSTANT = 1 << 20
+_GROWING = ("Expand", "Tile", "ConstantOfShape")
 
 
-def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of the model with fixed sizes, constants folded and disguises removed."""
+def prepare(model: onnx.ModelProto, height: int, width: int) -> onnx.ModelProto:
+    """A copy of the model with fixed sizes and constants folded; these stand in for dynamic height and width."""
     import onnx
 
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
-    _fix_sizes(fixed)
+    _fix_sizes(fixed, height, width)
     for _ in range(_ROUNDS):
         if not _fold_constants(fixed):
             break
-    _rewrite(fixed)
+    _prune(fixed.graph)
     return fixed
+
+
+def shapes_of(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Every tensor of a prepared model whose shape is known."""
+    import onnx
+
+    return _shapes(onnx.shape_inference.infer_shapes(model, data_prop=True))
+
+
+def fixed_size(graph: onnx.GraphProto) -> tuple[int | None, int | None]:
+    """Height and width of the picture; None where they are dynamic."""
+    dims = picture_inputs(graph)[0].type.tensor_type.shape.dim
+    height, width = (dim.dim_value if dim.dim_value > 0 else None for dim in dims[2:4])
+    return height, width
+
+
+def _prune(graph: onnx.GraphProto) -> None:
+    """Nodes that the output does not need go."""
+    needed = {value.name for value in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            needed.update(name for name in node.input if name)
+            kept.append(node)
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
 
 
 def picture_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
@@ -42,10 +71,10 @@ def picture_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     return [value for value in graph.input if value.name not in weights]
 
 
-def _fix_sizes(model: onnx.ModelProto) -> None:
+def _fix_sizes(model: onnx.ModelProto, height: int, width: int) -> None:
     for value in picture_inputs(model.graph):
         dims = value.type.tensor_type.shape.dim
-        for dim, stand_in in zip(dims, (1, 3, *STAND_IN), strict=False):
+        for dim, stand_in in zip(dims, (1, 3, height, width), strict=False):
             if dim.dim_value <= 0:
                 dim.dim_value = stand_in
     for value in model.graph.output:
@@ -104,6 +133,11 @@ def _evaluate(
         return None
     if not names and node.op_type != "Constant":
         return None
+    if node.op_type in _GROWING and np.prod(shapes.get(node.output[0], (1,))) > _LARGEST_CONSTANT:
+        return None
+    check_cost(node, constants)
+    if node.op_type in QUANTIZING:
+        return [folded(node, [constants[name] for name in names])]
     inputs = [
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(constants[name].dtype), None)
         for name in set(names)
@@ -111,134 +145,3 @@ def _evaluate(
     outputs = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
     single = helper.make_model(helper.make_graph([node], "one", inputs, outputs), opset_imports=model.opset_import)
     return [np.asarray(v) for v in ReferenceEvaluator(single).run(None, {name: constants[name] for name in names})]
-
-
-def _rewrite(model: onnx.ModelProto) -> None:
-    """Clip -> Max, Min; Tile -> Concat; zero Pad and auto_pad -> the pads of the convolution."""
-    import onnx
-    from onnx import numpy_helper
-
-    graph = model.graph
-    shapes = _shapes(onnx.shape_inference.infer_shapes(model))
-    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    readers: dict[str, int] = {value.name: 1 for value in graph.output}
-    for node in graph.node:
-        for name in node.input:
-            readers[name] = readers.get(name, 0) + 1
-    pads: dict[str, tuple[str, list[int]]] = {}
-    out: list[Any] = []
-    for node in graph.node:
-        if (
-            node.op_type == "Pad"
-            and readers[node.output[0]] == 1
-            and (amount := _zero_pad(node, constants)) is not None
-        ):
-            pads[node.output[0]] = (node.input[0], amount)
-            out.append(node)  # goes below, where a convolution took it in
-        elif node.op_type == "Clip":
-            out.extend(_clip(node))
-        elif node.op_type == "Tile":
-            out.extend(_tile(node, constants, shapes))
-        elif node.op_type == "Conv":
-            out.append(_conv(node, constants, pads, out))
-        else:
-            out.append(node)
-    del graph.node[:]
-    graph.node.extend([*_integers_as_constants(graph), *out])
-
-
-def _integers_as_constants(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """Sizes, axes and bounds become Constant nodes: some of the frontend's converters do not see parameters' values."""
-    from onnx import helper, numpy_helper
-
-    weights, made = [], []
-    for tensor in graph.initializer:
-        value = numpy_helper.to_array(tensor)
-        if value.dtype.kind == "f" and value.ndim:
-            weights.append(tensor)
-        else:
-            made.append(helper.make_node("Constant", [], [tensor.name], value=tensor))
-    del graph.initializer[:]
-    graph.initializer.extend(weights)
-    return made
-
-
-def _clip(node: onnx.NodeProto) -> list[onnx.NodeProto]:
-    from onnx import helper
-
-    source, made = node.input[0], []
-    bounds = list(node.input[1:3])
-    last = max((i for i, name in enumerate(bounds) if name), default=None)
-    if last is None:
-        return [helper.make_node("Identity", [source], list(node.output), name=node.name)]
-    for i, (op, bound) in enumerate(zip(("Max", "Min"), bounds, strict=False)):
-        if bound:
-            target = node.output[0] if i == last else f"{node.output[0]}_low"
-            made.append(helper.make_node(op, [source, bound], [target], name=f"{node.name}_{op}"))
-            source = target
-    return made
-
-
-def _tile(
-    node: onnx.NodeProto, constants: dict[str, Array], shapes: dict[str, tuple[int, ...]]
-) -> list[onnx.NodeProto]:
-    """Repeats along channels are a Concat; repeats of a dimension of size 1 are an Expand."""
-    from onnx import helper
-
-    times, shape = constants.get(node.input[1]), shapes.get(node.input[0])
-    if times is None or shape is None:
-        return [node]
-    if len(times) == 4 and list(times[[0, 2, 3]]) == [1, 1, 1]:
-        return [helper.make_node("Concat", [node.input[0]] * int(times[1]), list(node.output), name=node.name, axis=1)]
-    if all(count == 1 or size == 1 for count, size in zip(times, shape, strict=True)):
-        target = f"{node.output[0]}_shape"
-        size = helper.make_tensor(target, 7, [len(shape)], [int(c) * n for c, n in zip(times, shape, strict=True)])
-        return [
-            helper.make_node("Constant", [], [target], value=size),
-            helper.make_node("Expand", [node.input[0], target], list(node.output), name=node.name),
-        ]
-    return [node]
-
-
-def _attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
-    from onnx import helper
-
-    return next((helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
-
-
-def _zero_pad(node: onnx.NodeProto, constants: dict[str, Array]) -> list[int] | None:
-    """Top, left, bottom, right of a Pad with zeros around the picture; None for any other Pad."""
-    amounts = constants.get(node.input[1]) if len(node.input) > 1 else None
-    value = constants.get(node.input[2]) if len(node.input) > 2 and node.input[2] else np.zeros(())
-    axes = len(node.input) > 3 and node.input[3] != ""
-    if _attribute(node, "mode", b"constant") != b"constant" or amounts is None or value is None or axes:
-        return None
-    if len(amounts) != 8 or np.any(value != 0) or np.any(amounts < 0) or np.any(amounts[[0, 1, 4, 5]] != 0):
-        return None
-    return [int(v) for v in amounts[[2, 3, 6, 7]]]
-
-
-def _conv(
-    node: onnx.NodeProto, constants: dict[str, Array], pads: dict[str, tuple[str, list[int]]], out: list[Any]
-) -> onnx.NodeProto:
-    from onnx import helper
-
-    weight = constants.get(node.input[1])
-    if weight is None or weight.ndim != 4:
-        return node
-    amount = list(_attribute(node, "pads", [0, 0, 0, 0]))
-    auto = _attribute(node, "auto_pad", b"NOTSET")
-    if auto in (b"SAME_UPPER", b"SAME_LOWER"):
-        if set(_attribute(node, "strides", [1])) != {1}:
-            return node
-        dilations = _attribute(node, "dilations", [1, 1])
-        total = [(k - 1) * d for k, d in zip(weight.shape[2:], dilations, strict=True)]
-        small, large = [t // 2 for t in total], [t - t // 2 for t in total]
-        amount = [*small, *large] if auto == b"SAME_UPPER" else [*large, *small]
-    source = node.input[0]
-    if source in pads:
-        before, extra = pads[source]
-        out[:] = [other for other in out if source not in other.output]
-        source, amount = before, [a + b for a, b in zip(amount, extra, strict=True)]
-    kept = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name not in ("pads", "auto_pad")}
-    return helper.make_node("Conv", [source, *node.input[1:]], list(node.output), name=node.name, pads=amount, **kept)

@@ -6,147 +6,58 @@ shuffles are a gather and a depth_to_space. Every node of it runs on the FP32 ex
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import gcd
 from pathlib import PurePath
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tvmsr.errors import InputFileError
-from tvmsr.frontend import views
-from tvmsr.frontend.unsupported import report
+from tvmsr.frontend.importer import Importer, Sizes, Unknown, UnsupportedError, Value
+from tvmsr.frontend.own_ops import PREFIX
+from tvmsr.frontend.sizes import RawGraph, at_one_size, at_sizes
+from tvmsr.frontend.unsupported import Problem, UnsupportedFileError
 from tvmsr.frontend.views import View, ViewError
-from tvmsr.graph.model import F32, INPUT, Attrs, GatherAttrs, Graph, Node, ShuffleAttrs
+from tvmsr.frontend.words import attributes_in_words, in_words, shape_in_words
+from tvmsr.graph.model import INPUT, Graph
+from tvmsr.operations.operation import ShapeError
 
 if TYPE_CHECKING:
     import tvm
 
-#: Stand-ins for a symbolic height and width: large primes, so that no product of channels is mistaken for them.
-_HEIGHT, _WIDTH = 10007, 10009
+__all__ = ["RawGraph", "Source", "fixed_sizes", "import_at", "import_relax"]
+
 #: Names that the TVM frontends give when they have none.
 _ANONYMOUS = re.compile(r"(lv|gv)\d*")
 
 
-class UnsupportedError(Exception):
-    """An operator, or a use of one, that has no place in the canonical graph."""
-
-    def __init__(self, reason: str, instead: str = "") -> None:
-        super().__init__(reason)
-        self.reason, self.instead = reason, instead
-
-
-class Part:
-    """An intermediate of a spelling that only the operator which ends it may read."""
-
-
 @dataclass(frozen=True)
-class Mask(Part):
-    """The condition `tensor > 0` (or >= 0): only a `where` may read it."""
+class Source:
+    """What a frontend knows of a module besides the module.
 
-    tensor: View
+    names: how variables are really called; places: where in the model a variable comes from.
+    """
 
-
-class Unknown:
-    """The result of something unsupported: whatever reads it is not reported again."""
-
-
-#: What a Relax variable stands for while the walk goes on.
-Value = View | NDArray[Any] | Part | Unknown | tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class RawGraph:
-    """An imported graph and the number of channels of its input (1: gray or Y, 3: colour)."""
-
-    graph: Graph
-    input_channels: int
-
-
-@dataclass(eq=False)
-class Importer:
-    """The state of one walk. Handlers in relax_ops.py use `emit`, `tensor` and `channels`."""
-
-    sizes: dict[str, tuple[int, int, int]]  # tensor name -> channels, stand-in height, stand-in width
-    nodes: dict[str, Node] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    made: dict[View, str] = field(default_factory=dict)  # views that became nodes already
-    hint: str = ""
-
-    def emit(
-        self,
-        op: str,
-        inputs: Sequence[str],
-        attrs: Attrs | None = None,
-        weights: Mapping[str, F32] | None = None,
-        *,
-        channels: int | None = None,
-        size: tuple[int, int] | None = None,
-        name: str = "",
-    ) -> View:
-        """Add a node and return the view of its output; channels and size are those of the first input unless given."""
-        first = self.sizes[inputs[0]]
-        name = self._unique(name or self.hint, op)
-        self.hint = ""
-        self.nodes[name] = Node(name, op, tuple(inputs), attrs or Attrs(), dict(weights or {}))
-        self.sizes[name] = (first[0] if channels is None else channels, *(size or first[1:]))
-        return views.whole(name, *self.sizes[name])
-
-    def _unique(self, wanted: str, op: str) -> str:
-        if wanted and wanted not in self.nodes and wanted != INPUT:
-            return wanted
-        base = wanted or op
-        while True:
-            self.counts[base] = self.counts.get(base, -1) + 1
-            name = f"{base}_{self.counts[base]}"
-            if name not in self.nodes:
-                return name
-
-    def tensor(self, value: Value) -> str:
-        """The name of the tensor that a view shows; rearrangements become nodes here."""
-        if not isinstance(value, View):
-            raise UnsupportedError(f"a {type(value).__name__} where a picture is expected")
-        channels, height, width = self.sizes[value.source]
-        if value == views.whole(value.source, channels, height, width):
-            return value.source
-        if value not in self.made:
-            self.made[value] = self._materialise(value)
-        return self.made[value]
-
-    def _materialise(self, value: View) -> str:
-        channels, height, width = self.sizes[value.source]
-        try:
-            order, block = views.resolve(value)
-        except ViewError as error:
-            raise UnsupportedError(str(error), "pixel shuffle, slices, concat or repeats of channels") from error
-        hint, self.hint = self.hint, ""
-        name = value.source
-        if order != list(range(channels)):
-            name = self.emit("gather", (name,), GatherAttrs(tuple(order)), channels=len(order)).source
-        if block > 1:
-            size = (height * block, width * block)
-            shuffled = self.emit(
-                "depth_to_space", (name,), ShuffleAttrs(block), channels=len(order) // block**2, size=size
-            )
-            name = shuffled.source
-        self.hint = hint
-        return name
-
-    def channels(self, value: View) -> int:
-        """Channels of a four-dimensional view."""
-        return value.shape[1]
+    title: str = "the model"
+    names: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
 class _Walk:
     importer: Importer
-    values: dict[Any, Value]
-    dims: dict[str, int]
-    layers: dict[int, str]  # id of a constant array -> name of its layer
-    names: Mapping[str, str]  # variable -> how it is really called, where a frontend had to mangle that
-    problems: list[str] = field(default_factory=list)
+    dims: Mapping[str, int]
+    source: Source
+    places: Mapping[str, str]
+    values: dict[Any, Value] = field(default_factory=dict)
+    layers: dict[int, str] = field(default_factory=dict)  # id of a constant array -> name of its layer
+    problems: list[Problem] = field(default_factory=list)
 
 
 def import_relax(
@@ -157,10 +68,25 @@ def import_relax(
 ) -> RawGraph:
     """Import `main` of a Relax module: its first parameter is the picture (1, C, H, W), the others are in `constants`.
 
-    `names` says how variables are really called, where their names had to be mangled.
+    `names` says how variables are really called, where their names had to be mangled. Symbolic sizes get numbers that
+    suit the network.
 
     Raises InputFileError that lists everything unsupported, each with its place in the model.
     """
+    about = Source(source, names or {})
+    shape = _picture_shape(module, source)
+    if any(hasattr(dim, "name") for dim in shape[2:]):
+        return at_sizes(lambda sizes: import_at(module, constants, about, sizes), source)
+    return at_one_size(import_at(module, constants, about, fixed_sizes(*(int(dim.value) for dim in shape[2:]))))
+
+
+def fixed_sizes(height: int, width: int) -> Sizes:
+    """Of a module whose sizes are numbers already: nothing is known of other sizes."""
+    return Sizes(height, width, gcd(height, width))
+
+
+def import_at(module: tvm.IRModule, constants: Mapping[str, NDArray[Any]], source: Source, sizes: Sizes) -> RawGraph:
+    """The graph of `main` for a picture of that size."""
     from tvmsr.frontend.relax_ops import HANDLERS
 
     function = module["main"]
@@ -168,54 +94,69 @@ def import_relax(
     missing = [var.name for var in rest if var.name not in constants]
     if missing:
         raise InputFileError(
-            f"{source}: has inputs besides the picture: {', '.join(missing)}; export it with one input"
+            f"{source.title}: has inputs besides the picture: {', '.join(missing)}; export it with one input"
         )
-    dims: dict[str, int] = {}
-    shape = _picture_shape(picture, dims, source)
-    walk = _Walk(Importer({INPUT: shape}), {}, dims, {}, names or {})
-    _bind(walk, picture, views.whole(INPUT, *shape))
+    channels, dims = _channels_and_dims(module, source.title, sizes)
+    walk = _Walk(Importer.start(channels, sizes), dims, source, _places(function, source.places))
+    walk.values[picture] = walk.importer.whole(INPUT)
     for var in rest:
         array = np.asarray(constants[var.name])
-        walk.layers[id(array)] = _layer_name(walk.names.get(var.name, var.name))
-        _bind(walk, var, array)
+        walk.layers[id(array)] = _layer_name(source.names.get(var.name, var.name))
+        walk.values[var] = array
     for block in function.body.blocks:
         for binding in block.bindings:
-            _bind(walk, binding.var, _visit(walk, binding, HANDLERS))
+            walk.values[binding.var] = _visit(walk, binding, HANDLERS)
     if walk.problems:
-        raise InputFileError(report(PurePath(source).name, walk.problems))
-    return _finish(walk, function.body.body, source, shape[0])
+        raise UnsupportedFileError(PurePath(source.title).name, walk.problems)
+    return _finish(walk, function.body.body, channels)
 
 
-def _finish(walk: _Walk, body: Any, source: str, channels: int) -> RawGraph:
+def _finish(walk: _Walk, body: Any, channels: int) -> RawGraph:
+    title = walk.source.title
     result = _value(walk, body)
     while isinstance(result, tuple):
         if len(result) != 1:
-            raise InputFileError(f"{source}: has {len(result)} outputs; export it with one, the upscaled picture")
+            raise InputFileError(f"{title}: has {len(result)} outputs; export it with one, the upscaled picture")
         result = result[0]
+    net = walk.importer
     try:
-        output = walk.importer.tensor(result)
-    except UnsupportedError as error:
-        raise InputFileError(report(PurePath(source).name, [f"the output: {error.reason}"])) from error
-    return RawGraph(Graph(tuple(walk.importer.nodes.values()), output), channels)
+        output = net.tensor(result)
+    except (UnsupportedError, ViewError, ShapeError) as error:
+        raise UnsupportedFileError(PurePath(title).name, [Problem.of("the output", "", error)]) from error
+    return RawGraph(_needed(net, output), channels, net.by_size, pads_nothing=net.pads_nothing)
 
 
-def _picture_shape(picture: Any, dims: dict[str, int], source: str) -> tuple[int, int, int]:
-    shape = picture.ty.shape
-    if shape is None or len(shape) != 4 or str(picture.ty.dtype) != "float32":
-        raise InputFileError(f"{source}: its input is {picture.ty}, not a float32 tensor (1, channels, height, width)")
-    for dim, stand_in in zip(shape, (1, 3, _HEIGHT, _WIDTH), strict=True):
+def _needed(importer: Importer, output: str) -> Graph:
+    """The graph without what was emitted on the way to something else."""
+    wanted, kept = {output}, []
+    for node in reversed(importer.nodes.values()):
+        if node.name in wanted:
+            wanted.update(node.inputs)
+            kept.append(node)
+    marks = {name: mark for name, mark in importer.marks.items() if name in wanted}
+    return Graph(tuple(reversed(kept)), output, marks)
+
+
+def _picture_shape(module: tvm.IRModule, source: str) -> Any:
+    kind = module["main"].params[0].ty
+    shape = getattr(kind, "shape", None)
+    if shape is None or len(shape) != 4 or str(kind.dtype) != "float32":
+        raise InputFileError(f"{source}: its input is {kind}, not a float32 tensor (1, channels, height, width)")
+    return tuple(shape)
+
+
+def _channels_and_dims(module: tvm.IRModule, source: str, sizes: Sizes) -> tuple[int, dict[str, int]]:
+    shape, dims = _picture_shape(module, source), dict[str, int]()
+    for dim, stand_in in zip(shape, (1, 3, sizes.height, sizes.width), strict=True):
         if hasattr(dim, "name"):
             dims.setdefault(dim.name, stand_in)
-    batch, channels, height, width = (evaluate(dim, dims) for dim in shape)
+    batch, channels = (evaluate(dim, dims) for dim in shape[:2])
     if batch != 1 or channels not in (1, 3):
         raise InputFileError(
-            f"{source}: its input is {picture.ty}; expected 1 picture of 1 or 3 channels, channels first"
+            f"{source}: its input is {module['main'].params[0].ty}; "
+            "expected 1 picture of 1 or 3 channels, channels first"
         )
-    return channels, height, width
-
-
-def _bind(walk: _Walk, var: Any, value: Value) -> None:
-    walk.values[var] = value
+    return channels, dims
 
 
 def _visit(walk: _Walk, binding: Any, handlers: Mapping[str, Any]) -> Value:
@@ -223,44 +164,97 @@ def _visit(walk: _Walk, binding: Any, handlers: Mapping[str, Any]) -> Value:
     name = getattr(getattr(expression, "op", None), "name", None)
     if name is None:
         return _value(walk, expression)
-    if name == "relax.call_tir":  # a frontend made a kernel of what has no Relax operator
-        walk.problems.append(_problem(expression.args[0].name_hint, binding.var, UnsupportedError("is not supported")))
-        return Unknown()
-    args = [_argument(walk, arg) for arg in expression.args]
-    if name in handlers and any(_is_unknown(arg) for arg in args):
+    args, attrs = [_argument(walk, arg) for arg in expression.args], expression.attrs
+    if name == "relax.call_pure_packed":
+        name, args, attrs = str(args[0]), args[1:-1], SimpleNamespace(**json.loads(args[-1]))
+    elif name == "relax.call_tir":  # a frontend made a kernel of what has no Relax operator
+        name, args = expression.args[0].name_hint, args[1:]
+    if any(_is_unknown(arg) for arg in args):
         return Unknown()
     importer = walk.importer
     importer.hint = _hint(walk, binding.var.name, name, args)
     try:
         handler = handlers.get(name)
         if handler is None:
-            from tvmsr.frontend.relax_ops import INSTEAD
-
-            raise UnsupportedError("is not supported", INSTEAD.get(name, ""))
-        return handler(importer, args, expression.attrs)
-    except (UnsupportedError, ViewError) as error:
-        walk.problems.append(_problem(name, binding.var, error))
+            raise UnsupportedError("is not supported", _instead(name))
+        result = handler(importer, args, attrs)
+        _check_shape(walk, binding.var, result)
+        return result
+    except (UnsupportedError, ViewError, ShapeError) as error:
+        walk.problems.append(_problem(walk, name, attrs, binding.var, error))
         return Unknown()
     finally:
         importer.hint = ""
 
 
-def _problem(name: str, var: Any, error: Exception) -> str:
-    reason, instead = getattr(error, "reason", str(error)), getattr(error, "instead", "")
-    return f"{name.removeprefix('relax.')} ({var.name}: {var.ty}): {reason}" + (f"; use {instead}" if instead else "")
+def _instead(name: str) -> str:
+    from tvmsr.frontend.unsupported import INSTEAD
+
+    return INSTEAD.get(name.rsplit(".", maxsplit=1)[-1], "")
+
+
+def _check_shape(walk: _Walk, var: Any, result: Value) -> None:
+    """What a handler made is as large as Relax says: a misread operator is reported and never computed."""
+    shape = getattr(var.ty, "shape", None)
+    if isinstance(result, View) and shape is not None:
+        wanted = tuple(evaluate(dim, walk.dims) for dim in shape)
+        if result.shape != wanted:
+            raise UnsupportedError(f"makes {wanted} values, which is taken for {result.shape}")
+
+
+def _problem(walk: _Walk, name: str, attrs: Any, var: Any, error: Exception) -> Problem:
+    if name == f"{PREFIX}unsupported":
+        return Problem(attrs.what, attrs.place, str(attrs.attributes), attrs.reason, _instead(attrs.what))
+    place = walk.places.get(var.name) or f"makes {_kind_in_words(walk, var)}"
+    kind = name.removeprefix("relax.").removeprefix(PREFIX)
+    found = Problem.of(kind, place, error, _attributes(attrs))
+    return replace(found, reason=in_words(found.reason, walk.importer.sizes.height, walk.importer.sizes.width))
+
+
+def _kind_in_words(walk: _Walk, var: Any) -> str:
+    sizes, shape = walk.importer.sizes, getattr(var.ty, "shape", None)
+    if shape is None:
+        return f"several tensors, {var.name}"
+    made = shape_in_words(tuple(evaluate(dim, walk.dims) for dim in shape), sizes.height, sizes.width)
+    return made if _ANONYMOUS.fullmatch(var.name) else f"{var.name}: {made}"
+
+
+def _attributes(attrs: Any) -> str:
+    """Attributes in words: a=1, b=(2, 3)."""
+    if isinstance(attrs, SimpleNamespace):  # of an operation of ours
+        return ", ".join(f"{key}={value}" for key, value in vars(attrs).items())
+    text = str(attrs) if attrs is not None else ""
+    return attributes_in_words(text[text.index("(") + 1 : -1]) if "(" in text else ""
+
+
+def _places(function: Any, known: Mapping[str, str]) -> dict[str, str]:
+    """Where in the model each variable comes from: those on the way to a value come from where it does."""
+    places, place = dict[str, str](), ""
+    for block in reversed(function.body.blocks):
+        for binding in reversed(block.bindings):
+            place = known.get(binding.var.name, place)
+            if place:
+                places[binding.var.name] = place
+    return places
 
 
 def _hint(walk: _Walk, var: str, op: str, args: list[Any]) -> str:
     """The checkpoint's own name for a layer with weights, else the variable's, else none."""
     for arg in args[1:2]:
-        if isinstance(arg, np.ndarray) and id(arg) in walk.layers and op in ("relax.nn.conv2d", "relax.nn.prelu"):
-            return walk.layers[id(arg)]
-    return walk.names.get(var, "" if _ANONYMOUS.fullmatch(var) else var)
+        owner = arg if not isinstance(arg, np.ndarray) or arg.base is None else arg.base
+        for array in (arg, owner):
+            if isinstance(array, np.ndarray) and id(array) in walk.layers and op in _LAYERS:
+                return walk.layers[id(array)]
+    return walk.source.names.get(var, "" if _ANONYMOUS.fullmatch(var) else var)
+
+
+_QUANTIZED = "(_DequantizeLinear_Output|_dequantized|_dq)?"
+_LAYERS = ("relax.nn.conv2d", "relax.nn.conv2d_transpose", "relax.nn.prelu", "relax.nn.layer_norm", "relax.matmul")
 
 
 def _layer_name(key: str) -> str:
-    """body.0.weight -> body.0, layer/kernel -> layer, arg:conv0_weight -> conv0."""
-    return re.sub(r"[._/](weight|kernel|slope|alpha)$", "", re.sub(r"^(arg|aux):", "", key))
+    """body.0.weight -> body.0, layer/kernel -> layer, arg:conv0_weight -> conv0; the same where it was quantized."""
+    return re.sub(rf"[._/](weight|kernel|slope|alpha){_QUANTIZED}$", "", re.sub(r"^(arg|aux):", "", key))
 
 
 def _is_unknown(value: object) -> bool:
@@ -280,17 +274,21 @@ def _value(walk: _Walk, expression: Any) -> Value:
         return np.asarray(expression.value.numpy())
     if kind in ("IntImm", "FloatImm"):
         return np.asarray(expression.value)
-    walk.problems.append(f"{kind}: is not supported")
+    walk.problems.append(Problem(kind, "", "", "is not supported", ""))
     return Unknown()
 
 
 def _argument(walk: _Walk, arg: Any) -> Any:
-    """An argument of an operator: a Value, a shape as a tuple of ints, or a number."""
+    """An argument of an operator: a Value, a shape as a tuple of ints, a number or a text."""
     kind = type(arg).__name__
     if kind == "ShapeExpr":
         return tuple(evaluate(dim, walk.dims) for dim in arg.values)
-    if kind in ("IntImm", "FloatImm"):
+    if kind in ("IntImm", "FloatImm", "StringImm"):
         return arg.value
+    if kind == "ExternFunc":
+        return arg.global_symbol
+    if kind == "GlobalVar":
+        return arg.name_hint
     if kind == "Tuple" and all(
         type(field).__name__ not in ("Var", "DataflowVar", "GenericConst") for field in arg.fields
     ):

@@ -2,73 +2,179 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from tvmsr.frontend import views
-from tvmsr.frontend.relax_arithmetic import as_array
-from tvmsr.frontend.relax_import import Importer, UnsupportedError, Value
+from tvmsr.frontend import linear, views
+from tvmsr.frontend.importer import Importer, Part, UnsupportedError, Value, as_array
+from tvmsr.frontend.relax_linear import around, picture_axes, reframed
+from tvmsr.frontend.relax_linear import pad as pad_by_pixels
 from tvmsr.frontend.views import View
 from tvmsr.graph.model import GatherAttrs
+
+#: A crop beyond this is taken for one whose size depends on the picture's.
+_LARGEST_CROP = 64
 
 
 def concat(net: Importer, args: list[Any], attrs: Any) -> Value:
     parts = list(args[0])
     if all(isinstance(part, np.ndarray) for part in parts):
         return np.concatenate(parts, axis=attrs.axis)
-    if attrs.axis not in (1, -3):
-        raise UnsupportedError(f"along dimension {attrs.axis}", "concat along channels")
-    hint, net.hint = net.hint, ""
-    names = [net.tensor(part) for part in parts]
+    if not all(isinstance(part, View) for part in parts):
+        raise UnsupportedError("of constants and tensors", "concat of tensors")
+    axis, hint = int(attrs.axis) % len(parts[0].axes), net.hint
+    net.hint = ""
+    if len(parts) == 1:
+        return parts[0]
+    if all(net.is_tensor(part) for part in parts) and axis == 1:
+        names = [net.tensor(part) for part in parts]
+        net.hint = hint
+        return net.emit("concat", names)
+    names = [_along(net, part, axis, parts[0]) for part in parts]
     net.hint = hint
-    return net.emit("concat", names, channels=sum(net.sizes[name][0] for name in names))
+    made = net.emit("concat", names)
+    return View(made.source, tuple(made.axes[1] if i == axis else old for i, old in enumerate(parts[0].axes)))
 
 
-def _gather(net: Importer, value: View, channels: list[int]) -> View:
-    return net.emit("gather", (net.tensor(value),), GatherAttrs(tuple(channels)), channels=len(channels))
+def _along(net: Importer, part: View, axis: int, first: View) -> str:
+    """The tensor whose channels a part shows along a dimension, its other dimensions those of the first part."""
+    order = views.channel_axis(part, axis, net.size(part.source)[0])
+    others = [old for i, old in enumerate(part.axes) if i != axis]
+    if order is None or others != [old for i, old in enumerate(first.axes) if i != axis]:
+        raise UnsupportedError(f"along dimension {axis}", "concat along channels")
+    return _ordered(net, part.source, order)
+
+
+def _ordered(net: Importer, source: str, order: list[int]) -> str:
+    if order == list(range(net.size(source)[0])):
+        return source
+    return net.emit("gather", (source,), GatherAttrs(tuple(order))).source
+
+
+def pick(net: Importer, value: View, axis: int, indices: list[int]) -> View:
+    """Some steps of a dimension that is channels."""
+    if net.is_tensor(value) and axis == 1:
+        return net.emit("gather", (net.tensor(value),), GatherAttrs(tuple(indices)))
+    if indices == list(range(value.shape[axis])):
+        return value
+    found = views.picked(value, axis, indices)
+    if found is None:
+        raise UnsupportedError(f"along dimension {axis} of {value.shape}", "slices of channels, or of height and width")
+    order, axes = found
+    return View(_ordered(net, value.source, order), axes)
 
 
 def split(net: Importer, args: list[Any], attrs: Any) -> Value:
-    if attrs.axis not in (1, -3):
-        raise UnsupportedError(f"along dimension {attrs.axis}", "split along channels")
-    count, sections = net.channels(args[0]), attrs.indices_or_sections
+    axis = int(attrs.axis) % len(args[0].shape)
+    count, sections = args[0].shape[axis], attrs.indices_or_sections
     if hasattr(sections, "value") or isinstance(sections, int):
-        parts = int(sections)
-        edges = [count * i // parts for i in range(parts + 1)]
+        size = -(-count // int(sections))
+        edges = [min(size * i, count) for i in range(int(sections) + 1)]
     else:
         edges = [0, *(int(v) for v in sections), count]
+    if isinstance(args[0], np.ndarray):
+        return tuple(np.split(args[0], edges[1:-1], axis))
     net.hint = ""
-    return tuple(_gather(net, args[0], list(range(a, b))) for a, b in pairwise(edges))
+    return tuple(pick(net, args[0], axis, list(range(a, b))) for a, b in pairwise(edges))
 
 
 def strided_slice(net: Importer, args: list[Any], attrs: Any) -> Value:
     value, axes, begin, end = args[:4]
+    done: dict[int, range] = {}
+    if isinstance(value, Sliced):
+        done = dict(value.kept)
+        value = value.view
     strides = args[4] if len(args) > 4 else (1,) * len(axes)
+    slices = {
+        int(axis) % len(value.shape): slice(_number(a), _number(b), _number(step))
+        for axis, a, b, step in zip(axes, begin, end, strides, strict=True)
+    }
     if isinstance(value, np.ndarray):
-        index = [slice(None)] * value.ndim
-        for axis, a, b, step in zip(axes, begin, end, strides, strict=True):
-            index[axis] = slice(a, b, step)
-        return value[tuple(index)]
-    channels = list(range(net.channels(value)))
-    for axis, a, b, step in zip(axes, begin, end, strides, strict=True):
-        if axis % 4 == 1:
-            channels = channels[slice(a, b, step)]
-        elif len(range(value.shape[axis])[slice(a, b, step)]) != value.shape[axis] or step != 1:
-            raise UnsupportedError(f"a crop along dimension {axis}", "slices of channels only")
-    return _gather(net, value, channels)
+        return value[tuple(slices.get(i, slice(None)) for i in range(value.ndim))]
+    pixels = {
+        axis: range(value.shape[axis])[part]
+        for axis, part in slices.items()
+        if range(value.shape[axis])[part] != range(value.shape[axis])
+    }
+    if set(done) & set(pixels):
+        raise UnsupportedError("a slice of every so many pixels", "one slice")
+    pixels |= done
+    for axis in list(pixels):
+        if all(atom.kind == views.CHANNEL for atom in value.axes[axis]):
+            value = pick(net, value, axis, list(pixels.pop(axis)))
+    return _cropped(net, value, pixels) if pixels else value
+
+
+def pad(net: Importer, args: list[Any], attrs: Any) -> Value:
+    net.pads_nothing = net.pads_nothing or not any(int(v) for v in attrs.pad_width)
+    return pad_by_pixels(net, args, attrs)
+
+
+def _number(value: Any) -> int:
+    return int(np.asarray(value).reshape(-1)[0])
+
+
+@dataclass(frozen=True)
+class Sliced(Part):
+    """Every so many rows of a picture, whose columns another slice has to pick in the same way (or the other way)."""
+
+    view: View
+    kept: tuple[tuple[int, range], ...]
+    words: ClassVar[str] = "every so many rows or columns alone"
+
+
+def _cropped(net: Importer, value: View, kept: dict[int, range]) -> Value:
+    """Some of the rows and columns, every `step`-th of them."""
+    net.by_size = True
+    rows, columns = picture_axes(net, value)
+    if any(axis not in (rows, columns) for axis in kept):
+        raise UnsupportedError(f"along dimensions {sorted(kept)} of {value.shape}", "slices of channels, or of pixels")
+    ranges = [kept.get(axis, range(value.shape[axis])) for axis in (rows, columns)]
+    steps = {part.step for part in ranges}
+    if len(kept) == 1 and max(steps) > 1:
+        return Sliced(value, tuple(kept.items()))
+    ends = [
+        (part.start, value.shape[axis] - part.stop if part.step == 1 else 0)
+        for part, axis in zip(ranges, (rows, columns), strict=True)
+    ]
+    exact = all(
+        len(range(part.start, value.shape[axis], part.step)) == len(part) or part.step == 1
+        for part, axis in zip(ranges, (rows, columns), strict=True)
+    )
+    if len(steps) > 1 or min(steps) < 1 or not exact:
+        raise UnsupportedError("every so many pixels, differently in height and width", "one step for both")
+    (top, bottom), (left, right) = ends
+    if max(top, bottom, left, right) > _LARGEST_CROP:
+        raise UnsupportedError("a crop that depends on the picture's size", "a crop by some pixels")
+    padding = (-top, -left, -bottom, -right)
+    source = net.whole(value.source) if not net.is_tensor(value) else value
+    if steps == {1}:
+        made = around(net, source, padding)
+    else:
+        name = net.tensor(source)
+        made = net.emit("conv", (name,), *linear.every(net.size(name)[0], steps.pop(), padding))
+    return made if net.is_tensor(value) else reframed(value, made)
 
 
 def take(net: Importer, args: list[Any], attrs: Any) -> Value:
-    index = as_array(args[1])
-    if index is None or attrs.axis not in (1, -3) or index.ndim > 1 or not isinstance(args[0], View):
+    value, index = args[0], as_array(args[1])
+    if index is None or index.ndim > 1 or attrs.axis is None:
         raise UnsupportedError("anything but constant channels", "slices of channels")
-    if index.ndim == 0:
-        raise UnsupportedError("drops the channel dimension", "a slice of one channel")
-    count = net.channels(args[0])
-    return _gather(net, args[0], [int(i) % count for i in index])
+    axis = int(attrs.axis) % len(value.shape)
+    if isinstance(value, np.ndarray):
+        return value.take(index.astype(int), axis)
+    count = value.shape[axis]
+    wanted = [int(i) % count for i in index.reshape(-1)]
+    if all(atom.kind == views.CHANNEL for atom in value.axes[axis]):
+        made = pick(net, value, axis, wanted) if count > 1 else value
+    else:
+        raise UnsupportedError(f"of pixels (dimension {axis})", "slices")
+    if index.ndim:
+        return made
+    return reshape(net, [made, tuple(n for i, n in enumerate(made.shape) if i != axis)], None)
 
 
 def pixel_shuffle(net: Importer, args: list[Any], attrs: Any) -> Value:
@@ -76,23 +182,40 @@ def pixel_shuffle(net: Importer, args: list[Any], attrs: Any) -> Value:
     batch, channels, height, width = args[0].shape
     split = views.reshape(args[0], (batch, channels // block**2, block, block, height, width))
     moved = views.permute(split, (0, 1, 4, 2, 5, 3))
-    return _named(net, views.reshape(moved, (batch, channels // block**2, height * block, width * block)))
+    return named(net, views.reshape(moved, (batch, channels // block**2, height * block, width * block)))
 
 
-def _named(net: Importer, view: View) -> View:
+def pixel_unshuffle(net: Importer, args: list[Any], attrs: Any) -> Value:
+    block = int(attrs.downscale_factor)
+    batch, channels, height, width = args[0].shape
+    split = views.reshape(args[0], (batch, channels, height // block, block, width // block, block))
+    moved = views.permute(split, (0, 1, 3, 5, 2, 4))
+    return named(net, views.reshape(moved, (batch, channels * block**2, height // block, width // block)))
+
+
+def named(net: Importer, view: View) -> View:
     """The tensor of a view that is four-dimensional again."""
-    return views.whole(name := net.tensor(view), *net.sizes[name])
+    return net.whole(net.tensor(view))
 
 
 def reshape(net: Importer, args: list[Any], attrs: Any) -> Value:
-    if isinstance(args[0], np.ndarray):
-        return args[0].reshape(args[1])
-    return views.reshape(args[0], args[1])
+    value, shape = args[:2]
+    if isinstance(value, np.ndarray):
+        return value.reshape(shape)
+    wanted = tuple(int(n) for n in shape)
+    if -1 in wanted:
+        known = -int(np.prod(wanted))
+        wanted = tuple(int(np.prod(value.shape)) // known if n == -1 else n for n in wanted)
+    return views.reshape(value, wanted)
+
+
+def flatten(net: Importer, args: list[Any], attrs: Any) -> Value:
+    return reshape(net, [args[0], (args[0].shape[0], -1)], attrs)
 
 
 def permute_dims(net: Importer, args: list[Any], attrs: Any) -> Value:
-    count = args[0].ndim if isinstance(args[0], np.ndarray) else len(args[0].axes)
-    order = tuple(int(v) for v in attrs.axes) if attrs.axes is not None else tuple(reversed(range(count)))
+    count = len(args[0].shape)
+    order = tuple(int(v) % count for v in attrs.axes) if attrs.axes is not None else tuple(reversed(range(count)))
     if isinstance(args[0], np.ndarray):
         return args[0].transpose(order)
     return views.permute(args[0], order)
@@ -130,46 +253,6 @@ def tile_channels(net: Importer, args: list[Any], attrs: Any) -> Value:
     if isinstance(args[0], np.ndarray):
         return np.tile(args[0], times)
     return views.tile(args[0], times)
-
-
-def resize2d(net: Importer, args: list[Any], attrs: Any) -> Value:
-    height, width = args[0].shape[2:]
-    tall, wide = args[1]
-    block = tall // height
-    whole = block >= 1 and (tall, wide) == (height * block, width * block)
-    plain = attrs.method == "nearest_neighbor" and attrs.layout == "NCHW"
-    if not plain or not whole or not _repeats(attrs.coordinate_transformation_mode, attrs.rounding_method, block):
-        raise UnsupportedError(
-            f"{attrs.method} resize by {tall / height:g} x {wide / width:g}",
-            "nearest by a whole number, or pixel shuffle",
-        )
-    view = args[0]
-    if block > 1:
-        axes = (*view.axes[:2], *((*axis, views.Atom(views.CHANNEL, block)) for axis in view.axes[2:]))
-        view = View(view.source, axes)
-    return _named(net, view)
-
-
-def _repeats(mode: str, rounding: str, block: int) -> bool:
-    """True where this nearest-neighbour rule repeats every pixel `block` times, no more and no less."""
-    fine = np.arange(4 * block)
-    positions = {
-        "half_pixel": (fine + 0.5) / block - 0.5,
-        "pytorch_half_pixel": (fine + 0.5) / block - 0.5,
-        "tf_half_pixel_for_nn": (fine + 0.5) / block,
-        "asymmetric": fine / block,
-    }
-    rules: dict[str, Callable[[Any], Any]] = {
-        "": np.round,
-        "round": np.round,
-        "round_prefer_floor": lambda x: np.ceil(x - 0.5),
-        "round_prefer_ceil": lambda x: np.floor(x + 0.5),
-        "floor": np.floor,
-        "ceil": np.ceil,
-    }
-    if mode not in positions or rounding not in rules:
-        return False
-    return bool(np.all(np.clip(rules[rounding](positions[mode]), 0, 3) == fine // block))
 
 
 def same(net: Importer, args: list[Any], attrs: Any) -> Value:

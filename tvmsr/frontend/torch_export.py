@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,12 @@ from tvmsr.errors import InputFileError, UsageError
 from tvmsr.frontend.checkpoint import build_model
 from tvmsr.frontend.choices import Choices
 from tvmsr.frontend.conventions_of_file import conventions
+from tvmsr.frontend.importer import Sizes
 from tvmsr.frontend.readers.exported_file import safe_archive
-from tvmsr.frontend.relax_import import RawGraph, import_relax
+from tvmsr.frontend.relax_import import RawGraph, Source, fixed_sizes, import_at
+from tvmsr.frontend.sizes import AtSizeError, at_one_size, at_sizes
+from tvmsr.frontend.torch_check import Run, check, runnable
+from tvmsr.frontend.torch_relax import to_relax
 from tvmsr.graph.model import Model
 
 
@@ -29,7 +36,24 @@ def import_exported(path: Path, choices: Choices, name: str) -> Model:
         raise InputFileError(
             f"{path}: torch.export.load cannot read it ({_first_line(error)}); save it with torch.export.save"
         ) from error
-    return _import(program, choices, name)
+    raw = _of_program(torch, program, str(path))
+    return _model(raw, choices, name, runnable(program))
+
+
+def _of_program(torch: Any, program: Any, source: str) -> RawGraph:
+    """The graph of a program; one for pictures of any size is exported again for some."""
+    placeholder = next((n for n in program.graph.nodes if n.name in program.graph_signature.user_inputs), None)
+    shape = placeholder.meta["val"].shape if placeholder is not None else ()
+    if len(shape) != 4 or len(program.graph_signature.user_inputs) != 1:
+        raise InputFileError(
+            f"{source}: has {len(program.graph_signature.user_inputs)} inputs, the first with {len(shape)} dimensions; "
+            "export it with one input, a picture (1, channels, height, width)"
+        )
+    example = [n if isinstance(n, int) else int(n.node.hint or 64) for n in shape]
+    if all(isinstance(n, int) for n in shape):
+        height, width = example[2:]
+        return at_one_size(_to_graph(program, source, fixed_sizes(height, width)), (height, width))
+    return _at_sizes(torch, program.module(check_guards=False), example[1], (example[2], example[3]), source)
 
 
 def import_module(module: Any, choices: Choices, example_size: tuple[int, int], name: str | None) -> Model:
@@ -41,14 +65,10 @@ def import_module(module: Any, choices: Choices, example_size: tuple[int, int], 
     channels = first.in_channels if first is not None and first.in_channels in (1, 3) else 3
     training = module.training
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            program = torch.export.export(module.eval(), (torch.zeros(1, channels, *example_size),))
-    except Exception as error:
-        raise InputFileError(f"{choices.source}: torch.export fails ({_first_line(error)})") from error
+        raw = _at_sizes(torch, module.eval(), channels, example_size, choices.source)
+        return _model(raw, choices, name or type(module).__name__, module)
     finally:
         module.train(training)
-    return _import(program, choices, name or type(module).__name__)
 
 
 def _torch(source: str) -> Any:
@@ -60,59 +80,60 @@ def _torch(source: str) -> Any:
     return torch
 
 
-def _import(program: Any, choices: Choices, name: str) -> Model:
-    raw = _to_graph(program, choices.source)
-    value_range, colour = conventions(raw, choices)
-    return build_model(raw, choices, name, "torch", value_range, colour, "unknown")
-
-
-def _to_graph(program: Any, source: str) -> RawGraph:
-    from tvm.relax.frontend.torch import from_exported_program
-
-    converters = dict.fromkeys(("upsample_nearest2d.vec", "upsample_nearest2d.default"), _nearest)
+@contextmanager
+def _quiet_exports() -> Iterator[None]:
+    """Sizes that do not suit a network fail, and others are tried: nothing that torch should write about."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before, log.disabled = log.disabled, True
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            module = from_exported_program(program, keep_params_as_input=True, custom_convert_map=converters)
+            yield
+    finally:
+        log.disabled = before
+
+
+def _export(torch: Any, module: Any, channels: int, sizes: Sizes, source: str) -> Any:
+    """The program of a module for pictures of that size."""
+    try:
+        with _quiet_exports(), torch.no_grad():
+            return torch.export.export(module, (torch.zeros(1, channels, sizes.height, sizes.width),))
+    except Exception as error:
+        raise AtSizeError(f"{source}: torch.export fails ({_first_line(error)})") from error
+
+
+def _at_sizes(torch: Any, module: Any, channels: int, example: tuple[int, int], source: str) -> RawGraph:
+    """The graph of a module: exported for several sizes, the example's last, until one gives it."""
+
+    def attempt(sizes: Sizes) -> RawGraph:
+        return _to_graph(_export(torch, module, channels, sizes, source), source, sizes)
+
+    return at_sizes(attempt, source, fixed_sizes(*example))
+
+
+def _model(raw: RawGraph, choices: Choices, name: str, run: Run | None) -> Model:
+    """run: what computes the network in torch, where that may be run."""
+    value_range, colour = conventions(raw, choices)
+    if run is not None:
+        check(run, raw, value_range, choices.source)
+    return build_model(raw, choices, name, "torch", value_range, colour, "unknown")
+
+
+def _to_graph(program: Any, source: str, sizes: Sizes) -> RawGraph:
+    """The graph of a program whose sizes are numbers."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module, places = to_relax(program)
     except Exception as error:
         raise InputFileError(f"{source}: TVM's PyTorch frontend fails ({_first_line(error)})") from error
-    function = module["main"].without_attr("tir_var_upper_bound").without_attr("tir_var_lower_bound")
+    function = module["main"]
     values = function.attrs.get("params", ())
     variables = function.params[len(function.params) - len(values) :]
     constants = {var.name: np.asarray(v.numpy()) for var, v in zip(variables, values, strict=True)}
-    module.update_func(module.get_global_var("main"), function)
-    return import_relax(module, constants, source, _names(program))
-
-
-def _names(program: Any) -> dict[str, str]:
-    """Variable of the exported program -> key in the state dict."""
     signature = program.graph_signature
-    return {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
-
-
-def _nearest(node: Any, importer: Any) -> Any:
-    """upsample_nearest2d by constant factors: TVM's own converter fails where the size is symbolic."""
-    from tvm import relax
-
-    x = importer.env[node.args[0]]
-    _, _, height, width = x.ty.shape
-    size, factors = node.args[1], node.args[2] if len(node.args) > 2 else None
-    if factors is not None and all(float(f) == int(f) for f in factors):
-        target = (height * int(factors[0]), width * int(factors[1]))
-    elif size is not None and all(isinstance(n, int) for n in size):
-        target = tuple(size)
-    else:
-        raise ValueError("nearest-neighbour upsampling by a factor that is not a whole number")
-    return importer.block_builder.emit(
-        relax.op.image.resize2d(
-            x,
-            target,
-            layout="NCHW",
-            method="nearest_neighbor",
-            coordinate_transformation_mode="asymmetric",
-            rounding_method="floor",
-        )
-    )
+    names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    return import_at(module, constants, Source(source, names, places), sizes)
 
 
 def _first_line(error: Exception) -> str:

@@ -36,16 +36,24 @@ def tensor_types(
 ) -> dict[str, TensorType]:
     """The type of every tensor, `input` among them; raises ShapeError where a node does not fit its inputs.
 
-    multiple: what the picture's sides are multiples of; None: the least for which everything fits.
+    multiple: what the picture's sides are multiples of; None: the least for which everything fits, and the output is a
+    constant multiple of the picture where one of those makes it so.
     """
     if multiple is not None:
         return _types(graph, input_channels, multiple)
     first: ShapeError | None = None
+    fitting: dict[str, TensorType] | None = None
     for candidate in _MULTIPLES:
         try:
-            return _types(graph, input_channels, candidate)
+            types = _types(graph, input_channels, candidate)
         except ShapeError as error:
             first = first or error
+            continue
+        if all(extent.times(extent.ratio) or not extent.divides for extent in types[graph.output].size):
+            return types
+        fitting = fitting or types
+    if fitting is not None:
+        return fitting
     assert first is not None
     raise first
 
@@ -144,16 +152,12 @@ def receptive_radius(graph: Graph) -> int:
     types = tensor_types(graph)
     radius: dict[str, Fraction] = {INPUT: Fraction(0)}
     for node in graph:
-        reach = max(radius[name] for name in node.inputs if not _only_size(node, name))
+        reach = max(radius[name] for name in node.reads)
         source = types[node.inputs[0]]
         if source.ratio and node.op != "statistic":
             reach += max(Fraction(_taps(node)) / ratio for ratio in (source.rows.ratio, source.columns.ratio))
         radius[node.name] = Fraction(0) if node.op == "statistic" else reach
     return ceil(radius[graph.output])
-
-
-def _only_size(node: Node, name: str) -> bool:
-    return node.op == "resize" and name in node.inputs[1:] and name != node.inputs[0]
 
 
 def _taps(node: Node) -> int:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import lcm, prod
 
-#: Sides of pictures at which two extents are compared: as many in a row as cover every remainder, none tiny.
-_SAMPLES = range(512, 512 + 97)
+#: Extents are compared at sides from here on: none is so small that a window does not fit.
+_FIRST_SAMPLE = 512
+#: As many sides are compared at most; a chain of divisions repeats itself after their product.
+_MOST_SAMPLES = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,20 +51,33 @@ class Extent:
         return ratio
 
     @property
+    def divides(self) -> bool:
+        """True where it rounds: then a multiple of the picture's side may make it exact."""
+        return any(c != 1 for _, _, c in self.steps)
+
+    @property
     def is_one(self) -> bool:
         return self.ratio == 0 and self(1) == 1
 
     def times(self, factor: Fraction | int) -> bool:
         """True where it is exactly `factor` times the picture's side."""
-        return all(self(n) == n * factor for n in self._sides())
+        return self.ratio == factor and all(self(n) == n * factor for n in self._sides(self))
 
-    def _sides(self) -> range:
-        return range(_SAMPLES.start * self.multiple, _SAMPLES.stop * self.multiple, self.multiple)
+    def _sides(self, other: Extent) -> range:
+        """Sides that stand for all: the difference of two extents of one ratio repeats itself after that many."""
+        count = min(_MOST_SAMPLES, lcm(self._period, other._period))
+        return range(_FIRST_SAMPLE * self.multiple, (_FIRST_SAMPLE + count) * self.multiple, self.multiple)
+
+    @property
+    def _period(self) -> int:
+        return prod(c for _, _, c in self.steps)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Extent):
             return NotImplemented
-        return self.steps == other.steps or all(self(n) == other(n) for n in self._sides())
+        if self.steps == other.steps:
+            return True
+        return self.ratio == other.ratio and all(self(n) == other(n) for n in self._sides(other))
 
     def __hash__(self) -> int:
         return hash(self.ratio)

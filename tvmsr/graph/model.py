@@ -192,6 +192,11 @@ class Node:
     attrs: Attrs = field(default_factory=Attrs)
     weights: Mapping[str, F32] = field(default_factory=dict)
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The inputs whose values it reads: of the second input of a resize only the size counts."""
+        return self.inputs[:1] if self.op == "resize" else self.inputs
+
 
 @dataclass(frozen=True)
 class TensorType:
@@ -224,12 +229,22 @@ class TensorType:
         return f"{self.channels} channels of {self.rows} x {self.columns}"
 
 
+@dataclass(frozen=True)
+class Mark:
+    """How another tool quantized a tensor: value = (code - zero) * scale, codes 0 .. 2**bits - 1."""
+
+    bits: int
+    scale: float
+    zero: int
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Nodes in execution order; `output` names the last tensor."""
+    """Nodes in execution order; `output` names the last tensor. marks: of a file that was quantized, by tensor."""
 
     nodes: tuple[Node, ...]
     output: str
+    marks: Mapping[str, Mark] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)

@@ -18,8 +18,13 @@ class Workspace:
     def __init__(self, graph: Graph, input_channels: int = INPUT_CHANNELS) -> None:
         self.nodes = {node.name: node for node in graph}
         self.output = graph.output
+        self.marks = dict(graph.marks)
         self.input_channels = input_channels
-        self._readers: dict[str, list[str]] | None = None
+        self._readers: dict[str, dict[str, int]] = {}  # tensor -> who reads it, how often
+        self._suspects: list[str] = []  # nodes that nobody may need any more
+        for node in graph:
+            self._read(node)
+        self._suspects.extend(self.nodes)
 
     def get(self, name: str) -> Node | None:
         """The node of that name; None for the graph's input."""
@@ -32,12 +37,18 @@ class Workspace:
 
     def readers(self, name: str) -> Sequence[str]:
         """Names of the nodes that read `name`, once per reading."""
-        if self._readers is None:
-            self._readers = {}
-            for node in self.nodes.values():
-                for source in node.inputs:
-                    self._readers.setdefault(source, []).append(node.name)
-        return self._readers.get(name, [])
+        return [reader for reader, times in self._readers.get(name, {}).items() for _ in range(times)]
+
+    def _read(self, node: Node) -> None:
+        for source in node.inputs:
+            readers = self._readers.setdefault(source, {})
+            readers[node.name] = readers.get(node.name, 0) + 1
+
+    def _forget(self, node: Node) -> None:
+        """What a node read is read by one less."""
+        for source in set(node.inputs):
+            del self._readers[source][node.name]
+            self._suspects.append(source)
 
     def sole(self, name: str) -> bool:
         """True where a tensor is read exactly once and is not the network's output."""
@@ -45,17 +56,28 @@ class Workspace:
 
     def put(self, node: Node) -> None:
         """Add a node, or replace the one of its name."""
+        before = self.nodes.get(node.name)
+        if before is not None:
+            self._forget(before)
         self.nodes[node.name] = node
-        self._readers = None
+        self._read(node)
+        self._suspects.append(node.name)
 
     def redirect(self, old: str, new: str) -> None:
-        """Let every reader of `old`, and the output, read `new`; the node `new` itself is left as it is."""
-        for name in set(self.readers(old)) - {new}:
+        """Let every reader of `old`, and the output, read `new`; the node `new` itself is left as it is.
+
+        The mark of `old` goes with its readers. What a scaling changes has lost the mark that it had.
+        """
+        if old in self.marks:
+            self.marks[new] = self.marks.pop(old)
+        elif self.op(old) == "affine":
+            self.marks.pop(new, None)
+        for name in [reader for reader in self._readers.get(old, {}) if reader != new]:
             node = self.nodes[name]
-            self.nodes[name] = replace(node, inputs=tuple(new if i == old else i for i in node.inputs))
+            self.put(replace(node, inputs=tuple(new if i == old else i for i in node.inputs)))
         if self.output == old:
             self.output = new
-        self._readers = None
+        self._suspects.append(old)
 
     def exchange(self, first: Node, second: Node) -> None:
         """Put two unary nodes in place of the pair that ran the other way round.
@@ -113,14 +135,18 @@ class Workspace:
 
     def prune(self) -> None:
         """Forget the nodes that the output does not need."""
-        needed = set(self.order())
-        if len(needed) != len(self.nodes):
-            self.nodes = {name: node for name, node in self.nodes.items() if name in needed}
-            self._readers = None
+        while self._suspects:
+            name = self._suspects.pop()
+            node = self.nodes.get(name)
+            if node is not None and name != self.output and not self._readers.get(name):
+                del self.nodes[name]
+                self._forget(node)
 
     def graph(self) -> Graph:
         """The graph as it stands, dead nodes left out."""
-        return Graph(tuple(self.nodes[name] for name in self.order()), self.output)
+        names = self.order()
+        marks = {name: mark for name, mark in self.marks.items() if name in self.nodes}
+        return Graph(tuple(self.nodes[name] for name in names), self.output, marks)
 
 
 def apply_rules(graph: Graph, rules: Sequence[Rule], input_channels: int = INPUT_CHANNELS) -> Graph:

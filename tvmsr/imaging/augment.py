@@ -99,7 +99,7 @@ def _lr_crop(file: Path, image: U8Image, size: int, hr_scale: int | None, rng: n
 def calibration_crops(
     folder: str | Path, count: int, size: int, *, seed: int = 0, hr_scale: int | None = None
 ) -> list[U8Image]:
-    """`count` LR crops, RGB bytes of up to (size, size, 3), from the PNG and JPEG files in `folder`.
+    """`count` LR crops, RGB bytes of up to (size, size, 3), from the picture files in `folder`.
 
     hr_scale: None takes the pictures as they are, as LR; a scale takes them as HR and downsizes every crop by it.
     Crops are spread evenly over the pictures, chosen at random where there are more pictures than crops; the same

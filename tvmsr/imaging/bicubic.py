@@ -19,7 +19,7 @@ def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(a <= 1, near, np.where(a <= 2, far, 0.0))
 
 
-def _taps(size: int, out_size: int, ratio: float) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def taps(size: int, out_size: int, ratio: float) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Source indices and weights, each (out_size, taps), of every output sample along one axis.
 
     The kernel is widened by the scale factor when the image shrinks (antialiasing), centred at MATLAB's pixel centres,
@@ -38,7 +38,7 @@ def _taps(size: int, out_size: int, ratio: float) -> tuple[NDArray[np.intp], NDA
 
 
 def _resize_rows(image: U8Image, out_size: int, ratio: float) -> U8Image:
-    index, weight = _taps(image.shape[0], out_size, ratio)
+    index, weight = taps(image.shape[0], out_size, ratio)
     flat = image.reshape(image.shape[0], -1).astype(np.float64)
     out = np.zeros((out_size, flat.shape[1]))
     for tap in range(index.shape[1]):

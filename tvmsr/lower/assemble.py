@@ -7,7 +7,6 @@ import numpy as np
 from tvmsr.graph.model import INPUT
 from tvmsr.lower.draft import Draft, Place
 from tvmsr.lower.program import Buffer, Program
-from tvmsr.lower.shape import radius_of
 
 
 def program(draft: Draft) -> Program:
@@ -17,7 +16,7 @@ def program(draft: Draft) -> Program:
         steps=tuple(draft.steps),
         input=INPUT,
         output=draft.graph.output,
-        radius=radius_of(draft),
+        radius=draft.graph.tiles.radius,
     )
 
 
@@ -29,7 +28,9 @@ def _buffer(place: Place) -> Buffer:
         form=place.form,
         bits=place.code.bits,
         pitch=place.pitch,
-        ratio=place.ratio,
+        rows=place.size[0],
+        columns=place.size[1],
         border=place.border,
+        mode=place.mode,
         pad=pad,
     )

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from tvmsr.errors import WorkError
 from tvmsr.kernels.layout import param_fields
 from tvmsr.lower.draft import Draft, Group, Place, Span
-from tvmsr.lower.shape import extent_of, padding_of
+from tvmsr.lower.shape import attrs_of, border_of, extent_of, padding_of
+from tvmsr.lower.sizes import is_one_pixel
 
 #: SR_MAX_OPERANDS of artifact/driver/program.h.
 MAX_OPERANDS = 8
@@ -16,29 +17,41 @@ MAX_OPERANDS = 8
 def run(draft: Draft) -> None:
     """Raise WorkError with the name of the step where the program breaks the contract."""
     for group, step in zip(draft.groups, draft.steps, strict=True):
-        if step.spec.operands > MAX_OPERANDS:
-            raise _error(group, f"it reads and writes {step.spec.operands} tensors; {MAX_OPERANDS} are possible")
-        missing = {field.name for field in param_fields(step.spec)} ^ set(step.params[0])
+        if len(step.operands) > MAX_OPERANDS:
+            raise _error(group, f"it reads and writes {len(step.operands)} tensors; {MAX_OPERANDS} are possible")
+        missing = {field.name for field in param_fields(step.spec)} ^ set(step.params[0]) if step.spec else set()
         if missing:
             raise _error(group, f"parameters {sorted(missing)} do not fit its kernel")
-        _check_size(group)
+        if group.spatial and len(group.writes) != 1:
+            raise _error(group, f"it has {len(group.writes)} stores; a step of the driver's own has one")
+        _check_size(draft, group)
         _check_spans(draft, group)
     _check_writers(draft)
+    output, scale = draft.places[draft.graph.output], draft.graph.scale
+    if not all(extent.times(scale) for extent in output.size):
+        rows, columns = output.size
+        raise _error(output, f"it has {rows} x {columns} pixels, not {scale} times the picture's")
 
 
-def _error(group: Group, why: str) -> WorkError:
-    return WorkError(f"{group.name!r} cannot be compiled: {why}")
+def _error(what: Group | Place, why: str) -> WorkError:
+    return WorkError(f"{what.name!r} cannot be compiled: {why}")
 
 
-def _check_size(group: Group) -> None:
-    """The grid is the input's, divided by the stride and rounded up: padding and kernel must be such."""
+def _check_size(draft: Draft, group: Group) -> None:
+    """The grid is what the windows over x make of it, its stores' size less their blocks, and that of what it reads."""
     top, left, bottom, right = padding_of(group)
-    rows, columns = extent_of(group)
-    if (top + bottom, left + right) != (rows - 1, columns - 1):
-        raise _error(
-            group,
-            f"a {rows}x{columns} kernel with padding {(top, left, bottom, right)} changes the size of the picture",
-        )
+    (rows, columns), stride, x = extent_of(group), attrs_of(group).stride, draft.places[group.x.of].size
+    made = x[0].windows(rows, stride, top + bottom), x[1].windows(columns, stride, left + right)
+    if group.spatial is None and made != group.size:
+        raise _error(group, f"its windows over {x[0]} x {x[1]} pixels make {made[0]} x {made[1]}")
+    for write in group.writes:
+        wide = tuple(extent.then(write.block, 0) for extent in group.size)
+        if draft.places[write.place].size != wide:
+            raise _error(group, f"it writes {wide[0]} x {wide[1]} pixels to {write.place!r}")
+    for read in group.reads[1:]:
+        size = draft.places[read.of].size
+        if size != group.size and not is_one_pixel(size):
+            raise _error(group, f"it reads {size[0]} x {size[1]} pixels of {read.of!r}")
 
 
 def _check_spans(draft: Draft, group: Group) -> None:
@@ -54,7 +67,7 @@ def _check_spans(draft: Draft, group: Group) -> None:
     for span in _spans(group)[: -len(group.writes)]:
         if stored.get(span.of, set()) & set(range(span.first, span.first + span.channels)):
             raise _error(group, f"it writes {span.of!r} where it reads it")
-    if draft.places[group.x.of].border < max(padding_of(group)):
+    if draft.places[group.x.of].border < border_of(group):
         raise _error(group, "its input has too narrow a border")
 
 

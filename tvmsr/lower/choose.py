@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from tvmsr.errors import WorkError
 from tvmsr.kernels.algorithms import choose
 from tvmsr.kernels.spec import Conv, Epilogue, KernelSpec, Load, Operand, Reads, Residual, Store
-from tvmsr.lower.draft import Draft, Group, Term, Write
+from tvmsr.lower.draft import Draft, Factor, Group, Place, Term, Write
 from tvmsr.lower.params import params_of
 from tvmsr.lower.program import Layer, Step, Stored, View
 from tvmsr.lower.shape import convolution_of, padding_of
+from tvmsr.lower.spatial import spatial_of, spatial_params
+from tvmsr.quant.integer import IntegerNode
 
 
 def run(draft: Draft) -> None:
@@ -19,6 +23,28 @@ def run(draft: Draft) -> None:
 
 
 def _step(draft: Draft, group: Group) -> Step:
+    return _spatial_step(draft, group, group.spatial) if group.spatial is not None else _kernel_step(draft, group)
+
+
+def _spatial_step(draft: Draft, group: Group, node: IntegerNode) -> Step:
+    """A step of the driver's own; pools have a padding."""
+    spatial = spatial_of(node)
+    return Step(
+        name=group.name,
+        spec=None,
+        spatial=spatial,
+        operands=_operands(draft, group),
+        padding=getattr(node.attrs, "padding", (0, 0, 0, 0)),
+        layer=None,
+        params=(spatial_params(draft, group),),
+        nodes=group.nodes,
+        macs_per_pixel=0,
+        reason=f"{spatial.words}, in C",
+        stored=_stored(group),
+    )
+
+
+def _kernel_step(draft: Draft, group: Group) -> Step:
     source, epilogue = _source(draft, group), _epilogue(draft, group)
     layer = None
     if group.conv is not None:
@@ -30,6 +56,7 @@ def _step(draft: Draft, group: Group) -> Step:
     return Step(
         name=group.name,
         spec=choice.spec,
+        spatial=None,
         operands=_operands(draft, group),
         padding=padding_of(group),
         layer=layer,
@@ -37,8 +64,12 @@ def _step(draft: Draft, group: Group) -> Step:
         nodes=group.nodes,
         macs_per_pixel=_macs(choice.spec),
         reason=choice.reason,
-        stored=tuple(Stored(write.tensor, write.tensor_first, write.channels) for write in group.writes),
+        stored=_stored(group),
     )
+
+
+def _stored(group: Group) -> tuple[Stored, ...]:
+    return tuple(Stored(write.tensor, write.tensor_first, write.channels) for write in group.writes)
 
 
 def _source(draft: Draft, group: Group) -> Conv | Load:
@@ -46,7 +77,7 @@ def _source(draft: Draft, group: Group) -> Conv | Load:
     x = Operand(place.form, place.pitch)
     if group.conv is None:
         factor = draft.places[group.times.read.of] if group.times else None
-        times = Operand(factor.form, factor.pitch) if factor else None
+        times = _beside(factor, group.times.broadcast) if factor and group.times else None
         return Load(group.x.channels, group.channels, x, group.picks, times)
     return convolution_of(group, x, place.code.bits)
 
@@ -73,13 +104,29 @@ def _store(draft: Draft, write: Write) -> Store:
 def _residual(draft: Draft, term: Term, fraction: int) -> Residual:
     place = draft.places[term.read.of]
     identity = bool(np.all(term.m == np.float32(1 << fraction)))
-    return Residual(Operand(place.form, place.pitch), identity, term.modulo)
+    return Residual(_beside(place, term.broadcast), identity, term.modulo)
+
+
+def _beside(place: Place, broadcast: bool) -> Operand:
+    """What is read at the grid's own pixels. All pixels of a row read the one of a 1x1 map: it has no pitch."""
+    return Operand(place.form, 0 if broadcast else place.pitch)
 
 
 def _operands(draft: Draft, group: Group) -> tuple[View, ...]:
     """x, times, residuals, stores."""
-    places = [(read.of, read.first) for read in group.reads] + [(write.place, write.at) for write in group.writes]
-    return tuple(View(name, first * draft.places[name].form.bytes) for name, first in places)
+    alone = {*_broadcast(group)}
+    reads = [_view(draft, read.of, read.first, index in alone) for index, read in enumerate(group.reads)]
+    return (*reads, *(_view(draft, write.place, write.at) for write in group.writes))
+
+
+def _view(draft: Draft, name: str, first: int, broadcast: bool = False) -> View:
+    return View(name, first * draft.places[name].form.bytes, broadcast)
+
+
+def _broadcast(group: Group) -> Iterator[int]:
+    """Which of its operands are 1x1 maps that stand for all pixels."""
+    beside: list[Factor | Term] = [*([group.times] if group.times else []), *(group.sum.terms if group.sum else ())]
+    return (index for index, operand in enumerate(beside, 1) if operand.broadcast)
 
 
 def _macs(spec: KernelSpec) -> int:

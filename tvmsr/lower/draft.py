@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tvmsr.graph.model import INPUT
+from tvmsr.graph.model import INPUT, PadMode
 from tvmsr.hardware.target import Level
 from tvmsr.kernels.spec import Form
 from tvmsr.lower.program import Step
+from tvmsr.lower.sizes import Size, sizes_of
 from tvmsr.quant.integer import Code, IntegerGraph, IntegerNode
 
 F32 = NDArray[np.float32]
@@ -90,10 +90,11 @@ class Value:
 
 @dataclass(frozen=True, eq=False)
 class Factor:
-    """The second operand of a product."""
+    """The second operand of a product. broadcast: a 1x1 map that stands for all pixels."""
 
     read: Span
     code: Code
+    broadcast: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +105,7 @@ class Term:
     code: Code
     m: F32
     modulo: int = 0
+    broadcast: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,17 +121,21 @@ class Sum:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """One step to be. `conv` is None for a pointwise pass, which may pick channels of x or multiply it by `times`."""
+    """One step to be: a convolution, a step of the driver's own (`spatial`), or a pointwise pass.
+
+    A pass may pick channels of x or multiply it by `times`. A step of the driver's own has one store, of all it makes.
+    """
 
     name: str
     x: Span
     x_code: Code
     channels: int  # of its grid, before depth to space
-    ratio: Fraction  # of its grid
+    size: Size  # of its grid, before depth to space
     code: Code  # what its value is stored as
     value: Value
     nodes: tuple[str, ...]
     conv: IntegerNode | None = None
+    spatial: IntegerNode | None = None
     picks: tuple[int, ...] = ()
     times: Factor | None = None
     sum: Sum | None = None
@@ -162,6 +168,13 @@ class Made:
     requant: Requant | None = None
 
 
+@dataclass(frozen=True)
+class Alone:
+    """A tensor that a step of the driver's own makes: its one store. Nothing else can be a store of that group."""
+
+    group: str
+
+
 @dataclass(frozen=True, eq=False)
 class Joined:
     """A concatenation: where its operands come from, and how each is requantized."""
@@ -171,7 +184,7 @@ class Joined:
 
 
 #: A tensor is the picture (None), made by a group, a slice of another tensor, or a concatenation.
-Origin = Made | Span | Joined | None
+Origin = Made | Alone | Span | Joined | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,19 +194,20 @@ class Tensor:
     name: str
     code: Code
     channels: int
-    ratio: Fraction
+    size: Size
     origin: Origin
 
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Memory of a tensor. `form`, `pad`, `border` and `pitch` are set by the later passes."""
+    """Memory of a tensor. `form`, `mode`, `pad`, `border` and `pitch` are set by the later passes."""
 
     name: str
     code: Code
     channels: int
-    ratio: Fraction
+    size: Size
     form: Form = Form.U8
+    mode: PadMode = PadMode.CONSTANT
     pad: NDArray[np.uint16] | None = None
     border: int = 0
     pitch: int = 0
@@ -231,6 +245,10 @@ class Draft:
         last = max((i for i, g in enumerate(self.groups) if any(w.place == place for w in g.writes)), default=-1)
         self.groups.insert(last + 1, group)
 
+    def insert_after(self, name: str, group: Group) -> None:
+        """Put a group right after the one of this name."""
+        self.groups.insert(self.groups.index(self.group(name)) + 1, group)
+
     def add_write(self, group: str, write: Write) -> None:
         self.update(group, writes=(*self.group(group).writes, write))
 
@@ -238,7 +256,7 @@ class Draft:
         """The draft as text, for the debug log."""
         lines = [f"level {self.level.name}"]
         for group in self.groups:
-            what = "conv" if group.conv else "load"
+            what = "conv" if group.conv else group.spatial.op if group.spatial else "load"
             factor = f" * {_span(group.times.read)}" if group.times else ""
             terms = "".join(f" + {_span(t.read)}" for t in group.sum.terms) if group.sum else ""
             writes = ", ".join(_write(w) for w in group.writes)
@@ -246,14 +264,18 @@ class Draft:
         for place in self.places.values():
             lines.append(
                 f"  place {place.name}: {place.channels} x {place.form.value}, {place.code.bits} bits, pitch"
-                f" {place.pitch}, border {place.border}, ratio {place.ratio}"
+                f" {place.pitch}, border {place.border} {place.mode.value}, {place.size[0]} x {place.size[1]}"
             )
         return "\n".join(lines)
 
 
 def one_picture(graph: IntegerGraph) -> Tensor:
     """The input as a tensor."""
-    return Tensor(INPUT, graph.input, len(graph.input.equal), Fraction(1), None)
+    return Tensor(INPUT, graph.input, len(graph.input.equal), sizes_of(graph)[INPUT], None)
+
+
+#: Of a step of the driver's own: its numbers are in its node.
+NO_VALUE = Value(np.zeros(0, np.float32), np.zeros(0, np.float32), np.zeros(0, np.float32), 0)
 
 
 def unity(channels: int) -> F32:

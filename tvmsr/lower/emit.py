@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import cast
 
+from tvmsr.graph.extent import Extent
+from tvmsr.graph.model import PadMode
 from tvmsr.hardware.target import Level
 from tvmsr.kernels.algorithms import ALGORITHMS, symbol, weight_layout
 from tvmsr.kernels.layout import ParamLayout, WeightLayout, param_layout, plain_params, plain_weights
@@ -12,11 +16,13 @@ from tvmsr.kernels.pipeline import exported_name
 from tvmsr.kernels.spec import Form, KernelSpec
 from tvmsr.lower.ctext import Arrays, array, quoted, table
 from tvmsr.lower.data import Blob
-from tvmsr.lower.program import Buffer, Layer, Program, Step
+from tvmsr.lower.program import Buffer, Layer, Program, Spatial, Step
+from tvmsr.lower.spatial import plain_spatial
 from tvmsr.quant.checks import Check, data_checksum
 from tvmsr.quant.integer import IntegerGraph
 
 _FORMS = {form: f"SR_FORM_{form.name}" for form in Form}
+_MODES = {mode: f"SR_PAD_{mode.name}" for mode in PadMode}
 
 #: Bit choices that the artifact offers; one until bits are chosen per image.
 CHOICES = ("default",)
@@ -57,6 +63,20 @@ def _file(externs: str, arrays: str, model: str) -> str:
     return "\n".join((head, externs, arrays, model)) + "\n"
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What tables say of a step by its kind. granule: rows, then rows and pixels that are read ahead."""
+
+    kernel: str
+    stride: int
+    extents: tuple[int, int]
+    params: list[int]  # offsets in the data
+    granule: tuple[int, int, int] = (1, 0, 0)
+    spatial: str = "0"
+    weights: str = "0"
+    block: str = "0"
+
+
 class _Writer:
     """Collects what several tables share: layers, data, small arrays, kernels."""
 
@@ -68,6 +88,7 @@ class _Writer:
         self.layers: dict[str, Layer] = {layer.name: layer for layer in layers}
         self.layer_index = {name: index for index, name in enumerate(self.layers)}
         self.layer_rows = tuple(self._layer(layer) for layer in self.layers.values())
+        self.extents: dict[tuple[tuple[int, int, int], ...], int] = {(): 0}
 
     def _layer(self, layer: Layer) -> str:
         codes = plain_weights(layer.weight, layer.bits)
@@ -108,20 +129,24 @@ class _Writer:
             quoted(buffer.name),
             str(buffer.channels),
             str(buffer.pitch),
-            str(buffer.ratio.numerator),
-            str(buffer.ratio.denominator),
+            str(self._extent(buffer.rows)),
+            str(self._extent(buffer.columns)),
             str(buffer.border),
             _FORMS[buffer.form],
             str(buffer.bits),
             str(buffer.form.offset(buffer.bits)),
+            _MODES[buffer.mode],
             pad,
         ]
         return f"{{{', '.join(fields)}}}"
 
+    def _extent(self, extent: Extent) -> int:
+        """Its index in the table of extents."""
+        return self.extents.setdefault(extent.steps, len(self.extents))
+
     def _operands(self, step: Step, buffers: Mapping[str, int]) -> str:
-        """The step's operands; block is 1 for what is read."""
-        stores = step.spec.epilogue.stores
-        blocks = [1] * step.spec.read_operands + [store.block for store in stores]
+        """The step's operands; block is 1 for what is read, or 0 for a 1x1 map that stands for all pixels."""
+        blocks = [int(not view.broadcast) for view in step.operands[: step.reads]] + list(step.blocks)
         rows = [
             f"{{{buffers[view.buffer]}, {block}, {view.offset}u}}"
             for view, block in zip(step.operands, blocks, strict=True)
@@ -129,34 +154,54 @@ class _Writer:
         return self.arrays.share("sr_operand", "operands", rows)
 
     def _step(self, step: Step, level: Level, buffers: Mapping[str, int]) -> str:
-        spec, source = step.spec, step.spec.source
+        work = self._spatial(step) if step.spatial else self._kernel(step, level)
+        fields = [
+            quoted(step.name),
+            work.kernel,
+            self._operands(step, buffers),
+            str(int(step.spatial.kind) if step.spatial else 0),
+            str(step.reads - 1),
+            str(len(step.blocks)),
+            *(str(n) for n in (work.stride, *work.extents, *step.padding)),
+            *(str(n) for n in (*work.granule, 0)),  # scratch: direct kernels need none
+            str(self.layer_index[step.layer.name] if step.layer else -1),
+            str(step.macs_per_pixel),
+            work.spatial,
+            work.weights,
+            work.block,
+            self.arrays.share("uint64_t", "params", [f"{offset}u" for offset in work.params]),
+            self._stored(step),
+        ]
+        return f"{{{', '.join(fields)}}}"
+
+    def _kernel(self, step: Step, level: Level) -> _Work:
+        spec, source = step.kernel, step.kernel.source
         name = symbol(spec)
         self.specs[level.name][name] = spec
         algorithm = ALGORITHMS[spec.algorithm]
         layout = weight_layout(spec) if step.layer else None
-        weights = "0" if layout is None else self.arrays.share("tvmsr_weight_layout", "weights", [_ints(layout)])
-        block = self.arrays.share("tvmsr_param_layout", "block", [_ints(param_layout(spec))])
-        offsets = [self.blob.add(plain_params(spec, choice), _PARAM_ALIGN) for choice in step.params]
-        params = self.arrays.share("uint64_t", "params", [f"{offset}u" for offset in offsets])
-        kernel = getattr(source, "kernel", (1, 1))
-        numbers = [
-            spec.read_operands - 1,
-            len(spec.epilogue.stores),
-            getattr(source, "stride", 1),
-            (kernel[0] - 1) * getattr(source, "dilation", 1) + 1,
-            step.padding[0],
-            step.padding[1],
-            algorithm.granule[0],
-            algorithm.read_ahead[0],
-            algorithm.read_ahead[1],
-            0,  # scratch: direct kernels need none
-            self.layer_index[step.layer.name] if step.layer else -1,
-            step.macs_per_pixel,
-        ]
-        operands, stored = self._operands(step, buffers), self._stored(step)
-        names = [quoted(step.name), exported_name(name, level)]
-        fields = [*names, operands, *map(str, numbers), weights, block, params, stored]
-        return f"{{{', '.join(fields)}}}"
+        height, width = getattr(source, "kernel", (1, 1))
+        dilation = getattr(source, "dilation", 1)
+        return _Work(
+            kernel=exported_name(name, level),
+            stride=getattr(source, "stride", 1),
+            extents=((height - 1) * dilation + 1, (width - 1) * dilation + 1),
+            granule=(algorithm.granule[0], *algorithm.read_ahead),
+            weights="0" if layout is None else self.arrays.share("tvmsr_weight_layout", "weights", [_ints(layout)]),
+            block=self.arrays.share("tvmsr_param_layout", "block", [_ints(param_layout(spec))]),
+            params=[self.blob.add(plain_params(spec, choice), _PARAM_ALIGN) for choice in step.params],
+        )
+
+    def _spatial(self, step: Step) -> _Work:
+        s = cast(Spatial, step.spatial)
+        numbers = (s.channels, s.method, s.grid, int(s.unbiased), s.numerator, s.denominator, s.cubic)
+        return _Work(
+            kernel="0",
+            stride=s.stride,
+            extents=s.kernel,
+            spatial=self.arrays.share("sr_spatial", "spatial", [f"{{{', '.join(map(str, numbers))}}}"]),
+            params=[self.blob.add(plain_spatial(choice), _PARAM_ALIGN) for choice in step.params],
+        )
 
     def _stored(self, step: Step) -> str:
         rows = [f"{{{quoted(held.tensor)}, {held.first}, {held.channels}}}" for held in step.stored]
@@ -166,24 +211,34 @@ class _Writer:
         self, graph: IntegerGraph, programs: Sequence[Program], levels: list[str], checks: Sequence[Check]
     ) -> str:
         """The tables of layers, levels and checks, and the model itself."""
+        affines = [f"{{{a}, {b}, {c}}}" for steps in self.extents for a, b, c in steps]
+        self.arrays.add(table("sr_affine", "model_affines", affines or ["{0}"]))
+        firsts = accumulate((len(steps) for steps in self.extents), initial=0)
+        rows = [f"{{{first}, {len(steps)}}}" for first, steps in zip(firsts, self.extents, strict=False)]
+        self.arrays.add(table("sr_extent", "model_extents", rows))
         self.arrays.add(table("sr_layer", "model_layers", self.layer_rows or ["{0}"]))
         self.arrays.add(table("sr_level", "model_levels", [*levels, "{0}"]))
         self.arrays.add(array("char *const", "model_choices", [*map(quoted, CHOICES), "0"]))
         rows = [f"{{{c.seed}u, {c.width}, {c.height}, {c.choice}, {c.checksum:#x}ull}}" for c in checks]
         self.arrays.add(table("sr_check", "model_checks", rows or ["{0}"]))
-        data = bytes(self.blob)
+        data, rule = bytes(self.blob), graph.sizes
         fields = {
             "version": "SR_PROGRAM_VERSION",
             "scale": str(graph.scale),
             "colour": f"SR_COLOUR_{graph.colour.name}",
             "radius": str(max(program.radius for program in programs)),
-            # Every size works: padding is by codes, and a kernel larger than the picture reads pad rows.
-            "minimum_height": "1",
-            "minimum_width": "1",
+            "minimum_height": str(rule.minimum),
+            "minimum_width": str(rule.minimum),
+            "multiple": str(rule.multiple),
+            "grid": str(graph.tiles.grid),
             "choices": str(len(CHOICES)),
             "layer_count": str(len(self.layers)),
             "level_count": str(len(levels)),
             "choice_names": "model_choices",
+            "extent_count": str(len(self.extents)),
+            "affine_count": str(len(affines)),
+            "extents": "model_extents",
+            "affines": "model_affines",
             "layers": "model_layers",
             "levels": "model_levels",
             "data": "sr_data",

@@ -16,8 +16,10 @@ from typing import cast
 import numpy as np
 
 from tvmsr.errors import WorkError
-from tvmsr.graph.model import INPUT, ConvAttrs, GatherAttrs, ShuffleAttrs
+from tvmsr.graph.model import INPUT, GatherAttrs, ShuffleAttrs
 from tvmsr.lower.draft import (
+    NO_VALUE,
+    Alone,
     Draft,
     Factor,
     Group,
@@ -34,14 +36,16 @@ from tvmsr.lower.draft import (
     one_picture,
     unity,
 )
-from tvmsr.quant.integer import TERM_LIMIT, Code, IntegerNode
+from tvmsr.lower.sizes import Size, is_one_pixel, sizes_of
+from tvmsr.lower.spatial import why_not
+from tvmsr.quant.integer import TERM_LIMIT, Code, IntegerGraph, IntegerNode
 
 
 def run(draft: Draft) -> None:
     """Fill draft.groups and draft.tensors."""
     draft.tensors[INPUT] = one_picture(draft.graph)
     walk = Walk(draft)
-    for node in draft.graph:
+    for node in walk.nodes:
         LOWERING[node.op](walk, node)
     if walk.terms:
         unread = next(iter(walk.terms.values()))
@@ -57,6 +61,8 @@ class Walk:
 
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
+        self.nodes = _read_nodes(draft.graph)
+        self.sizes = sizes_of(draft.graph)
         self.terms: dict[str, IntegerNode] = {}
         self.repeats: dict[str, Span] = {}
 
@@ -69,22 +75,39 @@ class Walk:
     def whole(self, name: str, reader: IntegerNode) -> Span:
         return Span(name, 0, self.tensor(name, reader).channels)
 
-    def define(self, node: IntegerNode, origin: Origin, like: Tensor | Group, scale: int = 1) -> None:
-        """The tensor of a node; its ratio is `scale` times that of `like`."""
+    def size(self, name: str) -> Size:
+        return self.sizes[name]
+
+    def define(self, node: IntegerNode, origin: Origin) -> None:
+        """The tensor of a node."""
         code = cast(Code, node.output)
-        self.draft.tensors[node.name] = Tensor(node.name, code, node.channels, like.ratio * scale, origin)
+        self.draft.tensors[node.name] = Tensor(node.name, code, node.channels, self.size(node.name), origin)
 
     def group(self, group: Group, node: IntegerNode) -> None:
         """A new group whose value is the tensor of `node`."""
         self.draft.groups.append(group)
-        self.define(node, Made(group.name, 0, group.channels), group)
+        self.define(node, Made(group.name, 0, group.channels))
+
+    def stands_for_all(self, name: str, node: IntegerNode) -> bool:
+        """True for a 1x1 map that is an operand of something larger."""
+        return is_one_pixel(self.size(name)) and not is_one_pixel(self.size(node.name))
 
     def made(self, name: str) -> Made | None:
         """How a group can store this tensor directly, if one can."""
         return made(self.draft, name)
 
     def readers(self, name: str) -> list[IntegerNode]:
-        return [node for node in self.draft.graph if name in node.inputs]
+        return [node for node in self.nodes if name in node.reads]
+
+
+def _read_nodes(graph: IntegerGraph) -> list[IntegerNode]:
+    """Those that the output depends on: of some, only the size counts (IntegerNode.reads)."""
+    wanted, found = {graph.output}, []
+    for node in reversed(graph.nodes):
+        if node.name in wanted:
+            found.append(node)
+            wanted.update(node.reads)
+    return found[::-1]
 
 
 def made(draft: Draft, name: str) -> Made | None:
@@ -117,7 +140,7 @@ def _conv(walk: Walk, node: IntegerNode) -> None:
 
 def _conv_group(walk: Walk, node: IntegerNode) -> Group:
     """The group of a convolution alone; an add that takes its term changes `code`, `sum` and `nodes`."""
-    x, attrs, p = walk.tensor(node.inputs[0], node), cast(ConvAttrs, node.attrs), node.params
+    x, p = walk.tensor(node.inputs[0], node), node.params
     table = p.get("table")
     code = node.output if isinstance(node.output, Code) else x.code
     value = Value(p["m"], p["lo"], p["hi"], node.table_zero if table is not None else code.zero, p.get("m_neg"), table)
@@ -126,7 +149,7 @@ def _conv_group(walk: Walk, node: IntegerNode) -> Group:
         x=walk.whole(x.name, node),
         x_code=x.code,
         channels=node.channels,
-        ratio=x.ratio / attrs.stride,
+        size=walk.size(node.name),
         code=code,
         value=value,
         nodes=(node.name,),
@@ -139,7 +162,7 @@ def _add(walk: Walk, node: IntegerNode) -> None:
     terms = [name for name in node.inputs if name in walk.terms]
     if len(terms) > 1:
         raise not_yet(node, f"it adds the terms of two convolutions: {', '.join(terms)}")
-    source = terms[0] if terms else next((n for n in node.inputs if n not in walk.repeats), node.inputs[0])
+    source = terms[0] if terms else _loaded(walk, node)
     index = node.inputs.index(source)
     code = cast(Code, node.output)
     p = node.params
@@ -159,6 +182,12 @@ def _add(walk: Walk, node: IntegerNode) -> None:
     walk.group(group, node)
 
 
+def _loaded(walk: Walk, node: IntegerNode) -> str:
+    """The operand that a sum without a convolution begins with: as large as the sum, and not a repeat if possible."""
+    whole = [name for name in node.inputs if not walk.stands_for_all(name, node)]
+    return next((name for name in whole if name not in walk.repeats), whole[0])
+
+
 def _repeat(modulo: int, channels: int) -> tuple[int, ...]:
     return () if modulo == channels else tuple(c % modulo for c in range(channels))
 
@@ -168,7 +197,7 @@ def _term(walk: Walk, node: IntegerNode, index: int) -> Term:
     name, m = node.inputs[index], node.params[f"m{index}"]
     span = walk.repeats.get(name) or walk.whole(name, node)
     modulo = 0 if span.channels == node.channels else span.channels
-    return Term(span, walk.draft.tensors[span.of].code, m, modulo)
+    return Term(span, walk.draft.tensors[span.of].code, m, modulo, walk.stands_for_all(name, node))
 
 
 def _load(
@@ -189,7 +218,7 @@ def _load(
         x=x,
         x_code=source.code,
         channels=node.channels if channels is None else channels,
-        ratio=source.ratio,
+        size=source.size,
         code=code,
         value=value,
         nodes=(node.name,),
@@ -204,7 +233,7 @@ def _requantize(walk: Walk, node: IntegerNode) -> None:
     origin = walk.made(operand.name)
     if "m_neg0" not in p and origin is not None and origin.requant is None:
         requant = Requant(p["m0"], p["lo"], p["hi"], code.zero).repeated(origin.block**2)
-        walk.define(node, Made(origin.group, origin.first, origin.channels, origin.block, requant), operand)
+        walk.define(node, Made(origin.group, origin.first, origin.channels, origin.block, requant))
         _also_computes(walk, origin.group, node)
         return
     value = Value(p["m0"], p["lo"], p["hi"], code.zero, p.get("m_neg0"))
@@ -236,7 +265,7 @@ def _concat(walk: Walk, node: IntegerNode) -> None:
         cut = slice(at, at + part.channels)
         requants.append(Requant(p[f"m{i}"], p["lo"][cut], p["hi"][cut], code.zero))
         at += part.channels
-    walk.define(node, Joined(parts, tuple(requants)), walk.draft.tensors[node.inputs[0]])
+    walk.define(node, Joined(parts, tuple(requants)))
 
 
 def _gather(walk: Walk, node: IntegerNode) -> None:
@@ -244,7 +273,7 @@ def _gather(walk: Walk, node: IntegerNode) -> None:
     operand, picks = walk.tensor(node.inputs[0], node), cast(GatherAttrs, node.attrs).channels
     readers = walk.readers(node.name)
     if picks == tuple(range(picks[0], picks[0] + len(picks))):
-        walk.define(node, Span(operand.name, picks[0], len(picks)), operand)
+        walk.define(node, Span(operand.name, picks[0], len(picks)))
     elif picks == _repeat(operand.channels, len(picks)) and readers and all(r.op == "add" for r in readers):
         walk.repeats[node.name] = walk.whole(operand.name, node)
         if node.name == walk.draft.graph.output:
@@ -272,7 +301,7 @@ def _depth_to_space(walk: Walk, node: IntegerNode) -> None:
     else:
         _also_computes(walk, origin.group, node)
     shuffled = Made(origin.group, origin.first, node.channels, block, origin.requant)
-    walk.define(node, shuffled, operand, scale=block)
+    walk.define(node, shuffled)
 
 
 def _mul(walk: Walk, node: IntegerNode) -> None:
@@ -280,7 +309,29 @@ def _mul(walk: Walk, node: IntegerNode) -> None:
     x, factor = (walk.whole(name, node) for name in node.inputs)
     code, p = cast(Code, node.output), node.params
     group = _load(walk, node, x, Value(p["m"], p["lo"], p["hi"], code.zero))
-    walk.group(replace(group, times=Factor(factor, walk.draft.tensors[factor.of].code)), node)
+    broadcast = walk.stands_for_all(factor.of, node)
+    walk.group(replace(group, times=Factor(factor, walk.draft.tensors[factor.of].code, broadcast)), node)
+
+
+def _spatial(walk: Walk, node: IntegerNode) -> None:
+    """A step of the driver's own. What reads it is another step: it has one store, and no epilogue."""
+    x = walk.tensor(node.inputs[0], node)
+    problem = why_not(node, x.code)
+    if problem:
+        raise not_yet(node, problem)
+    group = Group(
+        name=node.name,
+        x=walk.whole(x.name, node),
+        x_code=x.code,
+        channels=node.channels,
+        size=walk.size(node.name),
+        code=cast(Code, node.output),
+        value=NO_VALUE,
+        nodes=(node.name,),
+        spatial=node,
+    )
+    walk.draft.groups.append(group)
+    walk.define(node, Alone(group.name))
 
 
 #: Lowering of each integer operation: one function a row of the table of operations.
@@ -294,5 +345,9 @@ LOWERING: Mapping[str, Callable[[Walk, IntegerNode], None]] = MappingProxyType(
         "depth_to_space": _depth_to_space,
         "requantize": _requantize,
         "table": _table,
+        "max_pool": _spatial,
+        "resize": _spatial,
+        "statistic": _spatial,
+        "layer_norm": _spatial,
     }
 )

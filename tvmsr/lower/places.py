@@ -8,11 +8,11 @@ further stores into it, requantized; what no group can store is copied by a pass
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 
 from tvmsr.errors import WorkError
-from tvmsr.lower.draft import Draft, Group, Joined, Made, Place, Requant, Span, Tensor, Value, Write
+from tvmsr.lower.draft import Alone, Draft, Group, Joined, Made, Place, Requant, Span, Tensor, Value, Write
 from tvmsr.lower.group import copy_value, made, made_part
+from tvmsr.lower.sizes import Size
 from tvmsr.quant.integer import Code
 
 
@@ -54,7 +54,7 @@ class _Placing:
             return False
         # Readers know codes by their bits; a wider concat would be read as wider.
         same_bits = tensor.code.bits == joined.code.bits
-        return isinstance(tensor.origin, Made | Joined) and same_bits and requant.keeps(tensor.code)
+        return isinstance(tensor.origin, Made | Alone | Joined) and same_bits and requant.keeps(tensor.code)
 
     def stored(self, span: Span) -> Span:
         """Where the channels of a tensor lie; they are stored there from now on."""
@@ -70,7 +70,7 @@ class _Placing:
         if isinstance(tensor.origin, Span):
             return self.where(tensor.origin.of).part(tensor.origin.first, tensor.origin.channels)
         if name not in self.draft.places:
-            self.draft.places[name] = Place(name, tensor.code, tensor.channels, tensor.ratio)
+            self.draft.places[name] = Place(name, tensor.code, tensor.channels, tensor.size)
         return Span(name, 0, tensor.channels)
 
     def _store(self, name: str) -> None:
@@ -83,6 +83,9 @@ class _Placing:
             self._store(origin.of)
         elif isinstance(origin, Made):
             self._write(origin, self.where(name), name)
+        elif isinstance(origin, Alone):
+            to = self.where(name)
+            self.draft.add_write(origin.group, Write(to.of, to.first, 0, to.channels, name, 0))
         elif isinstance(origin, Joined):
             at, place = 0, self.where(name)
             for part, requant in zip(origin.parts, origin.requants, strict=True):
@@ -115,7 +118,7 @@ class _Placing:
             x=source,
             x_code=tensor.code,
             channels=part.channels,
-            ratio=tensor.ratio,
+            size=tensor.size,
             code=self.draft.tensors[joined.of].code,
             value=Value(requant.m, requant.lo, requant.hi, requant.zero),
             nodes=(joined.of,),
@@ -135,24 +138,24 @@ class _Placing:
             self.stored(Span(name, 0, tensor.channels))
             return
         # A slice is a view for its other readers (see `where`); the output is a copy of it.
-        self.draft.places[name] = Place(name, tensor.code, tensor.channels, tensor.ratio)
+        self.draft.places[name] = Place(name, tensor.code, tensor.channels, tensor.size)
         origin = made(self.draft, name)
         if origin is not None:
             self._write(origin, Span(name, 0, tensor.channels), name)
             return
         source = self.stored(Span(name, 0, tensor.channels))
-        copy = copy_group(self.draft.unused(f"{name}.copy"), source, tensor.code, tensor.ratio, name, name)
+        copy = copy_group(self.draft.unused(f"{name}.copy"), source, tensor.code, tensor.size, name, name)
         self.draft.groups.append(copy)
 
 
-def copy_group(name: str, source: Span, code: Code, ratio: Fraction, to: str, tensor: str) -> Group:
+def copy_group(name: str, source: Span, code: Code, size: Size, to: str, tensor: str) -> Group:
     """A pass that copies a tensor to a place of its own."""
     return Group(
         name=name,
         x=source,
         x_code=code,
         channels=source.channels,
-        ratio=ratio,
+        size=size,
         code=code,
         value=copy_value(code, source.channels),
         nodes=(),

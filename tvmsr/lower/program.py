@@ -4,34 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
+from enum import IntEnum
 from typing import Any
 
 from numpy.typing import NDArray
 
+from tvmsr.graph.extent import Extent
+from tvmsr.graph.model import PadMode
 from tvmsr.kernels.spec import Form, KernelSpec
 
 
 @dataclass(frozen=True, eq=False)
 class Buffer:
-    """A stored tensor. pitch: bytes a pixel; border: pad codes on each side (the widest reader's)."""
+    """A stored tensor. pitch: bytes a pixel; border: pixels on each side (the widest reader's), which `mode` fills."""
 
     name: str
     channels: int
     form: Form
     bits: int
     pitch: int
-    ratio: Fraction
+    rows: Extent
+    columns: Extent
     border: int
+    mode: PadMode
     pad: NDArray[Any]  # (channels,) codes
 
 
 @dataclass(frozen=True)
 class View:
-    """Channels of a buffer from byte `offset` of each pixel on."""
+    """Channels of a buffer from byte `offset` of each pixel on. broadcast: a 1x1 map that stands for all pixels."""
 
     buffer: str
     offset: int = 0
+    broadcast: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,16 +57,46 @@ class Layer:
     bits: int
 
 
+class Kind(IntEnum):
+    """What the driver does in plain C: SR_MAX_POOL ... of program.h."""
+
+    MAX_POOL = 1
+    RESIZE = 2
+    STATISTIC = 3
+    LAYER_NORM = 4
+
+
+@dataclass(frozen=True)
+class Spatial:
+    """A step of the driver's own: sr_spatial of program.h. `words` says what it does, for people.
+
+    kernel (height, width), stride: of a pool. method, grid: numbers of program.h.
+    """
+
+    kind: Kind
+    channels: int
+    words: str
+    kernel: tuple[int, int] = (1, 1)
+    stride: int = 1
+    method: int = 0
+    grid: int = 0
+    unbiased: bool = False
+    numerator: int = 0
+    denominator: int = 0
+    cubic: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One kernel call over all rows.
+    """One kernel call, or one loop of the driver's own, over all rows.
 
     operands: as the kernel takes them: x, times, residuals, stores. params: one set of plain arrays and scalars per bit
-    choice (today one), named as tvmsr/kernels/pack.h names them.
+    choice (today one), named as tvmsr/kernels/pack.h and the fields of tvmsr/lower/spatial.py name them.
     """
 
     name: str
-    spec: KernelSpec
+    spec: KernelSpec | None
+    spatial: Spatial | None
     operands: tuple[View, ...]
     padding: tuple[int, int, int, int]  # top, left, bottom, right
     layer: Layer | None
@@ -70,6 +105,23 @@ class Step:
     macs_per_pixel: int
     reason: str  # why this algorithm and tile
     stored: tuple[Stored, ...]  # what each store holds
+
+    @property
+    def kernel(self) -> KernelSpec:
+        """Of a step that is one."""
+        if self.spec is None:
+            raise TypeError(f"{self.name!r} is no kernel")
+        return self.spec
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Of its stores: depth to space."""
+        return (1,) if self.spec is None else tuple(store.block for store in self.spec.epilogue.stores)
+
+    @property
+    def reads(self) -> int:
+        """Number of operands that are read; the others are stores."""
+        return len(self.operands) - len(self.blocks)
 
 
 @dataclass(frozen=True, eq=False)

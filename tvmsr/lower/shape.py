@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import cast
 
 from tvmsr.graph.model import ConvAttrs
 from tvmsr.kernels.spec import Conv, Operand
-from tvmsr.lower.draft import Draft, Group
+from tvmsr.lower.draft import Group
 
 
 def attrs_of(group: Group) -> ConvAttrs:
-    """Of the group's convolution; those of a 1x1 convolution for a pointwise group."""
+    """Of the group's convolution; those of a 1x1 convolution for a group that has none."""
     return cast(ConvAttrs, group.conv.attrs) if group.conv else ConvAttrs()
 
 
@@ -46,29 +45,14 @@ def padding_of(group: Group) -> tuple[int, int, int, int]:
     return attrs_of(group).padding
 
 
+def border_of(group: Group) -> int:
+    """Columns beside its picture that a group reads."""
+    _, left, _, right = padding_of(group)
+    return max(0, left, right)
+
+
 def extent_of(group: Group) -> tuple[int, int]:
     """Input rows and columns that one output pixel reads."""
     dilation = attrs_of(group).dilation
     height, width = kernel_of(group)
     return (height - 1) * dilation + 1, (width - 1) * dilation + 1
-
-
-def reach_of(group: Group) -> int:
-    """How far from its own pixel a group reads, in pixels of its input."""
-    top, left, bottom, right = padding_of(group)
-    rows, columns = extent_of(group)
-    return max(top, left, bottom, right, rows - 1 - top, columns - 1 - left)
-
-
-def radius_of(draft: Draft) -> int:
-    """Receptive radius of the output, in pixels of the picture, rounded up."""
-    radius: dict[str, Fraction] = {}
-    for group in draft.groups:
-        x = draft.places[group.x.of]
-        own = radius.get(x.name, Fraction(0)) + reach_of(group) / x.ratio
-        own = max(own, *(radius.get(read.of, Fraction(0)) for read in group.reads))
-        for write in group.writes:
-            # Inside a block, pixels of the finer grid come from one pixel of the grid: nothing is added.
-            radius[write.place] = max(radius.get(write.place, Fraction(0)), own)
-    exact = radius[draft.graph.output]
-    return -(-exact.numerator // exact.denominator)

@@ -17,10 +17,13 @@ def run(draft: Draft) -> None:
     for name, place in list(draft.places.items()):
         if name in (INPUT, draft.graph.output):
             continue
-        writes = [write for group in draft.groups for write in group.writes if write.place == name]
+        writers = [group for group in draft.groups if any(write.place == name for write in group.writes)]
+        writes = [write for group in writers for write in group.writes if write.place == name]
         reads = [span for group in draft.groups for span in group.reads if span.of == name]
         first = min(span.first for span in reads)
         channels = max(span.first + span.channels for span in reads) - first
+        if any(group.spatial for group in writers):
+            continue  # it stores all its channels
         if channels < place.channels and len(writes) == 1 and writes[0].block == 1:
             draft.places[name] = replace(place, channels=channels)
             draft.groups = [_cut(group, name, first, channels) for group in draft.groups]

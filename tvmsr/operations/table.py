@@ -29,10 +29,10 @@ _ROWS = (
     Operation("concat", concat.shape, concat.reference, ("concat",)),
     Operation("gather", gather.shape, gather.reference, ("gather",)),
     Operation("depth_to_space", depth_to_space.shape, depth_to_space.reference, ("depth_to_space",)),
-    Operation("max_pool", max_pool.shape, max_pool.reference),
-    Operation("resize", resize.shape, resize.reference),
-    Operation("statistic", statistic.shape, statistic.reference),
-    Operation("layer_norm", layer_norm.shape, layer_norm.reference),
+    Operation("max_pool", max_pool.shape, max_pool.reference, ("max_pool",)),
+    Operation("resize", resize.shape, resize.reference, ("resize",)),
+    Operation("statistic", statistic.shape, statistic.reference, ("statistic",)),
+    Operation("layer_norm", layer_norm.shape, layer_norm.reference, ("layer_norm",)),
     # A piecewise linear activation is another multiplier per sign, any other one is a table.
     Operation("activate", activate.shape, activate.reference, ("requantize", "table")),
     # Between the frontends and the end of canonicalisation only: it never reaches quantization.

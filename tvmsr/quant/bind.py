@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.graph.analysis import size_rule, tile_rule
 from tvmsr.graph.model import (
     INPUT,
     INPUT_CHANNELS,
@@ -17,20 +18,19 @@ from tvmsr.graph.model import (
     AddAttrs,
     Attrs,
     ConvAttrs,
-    GatherAttrs,
     Model,
     Node,
-    ShuffleAttrs,
+    PadMode,
 )
+from tvmsr.quant.bind_spatial import NUMBERS
+from tvmsr.quant.bits import PRODUCT_BITS
 from tvmsr.quant.check import check_plan
-from tvmsr.quant.integer import TERM_LIMIT, Code, IntegerGraph, IntegerNode, Term, fraction_bits
+from tvmsr.quant.integer import Code, IntegerGraph, IntegerNode, Term, fraction_bits
+from tvmsr.quant.multipliers import F64, Params, bounds, requantized, rounded, unit
 from tvmsr.quant.plan import LayerPlan, Plan, PlanError, TensorPlan
-from tvmsr.quant.structure import MOVES, READ_SUFFIX, Structure, analyse
+from tvmsr.quant.structure import READ_SUFFIX, Structure, analyse
 from tvmsr.quant.tables import code_table
-from tvmsr.quant.weights import folded_weight, layer_codes
-
-F64 = NDArray[np.float64]
-Params = dict[str, NDArray[Any]]
+from tvmsr.quant.weights import folded_weight, layer_codes, selection_scales
 
 #: Scale of the ends: a byte of a picture is its own code.
 PIXEL_SCALE = np.float32(1 / 255)
@@ -54,6 +54,8 @@ def bind(model: Model, plan: Plan) -> IntegerGraph:
         scale=model.scale,
         colour=model.colour,
         extra={"coarsened": binder.coarsened, "pad_rounding": binder.pad_rounding, "method": plan.method},
+        sizes=size_rule(model.graph),
+        tiles=tile_rule(model.graph),
     )
 
 
@@ -73,22 +75,27 @@ class _Binder:
 
     def place(self, node: Node) -> None:
         """Append the node, and the narrow reading of its tensor where the plan has one."""
+        bind_one = _BINDERS[node.op]
+        if node.name in self.structure.moves and node.op != "conv":
+            bind_one = _move
         try:
-            self.append(_BINDERS[node.op](self, node))
+            self.append(node, bind_one(self, node))
         except (ValueError, OverflowError) as error:
             raise PlanError(f"plan: {node.op} {node.name!r}: {error}") from error
         if node.name in self.plan.reads:
-            self.append(self.read(node.name))
+            self.append(node, self.read(node.name))
 
-    def append(self, node: IntegerNode) -> None:
-        self.held[node.name] = node.output
-        self.nodes.append(node)
+    def append(self, of: Node, made: IntegerNode) -> None:
+        """An integer node that is made of a node of the graph, and has its size."""
+        rows, columns = self.structure.types[of.name].size
+        self.held[made.name] = made.output
+        self.nodes.append(replace(made, rows=rows, columns=columns))
 
     def code(self, name: str) -> Code:
         """How a stored tensor is held, also of one that comes later."""
         if name not in self.held:
-            node = self.structure.graph.node(name)
-            self.held[name] = _moved_code(self, node) if node.op in MOVES else self.result(node)
+            node = self.structure.nodes[name]
+            self.held[name] = self.result(node)
         held = self.held[name]
         if isinstance(held, Term):
             raise ValueError(f"{name!r} is a term")
@@ -100,52 +107,23 @@ class _Binder:
         return Code(plan.bits, np.float32(plan.scale), plan.zero, equal)
 
     def result(self, node: Node) -> Code:
+        if node.name in self.structure.moves:
+            return _moved_code(self, node)
         return self.planned(node.name, self.plan.tensors[node.name])
 
     def read(self, name: str) -> IntegerNode:
         out = self.planned(name, self.plan.reads[name])
-        params = _requantized(self.code(name), out, 0) | _bounds(Attrs(), unit(out), out)
+        params = requantized(self.code(name), out, 0) | bounds(Attrs(), unit(out), out)
         return IntegerNode(name + READ_SUFFIX, "requantize", (name,), Attrs(), params, out, len(out.equal))
 
     def input_of(self, node: Node, layer: LayerPlan) -> str:
-        name = node.inputs[0]
-        return name + READ_SUFFIX if name in self.plan.reads and not layer.reads_stream else name
+        name, narrow = node.inputs[0], self.structure.weighs_pixels(node)
+        return name + READ_SUFFIX if narrow and name in self.plan.reads and not layer.reads_stream else name
 
-
-def unit(code: Code) -> F64:
-    """The value of one step of a code, per channel (C,), in double."""
-    return float(code.scale) * code.equal.astype(np.float64)
-
-
-def _rounded(multiplier: F64) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):
-        m = multiplier.astype(np.float32)
-    if not np.all(np.isfinite(m)):
-        raise ValueError("a multiplier is not finite: the scales of operands and result are too far apart")
-    return m
-
-
-def _range(code: Code) -> tuple[int, int]:
-    """Codes minus their zero point."""
-    return -code.zero, (1 << code.bits) - 1 - code.zero
-
-
-def _bounds(attrs: Attrs, step: F64, form: Code | Term) -> Params:
-    """Bounds lo and hi (C,) of a result in multiples of `step`, narrowed by the activation of attrs."""
-    low, high = _range(form) if isinstance(form, Code) else (-TERM_LIMIT, TERM_LIMIT)
-    lo, hi = np.full(step.shape, float(low)), np.full(step.shape, float(high))
-    activation = getattr(attrs, "activation", Activation.NONE)
-    if activation is Activation.RELU:
-        lo = np.maximum(lo, 0.0)
-    elif activation is Activation.CLIP:
-        clip = cast(ActivateAttrs, attrs)
-        lo, hi = (np.clip(np.rint(edge / step), low, high) for edge in (clip.low, clip.high))
-    return {"lo": lo.astype(np.float32), "hi": hi.astype(np.float32)}
-
-
-def _requantized(operand: Code, out: Code, index: int, step: F64 | None = None) -> Params:
-    """m{index}: from the operand's codes to multiples of `step` (of the result's codes unless given)."""
-    return {f"m{index}": _rounded(unit(operand) / (unit(out) if step is None else step))}
+    def factor(self, total: Node, index: int) -> F64 | float:
+        """What an add multiplies an operand by."""
+        given = total.weights.get(f"factor{index}")
+        return 1.0 if given is None else given.astype(np.float64)
 
 
 def _conv(binder: _Binder, node: Node) -> IntegerNode:
@@ -156,16 +134,19 @@ def _conv(binder: _Binder, node: Node) -> IntegerNode:
     bias = node.weights["bias"].astype(np.float64)
     if layer.bias_correction is not None:
         bias = bias + np.asarray(layer.bias_correction)
-    codes = layer_codes(folded, bias, x, layer)
+    codes = layer_codes(folded, bias, x, _with_scales(binder, node, x, layer))
     if codes.coarsened:
         binder.coarsened[node.name] = codes.coarsened
     params: Params = {"weight": codes.weight, "bias": codes.bias, "pad": _pad(binder, node, x)}
     form, step, params_out = _conv_result(binder, node, layer)
     unit_of_sum = float(x.scale) * codes.scales
     multiplier = unit_of_sum / step
-    params |= {"m": _rounded(multiplier)} | params_out
+    if isinstance(form, Term):
+        total = binder.structure.readers[node.name][0]
+        multiplier = multiplier * binder.factor(total, total.inputs.index(node.name))
+    params |= {"m": rounded(multiplier)} | params_out
     if attrs.activation is Activation.LEAKY:
-        params["m_neg"] = _rounded(multiplier * node.weights["slope"].astype(np.float64))
+        params["m_neg"] = rounded(multiplier * node.weights["slope"].astype(np.float64))
     return IntegerNode(
         node.name,
         "conv",
@@ -183,6 +164,14 @@ def _conv(binder: _Binder, node: Node) -> IntegerNode:
     )
 
 
+def _with_scales(binder: _Binder, node: Node, x: Code, layer: LayerPlan) -> LayerPlan:
+    """The layer with the scales of what only moves codes, where the plan leaves them out."""
+    if layer.weight_scales is not None or layer.weight_codes is not None or node.name not in binder.structure.moves:
+        return layer
+    scales = selection_scales(x.equal[binder.structure.moves[node.name][0]], layer.weight_bits)
+    return layer.model_copy(update={"weight_scales": [float(s) for s in scales]})
+
+
 def _conv_result(binder: _Binder, node: Node, layer: LayerPlan) -> tuple[Code | Term, F64, Params]:
     """How a convolution's result is held, what one step of its requantization is worth (OC,), and its bounds."""
     attrs = cast(ConvAttrs, node.attrs)
@@ -190,26 +179,26 @@ def _conv_result(binder: _Binder, node: Node, layer: LayerPlan) -> tuple[Code | 
         total = binder.structure.readers[node.name][0]
         term = Term(_fraction(binder, total))
         step = unit(binder.result(total)) / (1 << term.fraction)
-        return term, step, _bounds(attrs, step, term)
+        return term, step, bounds(attrs, step, term)
     out = binder.result(node)
     if not attrs.activation.is_table:
-        return out, unit(out), _bounds(attrs, unit(out), out)
+        return out, unit(out), bounds(attrs, unit(out), out)
     if layer.table is None:
         raise ValueError(f"layers.{node.name}.table is missing")
     # The table's input is a code of its own, held nowhere.
     index = Code(layer.table.bits, np.float32(layer.table.scale), layer.table.zero, np.ones_like(out.equal))
-    params = _bounds(Attrs(), unit(index), index)
-    params["table"] = code_table(attrs.activation, index, out)
+    params = bounds(Attrs(), unit(index), index)
+    params["table"] = code_table(attrs, index, out)
     return out, unit(index), params
 
 
 def _pad(binder: _Binder, node: Node, x: Code) -> NDArray[np.uint16]:
-    """The pad code of every input channel."""
-    values = node.weights["pad"].astype(np.float64)
+    """The pad code of every input channel. Other modes than CONSTANT repeat the picture's codes and need none."""
+    attrs, values = cast(ConvAttrs, node.attrs), node.weights["pad"].astype(np.float64)
     exact = values / unit(x) + x.zero
     pad = np.clip(np.rint(exact), 0, (1 << x.bits) - 1)
     distance = float(np.abs(pad - exact).max())
-    if any(cast(ConvAttrs, node.attrs).padding) and distance > 0:
+    if max(attrs.padding) > 0 and attrs.mode is PadMode.CONSTANT and distance > 0:
         binder.pad_rounding[node.name] = distance
     return pad.astype(np.uint16)
 
@@ -221,7 +210,10 @@ def _fraction(binder: _Binder, node: Node) -> int:
     rounding of the sum; in a stream of more than 8 bits a few half steps do not matter.
     """
     out = binder.result(node)
-    on_grid = [_same_step(binder, name, out) for name in node.inputs]
+    on_grid = [
+        bool(np.all(binder.factor(node, index) == 1)) and _same_step(binder, name, out)
+        for index, name in enumerate(node.inputs)
+    ]
     shared = any(on_grid) and (out.bits > 8 or len(on_grid) - sum(on_grid) <= 1)
     return fraction_bits(out.bits, shared)
 
@@ -235,42 +227,51 @@ def _same_step(binder: _Binder, name: str, out: Code) -> bool:
 def _add(binder: _Binder, node: Node) -> IntegerNode:
     out, fraction = binder.result(node), _fraction(binder, node)
     step = unit(out) / (1 << fraction)
-    params = _bounds(cast(AddAttrs, node.attrs), unit(out), out)
+    params = bounds(cast(AddAttrs, node.attrs), unit(out), out)
     for index, name in enumerate(node.inputs):
         if name not in binder.structure.terms:
-            params |= _requantized(binder.code(name), out, index, step)
+            m = unit(binder.code(name)) * binder.factor(node, index) / step
+            params[f"m{index}"] = rounded(m)
     return IntegerNode(node.name, "add", node.inputs, node.attrs, params, out, len(out.equal), fraction=fraction)
 
 
 def _concat(binder: _Binder, node: Node) -> IntegerNode:
     out, first = binder.result(node), 0
-    params = _bounds(node.attrs, unit(out), out)
+    params = bounds(node.attrs, unit(out), out)
     for index, name in enumerate(node.inputs):
         operand = binder.code(name)
         chosen = slice(first, first + len(operand.equal))
         first = chosen.stop
-        params |= _requantized(operand, out, index, unit(out)[chosen])
+        params |= requantized(operand, out, index, unit(out)[chosen])
     return IntegerNode(node.name, "concat", node.inputs, node.attrs, params, out, len(out.equal))
 
 
 def _mul(binder: _Binder, node: Node) -> IntegerNode:
     left, right = (binder.code(name) for name in node.inputs)
-    if left.bits + right.bits > 31:
+    if left.bits + right.bits > PRODUCT_BITS:
         raise ValueError(f"operands of {left.bits} and {right.bits} bits: their product does not fit int32")
     out = binder.result(node)
-    params = {"m": _rounded(unit(left) * unit(right) / unit(out))} | _bounds(node.attrs, unit(out), out)
+    params = {"m": rounded(unit(left) * unit(right) / unit(out))} | bounds(node.attrs, unit(out), out)
     return IntegerNode(node.name, "mul", node.inputs, node.attrs, params, out, len(out.equal))
 
 
 def _activate(binder: _Binder, node: Node) -> IntegerNode:
     attrs, x, out = cast(ActivateAttrs, node.attrs), binder.code(node.inputs[0]), binder.result(node)
     if attrs.activation.is_table:
-        params: Params = {"table": code_table(attrs.activation, x, out)}
+        params: Params = {"table": code_table(attrs, x, out)}
         return IntegerNode(node.name, "table", node.inputs, attrs, params, out, len(out.equal))
-    params = _requantized(x, out, 0) | _bounds(attrs, unit(out), out)
+    params = requantized(x, out, 0) | bounds(attrs, unit(out), out)
     if attrs.activation is Activation.LEAKY:
-        params["m_neg0"] = _rounded(unit(x) / unit(out) * node.weights["slope"].astype(np.float64))
+        params["m_neg0"] = rounded(unit(x) / unit(out) * node.weights["slope"].astype(np.float64))
     return IntegerNode(node.name, "requantize", node.inputs, attrs, params, out, len(out.equal))
+
+
+def _spatial(binder: _Binder, node: Node) -> IntegerNode:
+    """What makes codes of its own of one operand: of a second one, a resize takes the size."""
+    out = binder.result(node)
+    found = NUMBERS[node.op](node, binder.code(node.inputs[0]), out)
+    made = IntegerNode(node.name, node.op, node.inputs, node.attrs, found.params, out, len(out.equal))
+    return replace(made, fraction=found.fraction)
 
 
 def _move(binder: _Binder, node: Node) -> IntegerNode:
@@ -281,9 +282,7 @@ def _move(binder: _Binder, node: Node) -> IntegerNode:
 def _moved_code(binder: _Binder, node: Node) -> Code:
     """The operand's code, with the factors where their channels go."""
     x = binder.code(node.inputs[0])
-    if node.op == "gather":
-        return replace(x, equal=x.equal[list(cast(GatherAttrs, node.attrs).channels)])
-    equal = x.equal.reshape(cast(ShuffleAttrs, node.attrs).block ** 2, -1)
+    equal = x.equal[binder.structure.moves[node.name]]
     if not np.all(equal == equal[0]):
         raise ValueError(f"tensors.{binder.structure.source[node.name]}.equal differs between the phases of a channel")
     return replace(x, equal=equal[0])
@@ -297,4 +296,8 @@ _BINDERS: Mapping[str, Callable[[_Binder, Node], IntegerNode]] = {
     "activate": _activate,
     "gather": _move,
     "depth_to_space": _move,
+    "max_pool": _move,
+    "resize": _spatial,
+    "statistic": _spatial,
+    "layer_norm": _spatial,
 }

@@ -11,6 +11,8 @@ from tvmsr.errors import UsageError
 STREAM_BITS = 16
 TABLE_BITS = 12
 GATE_BITS = 15
+#: Bits of both operands of a product together: it fits int32.
+PRODUCT_BITS = 31
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvmsr.errors import InputFileError
+from tvmsr.graph.analysis import size_rule
 from tvmsr.graph.model import Model
 from tvmsr.quant.bind import bind
 from tvmsr.quant.bits import Bits, parse_bits
 from tvmsr.quant.correct import corrected
 from tvmsr.quant.draft import Progress, make_plan, ticker
+from tvmsr.quant.picture import fitted
 from tvmsr.quant.plan import Plan
 from tvmsr.quant.ranges import Observation, method_of, observe_channels, spaced
 from tvmsr.quant.streams import choose_bits
@@ -58,7 +60,8 @@ def calibrate(
     model
         What to quantize.
     crops
-        LR pictures, uint8 (H, W, 3), RGB. A handful of 96x96 is enough.
+        LR pictures, uint8 (H, W, 3), RGB. A handful of 96x96 is enough. Of a size that the network does not run on,
+        they are continued as any picture is (tvmsr.quant.picture).
     bits
         "8", "6", "a6w4" or Bits. Streams, gates and table inputs are wider (tvmsr.quant.streams).
     method
@@ -83,6 +86,7 @@ def calibrate(
     if not crops:
         raise InputFileError("calibration needs at least one picture")
     wanted, structure = parse_bits(bits), analyse(model.graph)
+    crops = [fitted(crop, size_rule(model.graph)) for crop in crops]
     method_of(method)
     pins = dict(layer_bits or {})
     choose_bits(structure, wanted, pins)

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 
 from tvmsr.graph.model import ConvAttrs, Model, Node
-from tvmsr.quant.plan import LayerPlan, Plan, PlanError, TensorPlan
+from tvmsr.quant.plan import LayerPlan, Plan, PlanError, TensorPlan, shown_key
 from tvmsr.quant.structure import READ_SUFFIX, Structure
 
 
@@ -35,7 +35,7 @@ def check_plan(plan: Plan, model: Model, structure: Structure) -> None:
 def _same_names(field: str, given: Collection[str], needed: Collection[str]) -> None:
     for name in given:
         if name not in needed:
-            raise PlanError(f"plan: {field}.{name}: the model has no such entry")
+            raise PlanError(f"plan: {field}.{shown_key(name)}: the model has no such entry")
     for name in needed:
         if name not in given:
             raise PlanError(f"plan: {field}.{name}: missing")
@@ -47,7 +47,7 @@ def _lengths(field: str, tensor: TensorPlan, channels: int) -> None:
 
 
 def _check_read(plan: Plan, structure: Structure, name: str, read: TensorPlan) -> None:
-    field = f"reads.{name}"
+    field = f"reads.{shown_key(name)}"
     if name not in structure.source or name in structure.terms or structure.source[name] not in plan.tensors:
         raise PlanError(f"plan: {field}: the model stores no such tensor")
     if name + READ_SUFFIX in structure.channels:
@@ -57,7 +57,8 @@ def _check_read(plan: Plan, structure: Structure, name: str, read: TensorPlan) -
         raise PlanError(
             f"plan: {field}.bits: {read.bits} bits to read a tensor of {wide}; it needs fewer, and 9 to 16 there"
         )
-    if all(node.op != "conv" or plan.layers[node.name].reads_stream for node in structure.readers[name]):
+    readers = [node.name for node in structure.readers[name] if structure.weighs_pixels(node)]
+    if all(plan.layers[reader].reads_stream for reader in readers):
         raise PlanError(f"plan: {field}: no convolution reads it")
     _lengths(field, read, structure.channels[name])
 

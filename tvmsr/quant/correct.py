@@ -2,7 +2,8 @@
 
 Layer by layer in execution order, the FP32 network and the integer one run side by side over the crops: the mean
 difference of their values before the activation, with every earlier layer already corrected, goes into the bias. It is
-in the network's units, so it belongs to the plan; `bind` turns it into codes.
+in the network's units, so it belongs to the plan; `bind` turns it into codes. Convolutions on 1x1 maps have none: a
+crop is one sample of them; nor has what only moves codes.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from tvmsr.graph.model import F32, INPUT, Activation, ConvAttrs, Model, Node
 from tvmsr.operations.activate import apply_activation
 from tvmsr.operations.table import operation_of
 from tvmsr.quant.bind import bind
+from tvmsr.quant.held import Held
 from tvmsr.quant.integer import IntegerNode
 from tvmsr.quant.plan import Plan
 from tvmsr.quant.ranges import as_float, spaced
-from tvmsr.quant.reference import Held, conv_blocks, execute
+from tvmsr.quant.reference import conv_blocks, execute
+from tvmsr.quant.structure import analyse
 
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
@@ -47,32 +50,33 @@ def corrected(plan: Plan, model: Model, crops: Sequence[U8], done: Callable[[], 
     layers = {name: layer.model_copy(update={"bias_correction": None}) for name, layer in plan.layers.items()}
     plan = plan.model_copy(update={"layers": layers})
     found = bias_corrections(model, plan, crops, done)
-    layers = {name: layer.model_copy(update={"bias_correction": found[name]}) for name, layer in layers.items()}
+    layers = {name: layer.model_copy(update={"bias_correction": found.get(name)}) for name, layer in layers.items()}
     return plan.model_copy(update={"layers": layers})
 
 
 def bias_corrections(model: Model, plan: Plan, crops: Sequence[U8], done: Callable[[], None]) -> dict[str, list[float]]:
-    """Corrections (OC,) by convolution, in the network's units."""
-    graph = bind(model, plan)
-    exact_nodes = {node.name: node for node in model.graph}
+    """Corrections (OC,) by convolution that can have one, in the network's units."""
+    graph, structure = bind(model, plan), analyse(model.graph)
+    measured = {node.name for node in model.graph if structure.weighs_pixels(node)}
     last_exact = {name: node.name for node in model.graph for name in node.inputs}
     last_integer = {name: node.name for node in graph for name in node.inputs}
     used = spaced(crops, MOST_CROPS)
     runs = [_Run({INPUT: as_float(crop)}, {INPUT: Held(crop, graph.input)}) for crop in used]
     corrections: dict[str, list[float]] = {}
     for node in graph:
-        exact = exact_nodes.get(node.name)
+        exact = structure.nodes.get(node.name)
         chosen = node
-        if exact is not None and exact.op == "conv":
+        if exact is not None and node.name in measured:
             correction = _mean_error(node, exact, runs)
             corrections[node.name] = [float(c) for c in correction]
             chosen = _with_correction(node, correction)
+        if node.op == "conv":
             done()
         for run in runs:
             run.integer[node.name] = execute(chosen, tuple(run.integer[name] for name in node.inputs))
             _free(run.integer, node.name, node.inputs, last_integer)
             if exact is not None:
-                if exact.op != "conv":
+                if node.name not in measured:
                     run.exact[node.name] = operation_of(exact).reference(run.operands(exact), exact)
                 _free(run.exact, exact.name, exact.inputs, last_exact)
     return corrections

@@ -26,12 +26,13 @@ from tvmsr.quant.ranges import (
 )
 from tvmsr.quant.streams import BitChoice
 from tvmsr.quant.structure import READ_SUFFIX, Structure, analyse
-from tvmsr.quant.weights import best_scales, default_scales, folded_weight
+from tvmsr.quant.weights import best_scales, default_scales, folded_weight, selection_scales
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
-#: Why weight scales are what they are: below 8 bits, at 8.
+#: Why weight scales are what they are: below 8 bits, at 8; and of what only moves codes.
 _WEIGHT_REASONS = ("least mean square error of the weights", "largest weight of each output channel")
+_SELECTION_REASON = "only moves codes: a power of two keeps them"
 #: Called with what is being done, steps done, steps in all.
 Progress = Callable[[str, int, int], None]
 
@@ -188,18 +189,23 @@ def _layers(
     for node in model.graph:
         if node.op != "conv":
             continue
-        slot, attrs = input_slot(node, choice), cast(ConvAttrs, node.attrs)
-        channels = structure.channels[node.inputs[0]]
-        folded = folded_weight(node.weights["weight"], equal.get(slot, np.ones(channels, np.float32)), attrs.groups)
-        scale = _input_scale(structure, slot, tensors, reads)
-        choose = default_scales if bits.weights == 8 else best_scales
-        scales = choose(folded, node.weights["bias"], bits.weights, scale)
+        slot, attrs = input_slot(node, structure, choice), cast(ConvAttrs, node.attrs)
+        factor = equal.get(slot, np.ones(structure.channels[node.inputs[0]], np.float32))
+        if node.name in structure.moves:
+            scales = selection_scales(factor[structure.moves[node.name][0]], bits.weights)
+            reason = _SELECTION_REASON
+        else:
+            folded = folded_weight(node.weights["weight"], factor, attrs.groups)
+            scale = _input_scale(structure, slot, tensors, reads)
+            choose = default_scales if bits.weights == 8 else best_scales
+            scales = choose(folded, node.weights["bias"], bits.weights, scale)
+            reason = choice.layer_reasons.get(node.name, _WEIGHT_REASONS[bits.weights == 8])
         layers[node.name] = LayerPlan(
             weight_bits=bits.weights,
             weight_scales=[float(s) for s in scales],
             table=_table_plan(node.name, stats) if attrs.activation.is_table else None,
             reads_stream=node.name in choice.reads_stream,
-            reason=choice.layer_reasons.get(node.name, _WEIGHT_REASONS[bits.weights == 8]),
+            reason=reason,
         )
     return layers
 

@@ -16,7 +16,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tvmsr.graph.model import ConvAttrs, Node
+from tvmsr.graph.model import ConvAttrs, Node, Statistic, StatisticAttrs
 from tvmsr.quant.groups import Group, tensor_of
 from tvmsr.quant.ranges import ChannelStats
 from tvmsr.quant.structure import Structure
@@ -30,18 +30,32 @@ F64 = NDArray[np.float64]
 POWERS = (0.0, 0.25, 0.5)
 #: No channel is amplified by more than this.
 LEAST_FACTOR = 1.0 / 64
+#: A maximum over a whole picture may be this many times those over crops.
+MAXIMUM_SLACK = 2.0
 #: Factors that gain less than this share of the noise are not worth their place.
 WORTHWHILE = 0.98
 
 
 def class_ranges(group: Group, stats: Mapping[str, ChannelStats], structure: Structure) -> tuple[F64, F64]:
-    """Least and largest value of each class of the group, widened to hold 0."""
+    """Least and largest value of each class of the group, widened to hold 0, and what crops do not show."""
     count = len(group.free)
     low, high = np.zeros(count), np.zeros(count)
     for slot in group.slots:
-        found = stats[tensor_of(slot, structure)]
-        np.minimum.at(low, group.classes[slot], found.low)
-        np.maximum.at(high, group.classes[slot], found.high)
+        name = tensor_of(slot, structure)
+        least, most = _beyond_crops(structure.nodes[name], stats[name])
+        np.minimum.at(low, group.classes[slot], least)
+        np.maximum.at(high, group.classes[slot], most)
+    return low, high
+
+
+def _beyond_crops(node: Node, found: ChannelStats) -> tuple[F64, F64]:
+    """The largest value of a whole picture exceeds those of its crops; what a layer norm adds is held by itself."""
+    low, high = found.low, found.high
+    if isinstance(node.attrs, StatisticAttrs) and node.attrs.kind is Statistic.MAX:
+        return MAXIMUM_SLACK * low, MAXIMUM_SLACK * high
+    if node.op == "layer_norm":
+        beta = node.weights["beta"].astype(np.float64)
+        return np.minimum(low, beta), np.maximum(high, beta)
     return low, high
 
 

@@ -14,11 +14,14 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tvmsr.graph.model import INPUT, ActivateAttrs, ConvAttrs, GatherAttrs, Node, ShuffleAttrs
+from tvmsr.graph.model import INPUT, ActivateAttrs, ConvAttrs, Node
 from tvmsr.quant.streams import BitChoice
-from tvmsr.quant.structure import MOVES, READ_SUFFIX, Structure
+from tvmsr.quant.structure import READ_SUFFIX, Structure
 
 I64 = NDArray[np.int64]
+
+#: Operations that read codes with a factor per channel, beside those that move them. (A `resize` is a cubic one.)
+_TAKE_FACTORS = ("conv", "concat", "statistic", "resize")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +43,11 @@ def tensor_of(slot: str, structure: Structure) -> str:
     return slot if slot in structure.channels else slot.removesuffix(READ_SUFFIX)
 
 
-def input_slot(node: Node, choice: BitChoice) -> str:
+def input_slot(node: Node, structure: Structure, choice: BitChoice) -> str:
     """The slot that a convolution reads."""
     name = node.inputs[0]
-    return name + READ_SUFFIX if name in choice.reads and node.name not in choice.reads_stream else name
+    narrow = name in choice.reads and node.name not in choice.reads_stream and structure.weighs_pixels(node)
+    return name + READ_SUFFIX if narrow else name
 
 
 def group_slots(structure: Structure, choice: BitChoice) -> tuple[Group, ...]:
@@ -77,10 +81,10 @@ def _channel_classes(structure: Structure, choice: BitChoice, slots: list[str]) 
     count = {slot: structure.channels[tensor_of(slot, structure)] for slot in slots}
     classes = _Union([(slot, c) for slot in slots for c in range(count[slot])])
     for node in structure.graph:
-        if node.op in MOVES and node.name in count:
-            operand = node.inputs[0]
-            for c, origin in _moved_channels(node, structure):
-                classes.join((node.name, c), (operand, origin))
+        if node.name in structure.moves and node.name in count:
+            for way in structure.moves[node.name].tolist():
+                for c, origin in enumerate(way):
+                    classes.join((node.name, c), (node.inputs[0], origin))
     shared = {(node.name, operand) for node, operand in _shared_concats(structure, choice)}
     for node in structure.graph:
         first = 0
@@ -91,14 +95,6 @@ def _channel_classes(structure: Structure, choice: BitChoice, slots: list[str]) 
                     classes.join((node.name, first + c), (operand, c))
             first += width
     return classes
-
-
-def _moved_channels(node: Node, structure: Structure) -> Iterable[tuple[int, int]]:
-    """(output channel, input channel) of a move."""
-    if node.op == "gather":
-        return enumerate(cast(GatherAttrs, node.attrs).channels)
-    channels, phases = structure.channels[node.name], cast(ShuffleAttrs, node.attrs).block ** 2
-    return ((c, phase * channels + c) for phase in range(phases) for c in range(channels))
 
 
 def _group(
@@ -114,24 +110,32 @@ def _group(
         if not _may_scale(structure, choice, slot):
             free[classes[slot]] = False
     consumers = tuple(
-        (node, input_slot(node, choice))
+        (node, slot)
         for node in structure.graph
-        if node.op == "conv" and input_slot(node, choice) in classes
+        if node.op == "conv" and node.name not in structure.moves
+        for slot in [input_slot(node, structure, choice)]
+        if slot in classes
     )
     return Group(tuple(members), bits[members[0]], classes, free, consumers)
 
 
 def _may_scale(structure: Structure, choice: BitChoice, slot: str) -> bool:
-    """A factor per channel needs a producer with multipliers per channel, and convolutions or concats to read it."""
+    """A factor per channel needs a producer with multipliers per channel, and readers that take it up.
+
+    Convolutions, concats, statistics and cubic resizes do; what moves codes carries it along.
+    """
     if slot not in structure.channels:
         return True
     source = structure.source[slot]
     if source == structure.output or choice.tensors[source] > 8:
         return False
-    producer = structure.graph.node(source)
+    producer = structure.nodes[source]
     if producer.op in ("conv", "activate") and cast("ConvAttrs | ActivateAttrs", producer.attrs).activation.is_table:
         return False
-    return all(node.op in ("conv", "concat", *MOVES) for node in structure.readers[slot])
+    if producer.op == "layer_norm":
+        return False
+    readers = structure.readers[slot]
+    return all(node.op in _TAKE_FACTORS or node.name in structure.moves for node in readers)
 
 
 class _Union:

@@ -7,7 +7,7 @@ bounds, never beyond +-TERM_LIMIT. C = output channels, `rne` rounds to nearest,
 conv        params: weight int8 (KH, KW, IC/groups, OC), bias int32 (OC,), pad uint16 (IC,), m float32 (OC,), lo, hi;
             m_neg (OC,) where the activation is LEAKY; table uint16 (2**table_bits,) where it is a table.
             attrs: ConvAttrs.
-                acc = bias + sum((q - z_in) * w)     q outside the picture is pad[ic]
+                acc = bias + sum((q - z_in) * w)     q outside the picture is pad[ic], or by attrs.mode a pixel's code
                 v   = float32(acc) * (m_neg if acc < 0 and LEAKY else m)
             code out:   rne(clamp(v, lo, hi)) + z
             table out:  table[rne(clamp(v, lo, hi)) + table_zero]      lo, hi of the table's input
@@ -20,6 +20,15 @@ requantize  one operand: rne(clamp(float32(q - z_0) * m0, lo, hi)) + z; with m_n
             of a stream, or a piecewise linear `activate`
 table       one operand: table[q], table uint16 (2**bits,)
 mul         rne(clamp(float32((q_a - z_a) * (q_b - z_b)) * m (C,), lo, hi)) + z, the integer product proven to fit int32
+            (operands of add, and the second one of mul, may be 1x1 maps: the same for every pixel)
+max_pool    the largest code of each window: held as the operand is; attrs PoolAttrs
+resize      attrs ResizeAttrs; NEAREST and LINEAR are held as the operand is. CUBIC overshoots and has a code of its
+            own, with params m (C,), lo, hi; v keeps `fraction` bits:
+                rne(clamp(float32(v - (z_in << fraction)) * m, lo, hi)) + z
+statistic   a 1x1 map; params m (C,), lo, hi, and eps int64 (C,) in units of the squared code, 16 fractional bits:
+                rne(clamp(float32(v) * m, lo, hi)) + z, v int32 as docs/numerics.md says
+layer_norm  params m (C,), beta int32 (C,), lo, hi, eps int64 (): with y the normalised value, 12 fractional bits,
+                clamp((rne(clamp(float32(y) * m, -TERM_LIMIT, TERM_LIMIT)) + beta + half) >> fraction, lo, hi) + z
 gather, depth_to_space   move codes (or terms) and keep how they are held; attrs GatherAttrs, ShuffleAttrs
 """
 
@@ -32,6 +41,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.graph.analysis import SizeRule, TileRule
+from tvmsr.graph.extent import Extent
 from tvmsr.graph.model import Attrs, Colour
 
 #: Bound of a term. At 2**22 a rounding by adding and subtracting 1.5 * 2**23 is still exact (ARMv7 has no other).
@@ -64,6 +75,11 @@ class Term:
     fraction: int
 
 
+_PICTURE = Extent()
+_ANY_SIZE = SizeRule(1, 1)
+_ANY_TILE = TileRule(0, 1, ())
+
+
 @dataclass(frozen=True, eq=False)
 class IntegerNode:
     """One integer operation; `params` as the module's text says, `output` how its result is held.
@@ -83,14 +99,24 @@ class IntegerNode:
     table_bits: int = 0
     table_zero: int = 0
     weight_bits: int = 8
+    rows: Extent = _PICTURE  # height of the result as a function of the picture's
+    columns: Extent = _PICTURE
     acc_min: NDArray[np.int64] | None = None
     acc_max: NDArray[np.int64] | None = None
     step: NDArray[np.float64] | None = None
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The inputs whose values it reads: of the second input of a resize only the size counts."""
+        return self.inputs[:1] if self.op == "resize" else self.inputs
+
 
 @dataclass(frozen=True, eq=False)
 class IntegerGraph:
-    """Nodes in execution order. `input` is the picture's own code: 8 bits, scale 1/255, zero 0."""
+    """Nodes in execution order. `input` is the picture's own code: 8 bits, scale 1/255, zero 0.
+
+    sizes: the pictures that it runs on; tvmsr.quant.picture continues others. tiles: how a picture may be cut.
+    """
 
     nodes: tuple[IntegerNode, ...]
     input: Code
@@ -98,6 +124,8 @@ class IntegerGraph:
     scale: int
     colour: Colour
     extra: Mapping[str, Any] = field(default_factory=dict)
+    sizes: SizeRule = _ANY_SIZE
+    tiles: TileRule = _ANY_TILE
 
     def __iter__(self) -> Iterator[IntegerNode]:
         return iter(self.nodes)

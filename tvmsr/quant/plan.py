@@ -18,12 +18,14 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tvmsr.errors import InputFileError
 
 FORMAT_VERSION = 1
 MIN_BITS, MAX_BITS = 2, 16
+#: A plan is some hundred KB of text; more than this is no plan.
+MAX_BYTES = 256 << 20
 MIN_WEIGHT_BITS, MAX_WEIGHT_BITS = 2, 8
 
 Positive = Annotated[float, Field(gt=1e-30, lt=1e30, allow_inf_nan=False)]
@@ -153,6 +155,13 @@ class Plan(_Part):
     reads: dict[str, TensorPlan] = Field(default_factory=dict)
     layers: dict[str, LayerPlan]
 
+    @field_validator("settings")
+    @classmethod
+    def _plain(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """What can be written as JSON again."""
+        json.dumps(value, allow_nan=False)
+        return value
+
     @model_validator(mode="after")
     def _known_version(self) -> Plan:
         if self.version != FORMAT_VERSION:
@@ -168,8 +177,9 @@ class Plan(_Part):
         """Read and validate JSON text, or what it was parsed to."""
         try:
             data = json.loads(text) if isinstance(text, str) else text
+            json.dumps(data, ensure_ascii=False).encode()  # halves of characters, which no file can hold
         except (ValueError, RecursionError) as error:
-            raise PlanError(f"{where}: not JSON: {error}") from error
+            raise PlanError(f"{where}: not JSON: {str(error)[:200]}") from error
         try:
             return cls.model_validate(data)
         except ValidationError as error:
@@ -182,6 +192,8 @@ class Plan(_Part):
     @classmethod
     def load(cls, path: Path) -> Plan:
         try:
+            if Path(path).stat().st_size > MAX_BYTES:
+                raise PlanError(f"{path}: is too large for a plan: more than {MAX_BYTES >> 20} MB")
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise PlanError(f"{path}: cannot be read: {error}") from error
@@ -208,10 +220,16 @@ def write_text(path: Path, text: str) -> None:
 
 def _first_error(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "plan"
+    field = ".".join(map(shown_key, first["loc"])) or "plan"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     message = first["msg"].removeprefix("Value error, ").replace("\n", " ")
     return f"{field}: {message}{more}"
+
+
+def shown_key(part: str | int) -> str:
+    """A key as a message shows it; of a damaged plan, it can be anything."""
+    text = str(part)
+    return text if text.isprintable() and len(text) <= 200 else ascii(text[:80])
 
 
 def _pretty(value: Any, depth: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tvmsr.errors import UsageError
+from tvmsr.errors import InputFileError, UsageError
 from tvmsr.graph.execute import run_fp32
 from tvmsr.graph.model import F32, ActivateAttrs, Activation, ConvAttrs, Graph, Node
 from tvmsr.quant.plan import affine
@@ -19,6 +19,8 @@ F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
 
 BINS = 2048
+#: Values of tensors are below it: scales and their quotients stay float32 numbers.
+LARGEST = 1e24
 #: What goes into the table of convolution X is observed as X + TABLE_SUFFIX.
 TABLE_SUFFIX = "#table"
 
@@ -56,7 +58,8 @@ def split_tables(graph: Graph) -> Graph:
             continue
         before = node.name + TABLE_SUFFIX
         nodes.append(replace(node, name=before, attrs=replace(attrs, activation=Activation.NONE)))
-        nodes.append(Node(node.name, "activate", (before,), ActivateAttrs(attrs.activation), node.weights))
+        table = ActivateAttrs(attrs.activation, gain=attrs.gain, offset=attrs.offset)
+        nodes.append(Node(node.name, "activate", (before,), table, node.weights))
     return graph.with_nodes(tuple(nodes))
 
 
@@ -69,7 +72,10 @@ class Observation:
 
 
 def observe_channels(graph: Graph, crops: Sequence[U8], done: Callable[[], None]) -> Observation:
-    """Run the FP32 network over all crops. `done` is called after each."""
+    """Run the FP32 network over all crops. `done` is called after each.
+
+    Raises InputFileError where a tensor has values that no plan can hold.
+    """
     split, found, pixels = split_tables(graph), dict[str, list[F64]](), dict[str, int]()
     outputs: list[F32] = []
 
@@ -84,8 +90,12 @@ def observe_channels(graph: Graph, crops: Sequence[U8], done: Callable[[], None]
         pixels[name] += len(flat)
 
     for crop in crops:
-        outputs.append(cast(F32, run_fp32(split, as_float(crop), visit=visit)))
+        with np.errstate(over="ignore", invalid="ignore"):  # said by name below
+            outputs.append(cast(F32, run_fp32(split, as_float(crop), visit=visit)))
         done()
+    for name, (low, high, _) in found.items():
+        if not np.all(np.maximum(np.abs(low), np.abs(high)) < LARGEST):
+            raise InputFileError(f"the network cannot be quantized: {name!r} has values of {LARGEST:g} or more")
     stats = {name: ChannelStats(low, high, square / pixels[name]) for name, (low, high, square) in found.items()}
     return Observation(stats, outputs)
 

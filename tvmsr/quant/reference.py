@@ -9,40 +9,21 @@ is clamped and rounded to an integer at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tvmsr.graph.model import INPUT, Activation, ConvAttrs, GatherAttrs, ShuffleAttrs
+from tvmsr.graph.model import INPUT, Activation, ConvAttrs, GatherAttrs, PadMode, ShuffleAttrs
+from tvmsr.operations.conv import cropped, outside
+from tvmsr.quant.held import Held, Values, code_type, scaled, store
 from tvmsr.quant.integer import TERM_LIMIT, Code, IntegerGraph, IntegerNode, Term
+from tvmsr.quant.reference_spatial import layer_norm, max_pool, resize, statistic
 
-Values = NDArray[Any]
 F64 = NDArray[np.float64]
 
 #: Values of the float64 column matrix that exists at a time (4 MiB): it stays in the cache between copy and product.
 _BLOCK_VALUES = 1 << 19
-
-
-@dataclass(frozen=True, eq=False)
-class Held:
-    """A tensor and how it is held: codes uint8 or uint16 (H, W, C), or the int32 of a term."""
-
-    values: Values
-    form: Code | Term
-
-    @property
-    def code(self) -> Code:
-        if not isinstance(self.form, Code):
-            raise TypeError("a term is read by an add only")
-        return self.form
-
-    def centred(self) -> Values:
-        """Codes minus their zero point, int32; a term as it is."""
-        if isinstance(self.form, Term):
-            return self.values
-        return self.values.astype(np.int32) - np.int32(self.form.zero)
 
 
 #: Called with the name of each tensor and its values (codes, or the int32 of a term) as soon as they are known.
@@ -94,29 +75,6 @@ def execute(node: IntegerNode, operands: tuple[Held, ...]) -> Held:
     return Held(INTEGER_REFERENCE[node.op](node, operands), node.output)
 
 
-def code_type(bits: int) -> type[np.uint8] | type[np.uint16]:
-    return np.uint8 if bits <= 8 else np.uint16
-
-
-def scaled(integers: Values, multiplier: Values, lo: Values | float, hi: Values | float) -> Values:
-    """rne(clamp(float32(integers) * multiplier, lo, hi)) as int32: the one way from integers to integers.
-
-    The conversion of an integer (exact in int32, int64 or float64) to float32 rounds to nearest even, as do the product
-    and np.rint.
-    """
-    product = integers.astype(np.float32)
-    np.multiply(product, multiplier, out=product)
-    np.maximum(product, lo, out=product)
-    np.minimum(product, hi, out=product)
-    return np.rint(product, out=product).astype(np.int32)
-
-
-def _store(node: IntegerNode, centred: Values) -> Values:
-    """Add the zero point of the result: codes."""
-    output = cast(Code, node.output)
-    return (centred + np.int32(output.zero)).astype(code_type(output.bits))
-
-
 # conv ------------------------------------------------------------------------------------------------------------
 
 
@@ -153,12 +111,15 @@ def conv_blocks(node: IntegerNode, x: Held) -> Iterable[tuple[int, F64]]:
 
 
 def _padded(x: Held, attrs: ConvAttrs, pad: Values) -> Values:
-    """Centred codes with the padding around them, int32: outside the picture lies the pad code of the channel."""
-    top, left, bottom, right = attrs.padding
-    height, width, channels = x.values.shape
+    """Centred codes with the padding around them, int32: outside lies the pad code of the channel, or a pixel's."""
+    if attrs.mode is not PadMode.CONSTANT:
+        return x.centred()[np.ix_(*outside(x.values.shape, attrs))]
+    centred = cropped(x.centred(), attrs.padding)
+    top, left, bottom, right = (max(amount, 0) for amount in attrs.padding)
+    height, width, channels = centred.shape
     padded = np.empty((height + top + bottom, width + left + right, channels), np.int32)
     padded[:] = pad.astype(np.int32) - np.int32(x.code.zero)
-    padded[top : top + height, left : left + width] = x.centred()
+    padded[top : top + height, left : left + width] = centred
     return padded
 
 
@@ -186,7 +147,7 @@ def conv_finish(node: IntegerNode, acc: Values) -> Values:
         return value
     if attrs.activation.is_table:
         return _look_up(node, value + np.int32(node.table_zero))
-    return _store(node, value)
+    return store(node, value)
 
 
 # The others ------------------------------------------------------------------------------------------------------
@@ -194,14 +155,15 @@ def conv_finish(node: IntegerNode, acc: Values) -> Values:
 
 def add(node: IntegerNode, operands: tuple[Held, ...]) -> Values:
     """Terms are summed as integers, then one rounding shift, one clamp."""
-    total = np.full(operands[0].values.shape, (1 << node.fraction) >> 1, np.int32)
+    shape = np.broadcast_shapes(*(operand.values.shape for operand in operands))
+    total = np.full(shape, (1 << node.fraction) >> 1, np.int32)
     for index, operand in enumerate(operands):
         if isinstance(operand.form, Term):
             total += operand.values
         else:
             total += scaled(operand.centred(), node.params[f"m{index}"], -TERM_LIMIT, TERM_LIMIT)
     shifted = total >> node.fraction
-    return _store(node, np.clip(shifted, node.params["lo"].astype(np.int32), node.params["hi"].astype(np.int32)))
+    return store(node, np.clip(shifted, node.params["lo"].astype(np.int32), node.params["hi"].astype(np.int32)))
 
 
 def concat(node: IntegerNode, operands: tuple[Held, ...]) -> Values:
@@ -211,7 +173,7 @@ def concat(node: IntegerNode, operands: tuple[Held, ...]) -> Values:
         chosen = slice(first, first + operand.values.shape[2])
         first = chosen.stop
         lo, hi = node.params["lo"][chosen], node.params["hi"][chosen]
-        parts.append(_store(node, scaled(operand.centred(), node.params[f"m{index}"], lo, hi)))
+        parts.append(store(node, scaled(operand.centred(), node.params[f"m{index}"], lo, hi)))
     return np.concatenate(parts, axis=2)
 
 
@@ -221,7 +183,7 @@ def requantize(node: IntegerNode, operands: tuple[Held, ...]) -> Values:
     multiplier = params["m0"]
     if "m_neg0" in params:
         multiplier = np.where(centred < 0, params["m_neg0"], multiplier)
-    return _store(node, scaled(centred, multiplier, params["lo"], params["hi"]))
+    return store(node, scaled(centred, multiplier, params["lo"], params["hi"]))
 
 
 def table(node: IntegerNode, operands: tuple[Held, ...]) -> Values:
@@ -237,7 +199,7 @@ def mul(node: IntegerNode, operands: tuple[Held, ...]) -> Values:
     """The integer product of two centred codes, requantized."""
     left, right = operands
     product = left.centred().astype(np.int64) * right.centred()
-    return _store(node, scaled(product, node.params["m"], node.params["lo"], node.params["hi"]))
+    return store(node, scaled(product, node.params["m"], node.params["lo"], node.params["hi"]))
 
 
 def gather(node: IntegerNode, operands: tuple[Held, ...]) -> Values:
@@ -263,4 +225,8 @@ INTEGER_REFERENCE: Mapping[str, Callable[[IntegerNode, tuple[Held, ...]], Values
     "mul": mul,
     "gather": gather,
     "depth_to_space": depth_to_space,
+    "max_pool": max_pool,
+    "resize": resize,
+    "statistic": statistic,
+    "layer_norm": layer_norm,
 }

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from tvmsr.graph.model import INPUT, INPUT_CHANNELS, ConvAttrs, GatherAttrs, Graph, Node, ShuffleAttrs
+from tvmsr.graph.analysis import tensor_types
+from tvmsr.graph.model import INPUT, Activation, ConvAttrs, Graph, Node, TensorType
+from tvmsr.quant.moves import Origins, origins
 
-#: Operations that move codes and change none: the result is held as the operand is.
-MOVES = ("gather", "depth_to_space")
 READ_SUFFIX = ".read"
 
 
@@ -17,14 +17,18 @@ READ_SUFFIX = ".read"
 class Structure:
     """Facts of a graph that planning and binding share.
 
-    channels: of every tensor. terms: convolutions that only one add reads; they are never stored. source: the tensor
-    whose code each tensor keeps (itself, unless it was made by a move). coded: tensors with codes of their own, in
-    order, without the picture. readers: the nodes that read each tensor.
+    types, channels: of every tensor. terms: convolutions that only one add reads; they are never stored. moves: what
+    only moves codes, with where they come from. source: the tensor whose code each tensor keeps (itself, unless it was
+    made by a move). coded: tensors with codes of their own, in order, without the picture. readers: the nodes that read
+    each tensor's values.
     """
 
     graph: Graph
+    nodes: Mapping[str, Node]
+    types: Mapping[str, TensorType]
     channels: Mapping[str, int]
     terms: frozenset[str]
+    moves: Mapping[str, Origins]
     source: Mapping[str, str]
     coded: tuple[str, ...]
     readers: Mapping[str, tuple[Node, ...]]
@@ -36,8 +40,18 @@ class Structure:
     def all_readers(self, name: str) -> tuple[tuple[str, Node], ...]:
         """(tensor, reader) of everything but moves that reads the codes of `name`."""
         return tuple(
-            (tensor, node) for tensor in self.moved(name) for node in self.readers[tensor] if node.op not in MOVES
+            (tensor, node)
+            for tensor in self.moved(name)
+            for node in self.readers[tensor]
+            if node.name not in self.moves
         )
+
+    def weighs_pixels(self, node: Node) -> bool:
+        """True for convolutions over pixels that do more than move codes: what reads narrowly and is corrected.
+
+        A 1x1 map is read as it is: it costs nothing.
+        """
+        return node.op == "conv" and node.name not in self.moves and not self.types[node.inputs[0]].is_one_pixel
 
     @property
     def output(self) -> str:
@@ -46,38 +60,47 @@ class Structure:
 
 
 def analyse(graph: Graph) -> Structure:
-    channels = {INPUT: INPUT_CHANNELS}
-    readers: dict[str, list[Node]] = {INPUT: []}
+    types = tensor_types(graph)
+    readers: dict[str, list[Node]] = {name: [] for name in types}
+    moves: dict[str, Origins] = {}
     source = {INPUT: INPUT}
     for node in graph:
-        channels[node.name] = _channels(node, channels)
-        readers[node.name] = []
-        source[node.name] = source[node.inputs[0]] if node.op in MOVES else node.name
-        for name in dict.fromkeys(node.inputs):
+        found = origins(node, types[node.inputs[0]].channels)
+        if found is not None:
+            moves[node.name] = found
+        source[node.name] = source[node.inputs[0]] if found is not None else node.name
+        for name in dict.fromkeys(node.reads):
             readers[name].append(node)
     # The last of an add's: a kernel has one accumulator, so a second convolution is stored and read.
-    last = {readers[node.name][0].name: node.name for node in graph if _is_term(node, readers[node.name], graph.output)}
-    terms = frozenset(last.values())
-    coded = tuple(n.name for n in graph if n.op not in MOVES and n.name not in terms)
-    return Structure(graph, channels, terms, source, coded, {k: tuple(v) for k, v in readers.items()})
-
-
-def _is_term(node: Node, readers: Sequence[Node], output: str) -> bool:
-    if node.op != "conv" or node.name == output or len(readers) != 1:
-        return False
-    only = readers[0]
-    return (
-        only.op == "add" and only.inputs.count(node.name) == 1 and not cast(ConvAttrs, node.attrs).activation.is_table
+    terms = frozenset(
+        {
+            readers[node.name][0].name: node.name
+            for node in graph
+            if node.name not in moves and node.name != graph.output and _is_term(node, readers[node.name], types)
+        }.values()
+    )
+    return Structure(
+        graph=graph,
+        nodes={node.name: node for node in graph},
+        types=types,
+        channels={name: kind.channels for name, kind in types.items()},
+        terms=terms,
+        moves=moves,
+        source=source,
+        coded=tuple(node.name for node in graph if node.name not in moves and node.name not in terms),
+        readers={name: tuple(nodes) for name, nodes in readers.items()},
     )
 
 
-def _channels(node: Node, channels: Mapping[str, int]) -> int:
-    if node.op == "conv":
-        return int(node.weights["weight"].shape[3])
-    if node.op == "gather":
-        return len(cast(GatherAttrs, node.attrs).channels)
-    if node.op == "depth_to_space":
-        return channels[node.inputs[0]] // cast(ShuffleAttrs, node.attrs).block ** 2
-    if node.op == "concat":
-        return sum(channels[name] for name in node.inputs)
-    return channels[node.inputs[0]]
+def _is_term(node: Node, readers: Sequence[Node], types: Mapping[str, TensorType]) -> bool:
+    """A convolution as large as the only add that reads it, which takes it once.
+
+    The add's factor goes into its multiplier: it has none for what an activation left.
+    """
+    if node.op != "conv" or len(readers) != 1:
+        return False
+    only, activation = readers[0], cast(ConvAttrs, node.attrs).activation
+    if only.op != "add" or only.inputs.count(node.name) != 1 or types[only.name] != types[node.name]:
+        return False
+    scaled = f"factor{only.inputs.index(node.name)}" in only.weights
+    return activation is Activation.NONE if scaled else not activation.is_table

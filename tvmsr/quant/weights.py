@@ -56,6 +56,14 @@ def default_scales(folded: F64, bias: NDArray[Any], bits: int, input_scale: floa
     return np.maximum(np.maximum(largest, least), 1e-20).astype(np.float32).astype(np.float64)
 
 
+def selection_scales(equal: NDArray[Any], bits: int) -> F64:
+    """Scales of a convolution that only moves values, whose outputs come from channels of these factors (OC,).
+
+    Its weight codes are a power of two, so that every code comes out as it went in.
+    """
+    return equal.astype(np.float32).astype(np.float64) / (1 << (bits - 2))
+
+
 def best_scales(folded: F64, bias: NDArray[Any], bits: int, input_scale: float) -> F64:
     """As default_scales, but each channel's scale shrunk to where its codes lie nearest in the mean square.
 

@@ -16,9 +16,11 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.graph.analysis import macs_by_node, size_rule
 from tvmsr.graph.execute import run_fp32
-from tvmsr.graph.model import F32, INPUT, Colour, ConvAttrs, Graph, Model, Node
+from tvmsr.graph.model import F32, INPUT, Colour, Model, Node
 from tvmsr.quant.bind import bind
+from tvmsr.quant.picture import fitted
 from tvmsr.quant.plan import Plan
 from tvmsr.quant.ranges import as_float, spaced
 from tvmsr.quant.reference import run
@@ -67,8 +69,9 @@ class Judge:
 
 
 def make_judge(model: Model, crops: Sequence[U8], outputs: Sequence[F32] | None = None) -> Judge:
-    """A judge over crops; outputs of the FP32 network on them, where they are known."""
+    """A judge over crops; outputs of the FP32 network on them, where they are known and the crops fit it."""
     if outputs is None:
+        crops = [fitted(crop, size_rule(model.graph)) for crop in crops]
         outputs = [cast(F32, run_fp32(model, as_float(crop))) for crop in crops]
     exact = [_luma(np.clip(output.astype(np.float64) * 255, 0, 255)) for output in outputs]
     return Judge(model, crops, exact)
@@ -94,33 +97,20 @@ def _luma(value: F64) -> F64:
 
 
 def candidates(structure: Structure) -> list[Node]:
-    """Convolutions whose input could be wider: all but those that read the picture or the output."""
+    """Convolutions whose input could be wider: all over pixels but those that read the picture or the output."""
     return [
         node
         for node in structure.graph
-        if node.op == "conv" and structure.source[node.inputs[0]] not in (INPUT, structure.output)
+        if structure.weighs_pixels(node) and structure.source[node.inputs[0]] not in (INPUT, structure.output)
     ]
-
-
-def layer_macs(graph: Graph, structure: Structure) -> dict[str, float]:
-    """Multiply-accumulates per input pixel of every convolution."""
-    ratio: dict[str, float] = dict.fromkeys(structure.channels, 1.0)
-    macs = {}
-    for node in graph:
-        ratio[node.name] = ratio[node.inputs[0]]
-        if node.op == "depth_to_space":
-            ratio[node.name] *= math.sqrt(structure.channels[node.inputs[0]] / structure.channels[node.name])
-        if isinstance(node.attrs, ConvAttrs):
-            ratio[node.name] /= node.attrs.stride
-            macs[node.name] = float(node.weights["weight"].size) * ratio[node.name] ** 2
-    return macs
 
 
 def worthwhile_layers(
     judge: Judge, structure: Structure, replan: Callable[[Mapping[str, int]], Plan], done: Callable[[], None]
 ) -> list[str]:
     """Candidate layers, best first: the noise that each saves, when it alone reads 16 bits, for its work."""
-    before, macs = judge.noise(replan({})), layer_macs(judge.model.graph, structure)
+    graph = judge.model.graph
+    before, macs = judge.noise(replan({})), {name: float(count) for name, count in macs_by_node(graph).items()}
     everything = sum(macs.values())
     gains = []
     for node in candidates(structure):

@@ -47,6 +47,8 @@ class Info(ctypes.Structure):
         ("reserved", ctypes.c_int32),
         ("manifest", ctypes.c_char_p),
         ("manifest_bytes", ctypes.c_size_t),
+        ("size_multiple", ctypes.c_int32),
+        ("reserved_too", ctypes.c_int32),
     ]
 
 

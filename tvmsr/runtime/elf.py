@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tvmsr.errors import InputFileError
-from tvmsr.runtime.library import Library, Reader
+from tvmsr.runtime.library import MANIFEST_SECTION, PLAN_SECTION, Library, Reader
 
 MAGIC = b"\x7fELF"
 
@@ -11,6 +11,9 @@ MAGIC = b"\x7fELF"
 _CPUS = {3: "x86", 40: "ARM", 62: "x86-64", 183: "AArch64", 243: "RISC-V"}
 
 _SHT_NOBITS = 8
+
+#: Our sections, by the bytes that their names are.
+_OURS = {name.encode() + b"\0": name for name in (MANIFEST_SECTION, PLAN_SECTION)}
 
 
 def parse_elf(reader: Reader) -> Library:
@@ -22,13 +25,19 @@ def parse_elf(reader: Reader) -> Library:
     (machine,) = reader.unpack("<H", 18)
     (table,) = reader.unpack("<Q", 40) if wide else reader.unpack("<I", 32)
     entry, count, names_index = reader.unpack("<3H", 58 if wide else 46)
-    reader.slice(table, entry * count)
+    reader.check(table, entry * count)
     headers = [_header(reader, table + i * entry, wide) for i in range(count)]
     _whole(reader, headers)
     if names_index >= count:
         raise InputFileError(f"{reader.path}: damaged: its sections have no names")
     names = reader.slice(*headers[names_index][2:])
-    found = {_name(names, h[0]): reader.slice(*h[2:]) for h in headers if _name(names, h[0]).startswith(".tvmsr")}
+    found = {}
+    for at, _, offset, size in headers:
+        name = next((ours for ours in _OURS if names.startswith(ours, at)), None)
+        if name is not None and _OURS[name] in found:
+            raise InputFileError(f"{reader.path}: damaged: it has two sections {_OURS[name]}")
+        if name is not None:
+            found[_OURS[name]] = reader.slice(offset, size)
     cpu = _CPUS.get(machine, f"CPU family {machine}")
     return Library(reader.path, "ELF", cpu, 64 if wide else 32, found)
 
@@ -46,9 +55,4 @@ def _whole(reader: Reader, headers: list[tuple[int, int, int, int]]) -> None:
     """Every section with bytes must lie inside the file: a truncated one is seen before anything is loaded."""
     for _, kind, offset, size in headers:
         if kind != _SHT_NOBITS:
-            reader.slice(offset, size)
-
-
-def _name(names: bytes, at: int) -> str:
-    end = names.find(b"\0", at)
-    return names[at : end if end >= 0 else len(names)].decode("ascii", "replace")
+            reader.check(offset, size)

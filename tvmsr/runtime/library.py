@@ -61,9 +61,13 @@ class Reader:
         self.path = path
         self.data = data
 
-    def slice(self, offset: int, size: int) -> bytes:
+    def check(self, offset: int, size: int) -> None:
+        """What lies there is in the file; nothing is copied."""
         if offset < 0 or size < 0 or offset + size > len(self.data):
             raise InputFileError(f"{self.path}: truncated or damaged: it ends before byte {offset + size}")
+
+    def slice(self, offset: int, size: int) -> bytes:
+        self.check(offset, size)
         return self.data[offset : offset + size]
 
     def unpack(self, layout: str, offset: int) -> tuple[int, ...]:

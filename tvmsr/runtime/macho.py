@@ -29,8 +29,10 @@ def parse_macho(reader: Reader) -> Library:
     found = {}
     for at, size in _segments(reader):
         offset, length = reader.unpack("<2Q", at + 40)
-        reader.slice(offset, length)  # a truncated file is seen before anything is loaded
+        reader.check(offset, length)  # a truncated file is seen before anything is loaded
         for place, start, bytes_ in _sections(reader, at, size):
+            if place in ours and ours[place] in found:
+                raise InputFileError(f"{reader.path}: damaged: it has two sections {place[1]}")
             if place in ours:
                 found[ours[place]] = reader.slice(start, bytes_)
     return Library(reader.path, "Mach-O", _CPUS.get(cpu, f"CPU family {cpu}"), 64, found)
@@ -39,7 +41,7 @@ def parse_macho(reader: Reader) -> Library:
 def _segments(reader: Reader) -> Iterator[tuple[int, int]]:
     """File offset and size of every segment's load command."""
     count, total = reader.unpack("<2I", 16)
-    reader.slice(_HEADER_BYTES, total)
+    reader.check(_HEADER_BYTES, total)
     at, end = _HEADER_BYTES, _HEADER_BYTES + total
     for _ in range(min(count, total // 8)):
         kind, size = reader.unpack("<2I", at)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 class ArtifactInfo:
     """What an artifact says of itself. levels, choices: names, best level first.
 
-    size_multiple: width and height that the network itself runs on are multiples of it. whole_because: the operations
-    that make a pixel depend on the whole picture or on where it lies; tiles differ from the whole where there are any.
+    minimum_size: of what the network itself runs on; smaller pictures are continued by their last column and row.
+    size_multiple: tiles that begin at multiples of it give the whole's bytes; whole_because: the operations that make a
+    pixel depend on the whole picture or on where it lies, so that tiles differ from the whole where there are any.
     """
 
     scale: int

@@ -22,6 +22,8 @@ _PARSERS: dict[bytes, Callable[[Reader], Library]] = {
 def read_library(path: Path) -> Library:
     """Read a shared library's sections. InputFileError where it is none, cannot be read, or is damaged."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, a device never ends
+            raise InputFileError(f"{path}: cannot be read: it is no regular file")
         reader = Reader(path, path.read_bytes())
     except OSError as error:
         raise InputFileError(f"{path}: cannot be read: {error.strerror}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -171,6 +171,7 @@ class Session:
             receptive_radius=raw.receptive_radius,
             levels=tuple(self._abi.level_name(i).decode() for i in range(raw.levels)),
             choices=tuple(self._abi.choice_name(i).decode() for i in range(raw.choices)),
+            **tiling_of(self.manifest),
         )
 
     @cached_property
@@ -285,6 +286,15 @@ class Session:
             if entry["name"] == level:
                 return {layer["name"]: layer for layer in entry["layers"]}
         return {}
+
+
+def tiling_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What only a manifest says of ArtifactInfo; files of earlier releases run on every size, and may be cut."""
+    tiling = manifest.get("tiling")
+    if not isinstance(tiling, Mapping):
+        return {}
+    reasons = tuple(str(reason) for reason in tiling.get("whole_because", ()))
+    return {"size_multiple": int(tiling.get("multiple", 1)), "whole_because": reasons}
 
 
 def contiguous_rows(picture: U8) -> U8:

@@ -44,7 +44,10 @@ typedef struct {
     tvmsr_weight_layout weights;
     tvmsr_param_layout block;
     uint64_t params[1];
+    sr_spatial spatial;
     const char *needs[2];
+    sr_affine affines[2];
+    sr_extent extents[2];
     sr_check check;
     sr_step step;
     sr_level levels[2];
@@ -56,7 +59,7 @@ sr_model sr_the_model;
 
 /* 1x1 convolution of 3 to 3 channels, packed for 4 lanes; parameters: scalars x_zero, length, two zeros; bias, m; table. */
 static const tables WHOLE = {
-    .buffers = {{"input", 3, 3, 1, 1, 0, SR_FORM_U8, 8, 0, 0}, {"output", 3, 3, 1, 1, 0, SR_FORM_U8, 8, 0, 0}},
+    .buffers = {{"input", 3, 3, 0, 0, 0, SR_FORM_U8, 8, 0, 0, 0}, {"output", 3, 3, 1, 1, 0, SR_FORM_U8, 8, 0, 0, 0}},
     .operands = {{0, 1, 0}, {1, 1, 0}},
     .stored = {{"output", 0, 3}},
     .layer = {"conv", WEIGHTS, 9, 8},
@@ -64,7 +67,9 @@ static const tables WHOLE = {
     .block = {3, 1, 4, 4, 2, 1, 1},
     .params = {PARAMS},
     .check = {3, 5, 4, 0, 0},
-    .step = {"conv", (sr_kernel)copy, 0, 0, 1, 1, 1, 0, 0, 1, 0, 0, 0, 0, 9, 0, 0, 0, 0},
+    .affines = {{2, 3, 1}, {1, -3, 2}},
+    .extents = {{0, 0}, {0, 2}},
+    .step = {"conv", (sr_kernel)copy, 0, SR_KERNEL, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0},
     .levels = {{"only", 0, 0, 0, 2, 1, 0, 1}, {0}},
 };
 
@@ -94,8 +99,8 @@ static void restore(void) {
     t.levels[0].needs = t.needs;
     t.levels[0].buffers = t.buffers;
     t.levels[0].steps = &t.step;
-    sr_the_model = (sr_model){SR_PROGRAM_VERSION, 1, SR_COLOUR_RGB, 0, 1, 1, 1, 1, 1, CHOICES, &t.layer, t.levels,
-                              forge_data, DATA, sr_data_checksum(forge_data, DATA), &t.check, 1};
+    sr_the_model = (sr_model){SR_PROGRAM_VERSION, 1, SR_COLOUR_RGB, 0, 1, 1, 1, 1, 1, 1, 2, 2, 1, CHOICES, t.extents, t.affines,
+                              &t.layer, t.levels, forge_data, DATA, sr_data_checksum(forge_data, DATA), &t.check, 1};
 }
 
 /* What is said of a file before it is opened. */
@@ -215,7 +220,13 @@ static void check_steps(void) {
     LIE(t.step.stride = 0, "geometry");
     LIE(t.step.stride = 2, "different sizes");
     LIE(t.step.pad_left = 1, "border");
-    LIE(t.operands[1].block = 2, "different sizes");
+    LIE(t.step.pad_right = 1, "border");
+    LIE(t.step.pad_top = 1, "different sizes");
+    LIE(t.step.pad_bottom = -1, "different sizes");
+    LIE(t.step.extent_columns = 0, "geometry");
+    LIE(t.step.extent_columns = 2, "different sizes");
+    LIE(t.step.kind = SR_KINDS, "kind");
+    LIE(t.operands[1].block = 2, "without pixels");
     LIE(t.operands[1].block = 0, "block");
     LIE(t.operands[0].block = 2, "block");
     LIE(t.operands[0].buffer = 2, "buffer");
@@ -226,7 +237,93 @@ static void check_steps(void) {
     LIE(t.buffers[1].form = SR_FORM_U16, "output");
     LIE(t.buffers[0].form = 7, "input");
     LIE(t.buffers[1].pitch = 2, "overlap");
-    LIE((t.buffers[0].ratio_num = t.buffers[0].ratio_den = 0), "ratio");
+    LIE(t.buffers[0].rows = 2, "buffer's size");
+    LIE(t.buffers[1].columns = UINT32_MAX, "buffer's size");
+    LIE(t.buffers[0].mode = 3, "beside a buffer");
+    LIE(t.extents[0].count = 1, "the input's size");
+    LIE(t.extents[1].count = 1, "the output's size");
+    LIE(t.extents[1].count = 65, "extent");
+    LIE(t.extents[1].first = 1, "extent");
+    LIE(t.extents[1].first = 3, "extent");
+    LIE(t.affines[1].by = 0, "extent");
+    LIE(t.affines[1].by = -1, "extent");
+    LIE(t.affines[0].times = -1, "extent");
+    LIE(t.affines[0].plus = INT32_MIN, "extent");
+    LIE(t.affines[0].plus = 5, "the output's size");
+    LIE(sr_the_model.extent_count = 0, "extents");
+    LIE(sr_the_model.extents = NULL, "extents");
+    LIE(sr_the_model.affines = NULL, "extent");
+    LIE(sr_the_model.affine_count = 1, "extent");
+    LIE(sr_the_model.minimum_height = 0, "smallest picture");
+    LIE(sr_the_model.minimum_width = 1 << 20, "smallest picture");
+    LIE(sr_the_model.multiple = 0, "smallest picture");
+}
+
+/* The step as one of the driver's own, of a kind. */
+static void become(uint8_t kind) {
+    t.step.kind = kind;
+    t.step.kernel = NULL;
+    t.step.layer = -1;
+    t.step.weights = NULL;
+    t.step.block = NULL;
+    t.step.spatial = &t.spatial;
+    t.spatial = (sr_spatial){3, kind == SR_RESIZE ? SR_CUBIC : 0, SR_ALIGN_CORNERS, 0, 0, 0, -128};
+    t.check.checksum = 0;
+}
+
+/* A check picture of these comes out otherwise than the kernel's: opened they are, and run. */
+static void expect_runs(const char *what) {
+    current = what;
+    expect(TVMSR_CHECK_FAILED, "computes wrongly");
+}
+
+#define OWN_LIE(kind, change, words) LIE((become(kind), change), words)
+
+static void check_own_steps(void) {
+    for (uint8_t kind = SR_MAX_POOL; kind < SR_KINDS; kind++) {
+        if (kind == SR_STATISTIC) continue;
+        become(kind);
+        expect_runs("a step of the driver's own");
+        OWN_LIE(kind, t.step.spatial = NULL, "without its numbers");
+        OWN_LIE(kind, t.step.block = &t.block, "without its numbers");
+        OWN_LIE(kind, t.spatial.channels = 0, "step's channels");
+        OWN_LIE(kind, t.spatial.channels = 4, "step's channels");
+        OWN_LIE(kind, t.spatial.channels = UINT32_MAX, "step's channels");
+        OWN_LIE(kind, (t.spatial.channels = t.stored[0].channels = 4, t.buffers[1].channels = t.buffers[1].pitch = 4), "output");
+        OWN_LIE(kind, (t.step.residuals = 1, t.step.stores = 0), "number of operands");
+        OWN_LIE(kind, t.operands[1].block = 2, "block");
+        OWN_LIE(kind, t.operands[0].block = 0, "block");
+        OWN_LIE(kind, t.operands[0].offset = 1, "step's channels");
+        OWN_LIE(kind, t.step.kind = SR_STATISTIC, "different sizes");
+    }
+    LIE(t.step.spatial = &t.spatial, "no kernel");
+    OWN_LIE(SR_MAX_POOL, t.step.pad_top = 1, "pool's padding");
+    OWN_LIE(SR_MAX_POOL, t.step.pad_right = -1, "pool's padding");
+    OWN_LIE(SR_MAX_POOL, (t.step.extent = 3, t.step.pad_top = 1), "different sizes");
+    OWN_LIE(SR_MAX_POOL, t.step.stride = 2, "different sizes");
+    OWN_LIE(SR_RESIZE, t.spatial.method = 3, "resize's method");
+    OWN_LIE(SR_RESIZE, t.spatial.grid = 3, "resize's method");
+    OWN_LIE(SR_RESIZE, t.spatial.cubic = 1 << 20, "resize's method");
+    OWN_LIE(SR_RESIZE, t.spatial.numerator = -1, "resize's factor");
+    OWN_LIE(SR_RESIZE, t.spatial.numerator = 1, "resize's factor");
+    OWN_LIE(SR_RESIZE, (t.spatial.numerator = 1, t.spatial.denominator = 2), "different sizes");
+    OWN_LIE(SR_RESIZE, (t.spatial.numerator = INT32_MAX, t.spatial.denominator = INT32_MAX), "resize's factor");
+    OWN_LIE(SR_RESIZE, t.params[0] = DATA - 4 * 12, "outside of the data");
+    OWN_LIE(SR_LAYER_NORM, t.params[0] = DATA - 4 * 16, "outside of the data");
+    for (uint8_t kind = SR_MAX_POOL; kind < SR_KINDS; kind++) {
+        for (int word = 0; word < 18; word++) {
+            static const uint32_t ANY[] = {0, 1, 0x7F800000u, 0x7FC00000u, 0x80000000u, 0xFFFFFFFFu, 0x4B000000u};
+            for (size_t i = 0; i < sizeof ANY / sizeof *ANY; i++) {
+                current = "any number in the parameters of the driver's own";
+                become(kind);
+                put(PARAMS + 4 * word, (int32_t)ANY[i]);
+                sr_the_model.data_checksum = sr_data_checksum(forge_data, DATA);
+                const tvmsr_status status = open_file();
+                CHECK(status == TVMSR_CHECK_FAILED || status == TVMSR_DAMAGED || status == TVMSR_OK);
+                restore();
+            }
+        }
+    }
 }
 
 static void check_model(void) {
@@ -293,6 +390,7 @@ int main(void) {
     check_layers();
     check_parameters();
     check_steps();
+    check_own_steps();
     check_model();
     check_any_number();
     puts("ok");

@@ -108,10 +108,14 @@ static void expand4(K2) {
 static const uint16_t PAD_INPUT[] = {7, 0, 255, 9, 1, 254};
 static const uint16_t PAD_SLICES[] = {1, 2, 3, 0, 4, 5, 6, 0, 11, 12, 13, 0, 14, 15, 16, 0};
 
+/* Extents: the picture's side, and twice that. */
 #define BUFFERS(out_pitch) \
-    {"input", 3, 4, 1, 1, 1, SR_FORM_S8, 8, 128, PAD_INPUT}, {"slices", 8, 8, 1, 1, 1, SR_FORM_U8, 8, 0, PAD_SLICES}, \
-    {"wide", 3, 6, 1, 1, 0, SR_FORM_U16, 16, 0, 0}, {"blurred", 3, 3, 1, 1, 0, SR_FORM_U8, 8, 0, 0}, \
-    {"sum", 3, 4, 1, 1, 0, SR_FORM_U8, 8, 0, 0}, {"output", 3, out_pitch, 2, 1, 0, SR_FORM_U8, 8, 0, 0}
+    {"input", 3, 4, 0, 0, 1, SR_FORM_S8, 8, 128, 0, PAD_INPUT}, {"slices", 8, 8, 0, 0, 1, SR_FORM_U8, 8, 0, 0, PAD_SLICES}, \
+    {"wide", 3, 6, 0, 0, 0, SR_FORM_U16, 16, 0, 0, 0}, {"blurred", 3, 3, 0, 0, 0, SR_FORM_U8, 8, 0, 0, 0}, \
+    {"sum", 3, 4, 0, 0, 0, SR_FORM_U8, 8, 0, 0, 0}, {"output", 3, out_pitch, 1, 1, 0, SR_FORM_U8, 8, 0, 0, 0}
+
+static const sr_affine AFFINES[] = {{2, 0, 1}};
+static const sr_extent EXTENTS[] = {{0, 0}, {0, 1}};
 
 static const sr_buffer DIRECT[] = {BUFFERS(3)};
 static const sr_buffer COPIED[] = {BUFFERS(4)};
@@ -131,9 +135,9 @@ static const sr_stored HOLDS4[] = {{"expand", 0, 3}};
 static const tvmsr_param_layout BLOCK = {3, 1, 16, 1, 0, 0, 0};
 static const uint64_t PARAMS[] = {0, 4};
 
-#define STEP(n, name, kernel, residuals, stores, extent, top, left, ahead) \
-    {name, (sr_kernel)kernel, OP##n, residuals, stores, 1, extent, top, left, 1, ahead, ahead, 100, -1, 10, 0, &BLOCK, \
-     PARAMS, HOLDS##n}
+#define STEP(n, name, kernel, residuals, stores, rows, top, left, ahead) \
+    {name, (sr_kernel)kernel, OP##n, SR_KERNEL, residuals, stores, 1, rows, 2 * left + 1, top, left, top, left, 1, ahead, \
+     ahead, 100, -1, 10, 0, 0, &BLOCK, PARAMS, HOLDS##n}
 #define STEPS(last) \
     STEP(0, "blur0", blur_input, 0, 1, 3, 1, 1, 2), STEP(1, "tall", tall, 0, 2, 5, 2, 0, 0), \
     STEP(2, "blur1", blur_slice, 0, 1, 3, 1, 1, 0), STEP(3, "add", add, 2, 1, 1, 0, 0, 1), \
@@ -162,5 +166,5 @@ static const char *const CHOICES[] = {"a8", "a6", 0};
 static const sr_check CHECKS[] = {{3, 24, 18, 0, UINT64_C(0x72f29d6d0f792b2f)}, {4, 24, 18, 1, UINT64_C(0x8a22fa2a701b843f)}};
 
 const sr_model sr_the_model = {
-    SR_PROGRAM_VERSION, 2, SR_COLOUR_RGB, 4, 1, 1, 2, 0, 3, CHOICES, 0, LEVELS, sr_data, 8, DATA_CHECKSUM,
-    CHECKS, 2};
+    SR_PROGRAM_VERSION, 2, SR_COLOUR_RGB, 4, 1, 1, 1, 1, 2, 0, 2, 1, 3, CHOICES, EXTENTS, AFFINES, 0, LEVELS, sr_data, 8,
+    DATA_CHECKSUM, CHECKS, 2};

@@ -55,6 +55,7 @@ SR_API tvmsr_status TVMSR_FN(get_info)(tvmsr_info *info) {
     full.choices = (int32_t)sr_choice_count(&sr_the_model);
     full.manifest = sr_manifest;
     full.manifest_bytes = (size_t)(sr_manifest_end - sr_manifest);
+    full.size_multiple = (int32_t)sr_the_model.grid;
     copy_out(info, info->struct_size, &full, sizeof full);
     return TVMSR_OK;
 }
@@ -73,12 +74,15 @@ SR_API int32_t TVMSR_FN(level_runs)(int32_t index) {
 }
 
 tvmsr_status sr_plan(tvmsr_session *session, int64_t width, int64_t height) {
-    if (width < sr_the_model.minimum_width || height < sr_the_model.minimum_height || width < 1 || height < 1) {
-        return sr_fail(session, TVMSR_BAD_SIZE, "%lld x %lld is less than the smallest picture, %u x %u", (long long)width,
-                       (long long)height, sr_the_model.minimum_width, sr_the_model.minimum_height);
+    if (width < 1 || height < 1) {
+        return sr_fail(session, TVMSR_BAD_SIZE, "%lld x %lld is less than the smallest picture, 1 x 1", (long long)width,
+                       (long long)height);
     }
-    switch (sr_flow_plan(&session->flow, sr_the_model.scale, height, width, session->threads, session->memory_limit)) {
+    switch (sr_flow_plan(&session->flow, height, width, session->threads, session->memory_limit)) {
         case SR_FITS: return TVMSR_OK;
+        case SR_CONTRADICTS:
+            return sr_fail(session, TVMSR_DAMAGED, "this file is damaged: its tables contradict each other at %lld x %lld",
+                           (long long)width, (long long)height);
         case SR_OVER_LIMIT:
             return sr_fail(session, TVMSR_MEMORY_LIMIT, "a picture of %lld x %lld takes %llu bytes, the limit is %llu",
                            (long long)width, (long long)height, (unsigned long long)session->flow.bytes,

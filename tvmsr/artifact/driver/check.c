@@ -7,6 +7,7 @@
 #include "colour.h"
 #include "memory.h"
 #include "session.h"
+#include "steps.h"
 
 /* No layout of a real network comes near. Three such numbers multiplied fit 64 bits. */
 #define MOST_CHANNELS (1 << 20)
@@ -14,15 +15,39 @@
 #define MOST_TABLE 65536
 #define MOST_CHECK_PIXELS (1u << 20)
 
+/* Numbers of extents: with them, 64 bits hold what comes of any side below 2^31. */
+#define MOST_TIMES (1 << 20)
+#define MOST_PLUS (1 << 30)
+#define MOST_AFFINES 64
+#define MOST_MINIMUM (1u << 16)
+
 static int in_data(const sr_model *model, uint64_t offset, uint64_t bytes) {
     return offset <= model->data_bytes && bytes <= model->data_bytes - offset;
 }
 
 static int between(int32_t value, int32_t low, int32_t high) { return low <= value && value <= high; }
 
-static const char *check_buffer(const sr_buffer *buffer) {
+static const char *check_extents(const sr_model *model) {
+    if (model->extents == NULL || model->extent_count == 0) return "it has no extents";
+    if (model->affines == NULL && model->affine_count > 0) return "an extent";
+    for (uint32_t i = 0; i < model->extent_count; i++) {
+        const sr_extent *extent = &model->extents[i];
+        if (extent->count > MOST_AFFINES || extent->first > model->affine_count) return "an extent";
+        if (extent->count > model->affine_count - extent->first) return "an extent";
+    }
+    for (uint32_t i = 0; i < model->affine_count; i++) {
+        const sr_affine *affine = &model->affines[i];
+        if (!between(affine->times, 0, MOST_TIMES) || !between(affine->plus, -MOST_PLUS, MOST_PLUS)) return "an extent";
+        if (!between(affine->by, 1, MOST_TIMES)) return "an extent";
+    }
+    return NULL;
+}
+
+static const char *check_buffer(const sr_model *model, const sr_buffer *buffer) {
     if (buffer->form > SR_FORM_S16) return "unknown form of a buffer";
-    if (buffer->ratio_num == 0 || buffer->ratio_den == 0) return "a buffer without a ratio";
+    if (buffer->rows >= model->extent_count || buffer->columns >= model->extent_count) return "a buffer's size";
+    if (buffer->mode > SR_PAD_REFLECT) return "what lies beside a buffer";
+    if (buffer->pitch % (uint32_t)sr_code_bytes(buffer) != 0) return "a buffer's pixels are cut";
     if (buffer->channels == 0 || buffer->channels > MOST_CHANNELS) return "a buffer's channels";
     if (buffer->pitch < buffer->channels * (uint32_t)sr_code_bytes(buffer)) return "a buffer's pixels overlap";
     if (buffer->pitch > 1u << 20) return "a buffer's pixels are too wide";
@@ -60,6 +85,7 @@ static const char *check_weights(const sr_layer *layer, const tvmsr_weight_layou
 static const char *check_block(const sr_step *step) {
     const tvmsr_param_layout *l = step->block;
     const tvmsr_weight_layout *w = step->weights;
+    if (l == NULL) return NULL; /* plain parameters, as many as the kind says */
     if (!between(l->outputs, 1, MOST_CHANNELS) || !between(l->groups, 1, MOST_CHANNELS)) return "a layout of parameters";
     if (!between(l->positions, 1, MOST_CHANNELS) || !between(l->scalars, 0, 64)) return "a layout of parameters";
     if (!between(l->arrays, 0, 64) || l->outputs % l->groups != 0) return "a layout of parameters";
@@ -73,9 +99,10 @@ static const char *check_block(const sr_step *step) {
 /* Offset and length of the plain parameters; a table's length is among them. */
 static const char *check_params(const sr_model *model, const sr_step *step, uint64_t offset) {
     const tvmsr_param_layout *l = step->block;
-    const uint64_t words = (uint64_t)l->scalars + (uint64_t)l->arrays * (uint64_t)l->outputs;
+    const uint64_t words = l == NULL ? SR_KIND[step->kind]->words(step)
+                                     : (uint64_t)l->scalars + (uint64_t)l->arrays * (uint64_t)l->outputs;
     if (offset % 4 != 0 || !in_data(model, offset, words * 4)) return "a step's parameters lie outside of the data";
-    if (!l->has_table) return NULL;
+    if (l == NULL || !l->has_table) return NULL;
     int32_t length;
     memcpy(&length, model->data + offset + 4, sizeof length);
     if (!between(length, 1, MOST_TABLE)) return "the length of a table";
@@ -83,22 +110,14 @@ static const char *check_params(const sr_model *model, const sr_step *step, uint
     return in_data(model, offset, (words + table) * 4) ? NULL : "a table lies outside of the data";
 }
 
-/* An operand's picture must have the size that the step's grid, times `grid`, has. */
-static int same_ratio(const sr_buffer *a, uint64_t by_a, const sr_buffer *b, uint64_t by_b) {
-    return (uint64_t)a->ratio_num * by_a * b->ratio_den == (uint64_t)b->ratio_num * by_b * a->ratio_den;
-}
-
 static const char *check_operand(const sr_level *level, const sr_step *step, int o) {
-    const sr_operand *operand = &step->operands[o], *store = &step->operands[1 + step->residuals];
-    if (operand->buffer >= level->buffer_count || store->buffer >= level->buffer_count) return "an operand's buffer";
-    if (operand->block < 1 || store->block < 1 || (operand->block > 1 && !sr_is_store(step, o))) return "an operand's block";
+    const sr_operand *operand = &step->operands[o];
+    if (operand->buffer >= level->buffer_count) return "an operand's buffer";
+    /* Only a store has a block; 0 is a 1x1 map beside x. */
+    const int beside = o > 0 && !sr_is_store(step, o);
+    if (operand->block < (beside ? 0 : 1) || (operand->block > 1 && !sr_is_store(step, o))) return "an operand's block";
     const sr_buffer *buffer = &level->buffers[operand->buffer];
-    if (operand->offset >= buffer->pitch) return "an operand's offset";
-    /* The grid is a store's picture, divided by its block; x is its picture times the stride. */
-    const uint64_t stride = o == 0 ? step->stride : 1;
-    if (!same_ratio(buffer, store->block, &level->buffers[store->buffer], stride * operand->block)) {
-        return "operands of different sizes";
-    }
+    if (operand->offset >= buffer->pitch || operand->offset % (uint32_t)sr_code_bytes(buffer) != 0) return "an operand's offset";
     if (!sr_is_store(step, o)) return NULL;
     const sr_stored *stored = &step->stored[o - 1 - step->residuals];
     if (stored->tensor == NULL || stored->channels > buffer->channels) return "what a store holds";
@@ -106,19 +125,43 @@ static const char *check_operand(const sr_level *level, const sr_step *step, int
     return end > buffer->pitch ? "what a store holds" : NULL;
 }
 
+/* A step of the driver's own reads and stores as many channels as it says, and has no more operands. */
+static const char *check_spatial(const sr_level *level, const sr_step *step) {
+    if (step->kind == SR_KERNEL) return step->spatial != NULL ? "a kernel that is no kernel" : NULL;
+    if (step->spatial == NULL || step->block != NULL || step->layer >= 0) return "a step without its numbers";
+    if (step->residuals != 0 || step->stores != 1) return "a step's number of operands";
+    const uint32_t channels = step->spatial->channels;
+    const sr_operand *x = &step->operands[0];
+    const sr_buffer *buffer = &level->buffers[x->buffer];
+    if (channels < 1 || channels > MOST_CHANNELS || channels != step->stored[0].channels) return "a step's channels";
+    if (step->operands[1].block != 1) return "an operand's block";
+    return x->offset + (uint64_t)channels * (uint64_t)sr_code_bytes(buffer) > buffer->pitch ? "a step's channels" : NULL;
+}
+
+static const char *check_geometry(const sr_level *level, const sr_step *step) {
+    if (step->stride < 1 || step->extent < 1 || step->extent_columns < 1) return "a step's geometry";
+    if (step->granule_rows < 1) return "a step's geometry";
+    const int border = level->buffers[step->operands[0].buffer].border;
+    return step->kind == SR_KERNEL && (step->pad_left > border || step->pad_right > border)
+               ? "a border narrower than the padding" : NULL;
+}
+
 static const char *check_step(const sr_model *model, const sr_level *level, const sr_step *step) {
-    if (step->name == NULL || step->kernel == NULL || step->operands == NULL) return "a step without a kernel";
-    if (step->block == NULL || step->params == NULL || step->stored == NULL) return "a step without parameters";
+    if (step->name == NULL || step->operands == NULL) return "a step without a kernel";
+    if (step->kind >= SR_KINDS) return "a step's kind";
+    if (step->params == NULL || step->stored == NULL) return "a step without parameters";
+    if (step->kind == SR_KERNEL && step->block == NULL) return "a step without parameters";
     if (step->stores < 1 || sr_operand_count(step) > SR_MAX_OPERANDS) return "a step's number of operands";
-    if (step->stride < 1 || step->extent < 1 || step->granule_rows < 1) return "a step's geometry";
     if (step->layer >= (int32_t)model->layer_count || (step->layer < 0) != (step->weights == NULL)) return "a step's layer";
     const char *wrong = NULL;
     for (int o = 0; o < sr_operand_count(step) && wrong == NULL; o++) wrong = check_operand(level, step, o);
+    if (wrong == NULL) wrong = check_spatial(level, step);
+    if (wrong == NULL) wrong = SR_KIND[step->kind]->check(step);
+    if (wrong == NULL) wrong = check_geometry(level, step);
     if (wrong == NULL && step->weights != NULL) wrong = check_weights(&model->layers[step->layer], step->weights);
     if (wrong == NULL) wrong = check_block(step);
     for (uint32_t c = 0; c < model->choices && wrong == NULL; c++) wrong = check_params(model, step, step->params[c]);
-    if (wrong != NULL) return wrong;
-    return step->pad_left > level->buffers[step->operands[0].buffer].border ? "a border narrower than the padding" : NULL;
+    return wrong;
 }
 
 /* What comes behind a name and its colon in the manifest, or NULL. Text in JSON has no quote without a backslash in front:
@@ -191,7 +234,11 @@ const char *sr_check_model(const sr_model *model) {
     if (model->colour > SR_COLOUR_Y) return "its colour";
     if (model->choices < 1 || model->choices > 256 || model->layer_count > INT32_MAX) return "its choices or layers";
     if (sr_choice_count(model) != model->choices || model->choice_names[model->choices] != NULL) return "its choices";
-    const char *wrong = check_levels(model);
+    if (model->minimum_height < 1 || model->minimum_height > MOST_MINIMUM) return "its smallest picture";
+    if (model->minimum_width < 1 || model->minimum_width > MOST_MINIMUM) return "its smallest picture";
+    if (model->multiple < 1 || model->multiple > MOST_MINIMUM || model->grid > INT32_MAX) return "its smallest picture";
+    const char *wrong = check_extents(model);
+    if (wrong == NULL) wrong = check_levels(model);
     if (wrong == NULL) wrong = check_checks(model);
     for (uint32_t i = 0; i < model->layer_count && wrong == NULL; i++) wrong = check_layer(model, &model->layers[i]);
     return wrong != NULL ? wrong : check_data(model);
@@ -200,11 +247,18 @@ const char *sr_check_model(const sr_model *model) {
 const char *sr_check_level(const sr_model *model, const sr_level *level) {
     if (level->input >= level->buffer_count || level->output >= level->buffer_count) return "input or output buffer";
     const sr_buffer *in = &level->buffers[level->input], *out = &level->buffers[level->output];
-    if (in->channels != 3 || in->form > SR_FORM_S8 || in->ratio_num != in->ratio_den) return "the input buffer";
+    if (in->channels != 3 || in->form > SR_FORM_S8) return "the input buffer";
     if (out->channels != (model->colour == SR_COLOUR_Y ? 1u : 3u) || out->form != SR_FORM_U8) return "the output buffer";
-    if (out->ratio_num != model->scale * out->ratio_den) return "the output's ratio";
     const char *wrong = NULL;
-    for (uint32_t i = 0; i < level->buffer_count && wrong == NULL; i++) wrong = check_buffer(&level->buffers[i]);
+    for (uint32_t i = 0; i < level->buffer_count && wrong == NULL; i++) wrong = check_buffer(model, &level->buffers[i]);
     for (uint32_t i = 0; i < level->step_count && wrong == NULL; i++) wrong = check_step(model, level, &level->steps[i]);
+    if (wrong != NULL) return wrong;
+    /* Sizes are looked at again for every picture; most contradictions show at some small ones. */
+    static const uint32_t MORE[] = {0, 1, 7};
+    for (size_t i = 0; i < sizeof MORE / sizeof *MORE && wrong == NULL; i++) {
+        const int64_t more = (int64_t)MORE[i] * model->multiple;
+        wrong = sr_sizes_wrong(level, sr_padded(model->minimum_height + more, 1, model->multiple),
+                               sr_padded(model->minimum_width + more, 1, model->multiple));
+    }
     return wrong;
 }

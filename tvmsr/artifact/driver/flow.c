@@ -3,21 +3,23 @@
 #include <string.h>
 
 #include "memory.h"
+#include "steps.h"
 
-/* Bytes of the widest buffer that a strip should bring forth for each thread: about what a core's own cache holds beside
- * the weights. */
-#define STRIP_BYTES (192u << 10)
-
-/* Kernels may read this far past the last pixel they need (the kernel contract). */
-#define READ_SLACK 64u
+/* Channels that a convolution reads. A depthwise one's weights lie as those of one input: it reads as many as it makes. */
+static int64_t conv_channels(const tvmsr_weight_layout *weights) {
+    const int64_t inputs = (int64_t)weights->inputs * weights->groups;
+    return inputs > 1 ? inputs : weights->outputs;
+}
 
 /* Where the bytes of a pixel that an operand reads end; the pixel's end where the tables do not say. */
 static uint32_t read_end(const sr_level *level, const sr_step *step, int o) {
     const sr_operand *operand = &step->operands[o];
     const sr_buffer *buffer = &level->buffers[operand->buffer];
-    if (o == 0 && step->weights == NULL) return buffer->pitch;
-    const int32_t channels = o == 0 ? step->weights->inputs * step->weights->groups : step->block->outputs;
-    return (uint32_t)sr_min(buffer->pitch, operand->offset + (int64_t)channels * sr_code_bytes(buffer));
+    if (step->spatial == NULL && o == 0 && step->weights == NULL) return buffer->pitch;
+    const int64_t channels = step->spatial != NULL ? (int64_t)step->spatial->channels
+                             : o == 0              ? conv_channels(step->weights)
+                                                   : step->block->outputs;
+    return (uint32_t)sr_min(buffer->pitch, operand->offset + channels * sr_code_bytes(buffer));
 }
 
 /* Where the bytes that a store writes end at the latest: before the next slice that somebody writes. */
@@ -64,6 +66,37 @@ static size_t link_all(const sr_level *level, sr_link *links) {
     return count;
 }
 
+/* Links backwards are first reader first: what a writer reads was looked at before its own readers. */
+static void set_phases(sr_flow *flow) {
+    flow->phases = 1;
+    for (size_t i = flow->link_count; i-- > 0;) {
+        const sr_link *link = &flow->links[i];
+        if (link->writer == SR_DRIVER) continue;
+        const int statistic = flow->level->steps[link->writer].kind == SR_STATISTIC;
+        const int32_t phase = flow->spans[link->writer].phase + statistic;
+        sr_span *reader = &flow->spans[link->reader];
+        if (phase > reader->phase) reader->phase = phase;
+    }
+    for (uint32_t i = 0; i < flow->level->step_count; i++) {
+        const int statistic = flow->level->steps[i].kind == SR_STATISTIC;
+        if (statistic && flow->spans[i].phase + 2 > flow->phases) flow->phases = flow->spans[i].phase + 2;
+    }
+}
+
+/* The users of each buffer, buffer by buffer: counted, then filled from the back. */
+static void list_users(sr_flow *flow) {
+    const sr_level *level = flow->level;
+    for (uint32_t i = 0; i < level->step_count; i++) {
+        for (int o = 0; o < sr_operand_count(&level->steps[i]); o++) flow->user_starts[level->steps[i].operands[o].buffer]++;
+    }
+    for (uint32_t b = 1; b <= level->buffer_count; b++) flow->user_starts[b] += flow->user_starts[b - 1];
+    for (uint32_t i = level->step_count; i-- > 0;) {
+        for (int o = sr_operand_count(&level->steps[i]); o-- > 0;) {
+            flow->users[--flow->user_starts[level->steps[i].operands[o].buffer]] = (sr_user){i, (uint32_t)o};
+        }
+    }
+}
+
 int sr_flow_open(sr_flow *flow, const sr_level *level) {
     memset(flow, 0, sizeof *flow);
     flow->level = level;
@@ -71,8 +104,15 @@ int sr_flow_open(sr_flow *flow, const sr_level *level) {
     flow->rings = calloc(level->buffer_count, sizeof *flow->rings);
     flow->spans = calloc(level->step_count + 1, sizeof *flow->spans);
     flow->links = calloc(flow->link_count + 1, sizeof *flow->links);
-    if (flow->rings == NULL || flow->spans == NULL || flow->links == NULL) return 0;
+    flow->users = calloc((size_t)level->step_count * SR_MAX_OPERANDS + 1, sizeof *flow->users);
+    flow->user_starts = calloc((size_t)level->buffer_count + 1, sizeof *flow->user_starts);
+    flow->active_links = calloc(flow->link_count + 1, sizeof *flow->active_links);
+    flow->active_steps = calloc((size_t)level->step_count + 1, sizeof *flow->active_steps);
+    if (flow->rings == NULL || flow->spans == NULL || flow->links == NULL || flow->users == NULL) return 0;
+    if (flow->user_starts == NULL || flow->active_links == NULL || flow->active_steps == NULL) return 0;
     link_all(level, flow->links);
+    set_phases(flow);
+    list_users(flow);
     return 1;
 }
 
@@ -80,62 +120,85 @@ void sr_flow_close(sr_flow *flow) {
     free(flow->rings);
     free(flow->spans);
     free(flow->links);
+    free(flow->users);
+    free(flow->user_starts);
+    free(flow->active_links);
+    free(flow->active_steps);
     memset(flow, 0, sizeof *flow);
 }
 
-int64_t sr_input_entries(const sr_step *step, int64_t rows) {
-    return (sr_max(rows, 1) - 1) * step->stride + step->extent + step->read_ahead_rows;
+int64_t sr_input_entries(const sr_span *span, int64_t *first) {
+    const sr_step *step = span->shape.step;
+    if (step->kind == SR_KERNEL) {
+        *first = span->done * step->stride - step->pad_top;
+        return (sr_max(span->goal - span->done, 1) - 1) * step->stride + step->extent + step->read_ahead_rows;
+    }
+    /* Those inside of the picture: the others know where it ends. */
+    *first = SR_KIND[step->kind]->keeps(&span->shape, span->done);
+    return sr_max(0, SR_KIND[step->kind]->needs(&span->shape, span->done, span->goal) - *first);
 }
 
 int64_t sr_other_entries(const sr_step *step, const sr_operand *operand, int64_t rows) {
-    return (rows + step->read_ahead_rows) * operand->block;
-}
-
-/* Sizes that do not depend on the strips. 0: too large. */
-static int set_sizes(sr_flow *flow) {
-    const sr_level *level = flow->level;
-    for (uint32_t i = 0; i < level->buffer_count; i++) {
-        const sr_buffer *buffer = &level->buffers[i];
-        sr_ring *ring = &flow->rings[i];
-        ring->height = sr_ceil_div(flow->height * buffer->ratio_num, buffer->ratio_den);
-        ring->width = sr_ceil_div(flow->width * buffer->ratio_num, buffer->ratio_den);
-        ring->row_bytes = sr_round_up(((uint64_t)ring->width + 2u * buffer->border) * buffer->pitch, SR_ALIGN);
-        ring->slack = READ_SLACK;
-        if (ring->height > INT32_MAX || ring->width > INT32_MAX || ring->row_bytes > INT32_MAX / 4) return 0;
-    }
-    for (uint32_t i = 0; i < level->step_count; i++) {
-        const sr_step *step = &level->steps[i];
-        const sr_operand *store = &step->operands[1 + step->residuals];
-        flow->spans[i].height = flow->rings[store->buffer].height / store->block;
-        flow->spans[i].width = flow->rings[store->buffer].width / store->block;
-        sr_ring *x = &flow->rings[step->operands[0].buffer];
-        uint64_t reach = READ_SLACK + (uint64_t)step->read_ahead_pixels * level->buffers[step->operands[0].buffer].pitch;
-        if (reach > x->slack) x->slack = reach;
-    }
-    return 1;
+    return (rows + step->read_ahead_rows) * (operand->block > 0 ? operand->block : 1);
 }
 
 void sr_flow_rewind(sr_flow *flow) {
     flow->in_done = flow->in_goal = 0;
     flow->out_done = flow->out_goal = 0;
+    flow->phase = -1;
+    flow->turn = flow->strips;
     for (uint32_t i = 0; i < flow->level->step_count; i++) flow->spans[i].done = flow->spans[i].goal = 0;
+}
+
+static int makes_output(const sr_flow *flow, uint32_t index) {
+    const sr_step *step = &flow->level->steps[index];
+    for (int o = 1 + step->residuals; o < sr_operand_count(step); o++) {
+        if (step->operands[o].buffer == flow->level->output) return 1;
+    }
+    return 0;
+}
+
+/* Which steps this phase wants rows of: what its goals need, as far as earlier phases have not made it. */
+static void begin_phase(sr_flow *flow) {
+    const sr_level *level = flow->level;
+    flow->active_link_count = 0;
+    flow->active_step_count = 0;
+    for (uint32_t i = 0; i < level->step_count; i++) {
+        sr_span *span = &flow->spans[i];
+        span->active = sr_flow_ends(flow) ? makes_output(flow, i)
+                                          : level->steps[i].kind == SR_STATISTIC && span->phase == flow->phase;
+    }
+    for (size_t i = 0; i < flow->link_count; i++) {
+        const sr_link *link = &flow->links[i];
+        if (!flow->spans[link->reader].active) continue;
+        sr_span *writer = link->writer == SR_DRIVER ? NULL : &flow->spans[link->writer];
+        if (writer != NULL && writer->done == writer->shape.height) continue;
+        if (writer != NULL) writer->active = 1;
+        flow->active_links[flow->active_link_count++] = (uint32_t)i;
+    }
+    for (uint32_t i = 0; i < level->step_count; i++) {
+        if (flow->spans[i].active) flow->active_steps[flow->active_step_count++] = i;
+    }
 }
 
 /* Whoever makes what the link reads must have made its first `rows` rows. */
 static void want(sr_flow *flow, const sr_link *link, int64_t rows) {
+    if (rows <= 0) return;
     if (link->writer == SR_DRIVER) {
         flow->in_goal = sr_max(flow->in_goal, sr_min(rows, flow->height));
         return;
     }
     sr_span *span = &flow->spans[link->writer];
-    span->goal = sr_max(span->goal, sr_min(sr_ceil_div(rows, link->block), span->height));
+    span->goal = sr_max(span->goal, sr_min(sr_ceil_div(rows, link->block), span->shape.height));
 }
 
 /* The output's writers must reach out_goal; without a step the driver itself writes it. */
 static void want_output(sr_flow *flow) {
     const sr_level *level = flow->level;
+    flow->out_goal = sr_min(flow->out_done + flow->strip, flow->out_height);
     if (level->output == level->input) flow->in_goal = sr_max(flow->in_goal, flow->out_goal);
-    for (uint32_t i = 0; i < level->step_count; i++) {
+    for (uint32_t n = 0; n < flow->active_step_count; n++) {
+        const uint32_t i = flow->active_steps[n];
         const sr_step *step = &level->steps[i];
         for (int o = 1 + step->residuals; o < sr_operand_count(step); o++) {
             const sr_link link = {0, i, (uint16_t)o, step->operands[o].block};
@@ -144,17 +207,49 @@ static void want_output(sr_flow *flow) {
     }
 }
 
+/* The statistics of this phase advance together, each by its part of its input. */
+static void want_statistics(sr_flow *flow) {
+    for (uint32_t n = 0; n < flow->active_step_count; n++) {
+        const uint32_t i = flow->active_steps[n];
+        sr_span *span = &flow->spans[i];
+        if (flow->level->steps[i].kind != SR_STATISTIC || span->phase != flow->phase) continue;
+        span->goal = sr_ceil_div(span->shape.height * flow->turn, flow->strips);
+    }
+}
+
+/* What a phase has begun it ends, rows that nobody reads too: a step runs in one phase, and a trace has all of it. */
+static void want_all(sr_flow *flow) {
+    for (uint32_t n = 0; n < flow->active_step_count; n++) {
+        sr_span *span = &flow->spans[flow->active_steps[n]];
+        span->goal = span->shape.height;
+    }
+}
+
 int sr_flow_next(sr_flow *flow) {
-    if (flow->out_done >= flow->out_height) return 0;
-    flow->out_goal = sr_min(flow->out_done + flow->strip, flow->out_height);
-    want_output(flow);
-    for (size_t i = 0; i < flow->link_count; i++) {
+    if (flow->turn == flow->strips) {
+        if (flow->phase == flow->phases - 1) return 0;
+        flow->phase++;
+        flow->turn = 0;
+        begin_phase(flow);
+    }
+    flow->turn++;
+    if (sr_flow_ends(flow)) {
+        want_output(flow);
+    } else {
+        want_statistics(flow);
+    }
+    if (flow->turn == flow->strips) want_all(flow);
+    for (size_t i = 0; i < flow->active_link_count; i++) {
         /* Readers come last first, and write only for readers after them: their goals are final here. */
-        const sr_link *link = &flow->links[i];
-        const sr_step *step = &flow->level->steps[link->reader];
+        const sr_link *link = &flow->links[flow->active_links[i]];
         const sr_span *span = &flow->spans[link->reader];
+        const sr_step *step = span->shape.step;
         if (span->goal == span->done) continue;
-        want(flow, link, link->operand == 0 ? (span->goal - 1) * step->stride - step->pad_top + step->extent : span->goal);
+        if (link->operand == 0) {
+            want(flow, link, SR_KIND[step->kind]->needs(&span->shape, span->done, span->goal));
+        } else {
+            want(flow, link, step->operands[link->operand].block == 0 ? 1 : span->goal);
+        }
     }
     return 1;
 }
@@ -162,108 +257,8 @@ int sr_flow_next(sr_flow *flow) {
 void sr_flow_advance(sr_flow *flow) {
     flow->in_done = flow->in_goal;
     flow->out_done = flow->out_goal;
-    for (uint32_t i = 0; i < flow->level->step_count; i++) flow->spans[i].done = flow->spans[i].goal;
-}
-
-/* Rows of buffer `index` that are alive in this strip: from the first that a reader has not finished with, to the last
- * that a writer makes. */
-static int64_t alive(const sr_flow *flow, uint32_t index) {
-    const sr_level *level = flow->level;
-    const sr_ring *ring = &flow->rings[index];
-    int64_t low = index == level->output ? flow->out_done : ring->height;
-    int64_t high = index == level->input ? flow->in_goal : 0;
-    if (index == level->input) low = sr_min(low, flow->in_done);
-    for (uint32_t i = 0; i < level->step_count; i++) {
-        const sr_step *step = &level->steps[i];
-        const sr_span *span = &flow->spans[i];
-        for (int o = 0; o < sr_operand_count(step); o++) {
-            if (step->operands[o].buffer != index) continue;
-            if (sr_is_store(step, o)) {
-                high = sr_max(high, span->goal * step->operands[o].block);
-                low = sr_min(low, span->done * step->operands[o].block);
-            } else if (span->done < span->height) {
-                low = sr_min(low, o == 0 ? sr_max(0, span->done * step->stride - step->pad_top) : span->done);
-            }
-        }
-    }
-    return sr_max(1, high - low);
-}
-
-/* Row tables of one step lie together; the largest set decides. */
-static uint64_t table_entries(const sr_step *step, int64_t rows) {
-    uint64_t entries = (uint64_t)sr_input_entries(step, rows);
-    for (int o = 1; o < sr_operand_count(step); o++) {
-        entries += (uint64_t)sr_other_entries(step, &step->operands[o], rows);
-    }
-    return entries;
-}
-
-/* Go through all strips, and take the largest of everything. */
-static void measure(sr_flow *flow) {
-    const sr_level *level = flow->level;
-    flow->table_entries = 0;
-    flow->strips = 0;
-    for (uint32_t i = 0; i < level->buffer_count; i++) flow->rings[i].rows = 1;
-    for (sr_flow_rewind(flow); sr_flow_next(flow); sr_flow_advance(flow)) {
-        flow->strips++;
-        for (uint32_t i = 0; i < level->buffer_count; i++) {
-            flow->rings[i].rows = sr_max(flow->rings[i].rows, alive(flow, i));
-        }
-        for (uint32_t i = 0; i < level->step_count; i++) {
-            const sr_span *span = &flow->spans[i];
-            uint64_t entries = table_entries(&level->steps[i], span->goal - span->done);
-            if (entries > flow->table_entries) flow->table_entries = entries;
-        }
-    }
-    sr_flow_rewind(flow);
-}
-
-/* Place rings, tables and scratch one after the other. Row offsets are 32-bit in kernels, sizes 64-bit here. */
-static sr_fit place(sr_flow *flow, int threads, uint64_t limit) {
-    uint64_t at = 0;
-    for (uint32_t i = 0; i < flow->level->buffer_count; i++) {
-        sr_ring *ring = &flow->rings[i];
-        uint64_t rows = sr_times((uint64_t)ring->rows + 1, ring->row_bytes);
-        if (rows > INT32_MAX) return SR_TOO_LARGE;
-        ring->bytes = rows;
-        ring->offset = at;
-        at += sr_round_up(rows + ring->slack, SR_ALIGN);
-    }
-    flow->scratch_bytes = 0;
-    for (uint32_t i = 0; i < flow->level->step_count; i++) {
-        uint64_t scratch = sr_round_up(flow->level->steps[i].scratch, SR_ALIGN);
-        if (scratch > flow->scratch_bytes) flow->scratch_bytes = scratch;
-    }
-    flow->table_offset = at;
-    at += sr_round_up(flow->table_entries * sizeof(int32_t), SR_ALIGN);
-    flow->scratch_offset = at;
-    flow->bytes = at + sr_times(flow->scratch_bytes, (uint64_t)threads);
-    if (flow->bytes > SIZE_MAX / 2) return SR_TOO_LARGE;
-    return limit != 0 && flow->bytes > limit ? SR_OVER_LIMIT : SR_FITS;
-}
-
-/* Input rows of a strip where memory does not matter: enough work for every thread between two barriers. */
-static int64_t preferred_rows(const sr_flow *flow, int threads) {
-    uint64_t widest = 1;
-    for (uint32_t i = 0; i < flow->level->buffer_count; i++) {
-        const sr_buffer *buffer = &flow->level->buffers[i];
-        uint64_t bytes = flow->rings[i].row_bytes * buffer->ratio_num / buffer->ratio_den;
-        if (bytes > widest) widest = bytes;
-    }
-    int64_t rows = (int64_t)((uint64_t)threads * STRIP_BYTES / widest);
-    return sr_max(rows, sr_max(4, 2 * (int64_t)threads));
-}
-
-sr_fit sr_flow_plan(sr_flow *flow, uint32_t scale, int64_t height, int64_t width, int threads, uint64_t limit) {
-    flow->height = height;
-    flow->width = width;
-    flow->out_height = height * scale;
-    if (flow->out_height > INT32_MAX || width * scale > INT32_MAX || !set_sizes(flow)) return SR_TOO_LARGE;
-    for (int64_t rows = sr_min(preferred_rows(flow, threads), height);; rows = (rows + 1) / 2) {
-        /* Strips of nearly one size, rather than a thin one at the end. */
-        flow->strip = sr_ceil_div(height, sr_ceil_div(height, rows)) * scale;
-        measure(flow);
-        sr_fit fit = place(flow, threads, limit);
-        if (fit == SR_FITS || rows <= 1) return fit;
+    for (uint32_t n = 0; n < flow->active_step_count; n++) {
+        sr_span *span = &flow->spans[flow->active_steps[n]];
+        span->done = span->goal;
     }
 }

@@ -2,13 +2,28 @@
  *
  * The picture is cut into horizontal strips of the output. For each strip the steps run once, in order, over the rows
  * that the strip needs and earlier strips have not computed; what a strip needs is found backwards, from the output
- * through every kernel's height. Buffers are rings of rows: as many as are alive at one time, so that no row is computed
- * twice and none is copied. Every row is computed by the same kernel from the same rows whatever the strips are.
+ * through every step's windows. Buffers are rings of rows: as many as are alive at one time, so that no row is computed
+ * twice and none is copied. Every row is computed by the same step from the same rows whatever the strips are.
+ *
+ * A statistic has its result after the last row of its input, so that what reads it comes in a later phase. A step's phase
+ * is the earliest in which it can run. Every phase but the last goes down the picture for the statistics of that phase
+ * alone, all together, and computes what they need and earlier phases have not; the last one makes the output. What a later
+ * phase still reads is alive from its first row on: those buffers hold the whole tensor, and share memory with buffers of
+ * other phases.
  */
 #ifndef SR_FLOW_H
 #define SR_FLOW_H
 
 #include "program.h"
+#include "sizes.h"
+
+/* Memory in the workspace, and the phases from the first to the last in which somebody uses it. */
+typedef struct sr_room {
+    uint64_t bytes;
+    uint64_t offset;
+    int32_t first; /* INT32_MAX: never used */
+    int32_t last;
+} sr_room;
 
 /* One buffer in one call. Memory: [row of pad codes][ring rows][slack]. */
 typedef struct sr_ring {
@@ -16,17 +31,20 @@ typedef struct sr_ring {
     int64_t width;
     int64_t rows;   /* capacity of the ring */
     uint64_t row_bytes;
-    uint64_t bytes;
-    uint64_t offset; /* in the workspace */
-    uint64_t slack;  /* bytes that kernels may read past the last row */
+    uint64_t slack; /* bytes that kernels may read past the last row */
+    sr_room room;
 } sr_ring;
 
-/* One step in one call: rows of its grid, [0, done) computed in earlier strips, [done, goal) in this one. */
+/* One step in one call: rows of its grid, [0, done) computed in earlier strips, [done, goal) in this one. Of a statistic:
+ * rows of its input; its store has its one row when all are done. */
 typedef struct sr_span {
-    int64_t height;
-    int64_t width;
+    sr_shape shape;
     int64_t done;
     int64_t goal;
+    int32_t phase; /* the earliest in which it can run */
+    int32_t active; /* 1: this phase wants rows of it */
+    uint64_t own_bytes; /* what its kind keeps, a thread */
+    sr_room own;
 } sr_span;
 
 /* What a step reads: `operand` of `reader` lies, in part at least, in what `writer` stores with this block. By channels,
@@ -41,21 +59,37 @@ typedef struct sr_link {
 
 #define SR_DRIVER UINT32_MAX
 
+/* An operand of a step, among the users of a buffer. */
+typedef struct sr_user {
+    uint32_t step;
+    uint32_t operand;
+} sr_user;
+
 typedef struct sr_flow {
     const sr_level *level;
     sr_ring *rings; /* [buffers] */
     sr_span *spans; /* [steps] */
     sr_link *links; /* last reader first */
     size_t link_count;
-    int64_t height; /* of the input */
+    sr_user *users;       /* those of buffer b: [user_starts[b], user_starts[b + 1]) */
+    uint32_t *user_starts; /* [buffers + 1] */
+    uint32_t *active_links; /* of this phase, in order */
+    uint32_t *active_steps;
+    size_t active_link_count;
+    uint32_t active_step_count;
+    int32_t phase;
+    int32_t phases;
+    int64_t height; /* that the network runs on */
     int64_t width;
-    int64_t out_height;
+    int64_t out_height; /* of the result: scale times the picture's */
     int64_t strip;  /* output rows of a strip */
-    int64_t strips;
+    int64_t strips; /* of each phase */
+    int64_t turn;   /* strips of this phase that were begun */
     int64_t in_done;  /* input rows converted in earlier strips */
     int64_t in_goal;  /* at the end of this strip */
     int64_t out_done; /* output rows handed out in earlier strips */
     int64_t out_goal; /* in this strip */
+    int threads;
     uint64_t table_entries; /* int32 a row table set takes at most */
     uint64_t table_offset;  /* in the workspace */
     uint64_t scratch_bytes; /* a thread */
@@ -68,10 +102,10 @@ int sr_flow_open(sr_flow *flow, const sr_level *level);
 
 void sr_flow_close(sr_flow *flow);
 
-typedef enum { SR_FITS, SR_TOO_LARGE, SR_OVER_LIMIT } sr_fit;
+typedef enum { SR_FITS, SR_TOO_LARGE, SR_OVER_LIMIT, SR_CONTRADICTS } sr_fit;
 
 /* Choose strips for a picture and lay out the workspace. limit 0: none. Ends ready for sr_flow_next. */
-sr_fit sr_flow_plan(sr_flow *flow, uint32_t scale, int64_t height, int64_t width, int threads, uint64_t limit);
+sr_fit sr_flow_plan(sr_flow *flow, int64_t height, int64_t width, int threads, uint64_t limit);
 
 /* Before the first strip. */
 void sr_flow_rewind(sr_flow *flow);
@@ -79,11 +113,17 @@ void sr_flow_rewind(sr_flow *flow);
 /* Set the goals of the next strip; 0 where there is none left. */
 int sr_flow_next(sr_flow *flow);
 
+/* 1 in the first strip of a phase; in the last phase. */
+static inline int sr_flow_begins(const sr_flow *flow) { return flow->turn == 1; }
+static inline int sr_flow_ends(const sr_flow *flow) { return flow->phase == flow->phases - 1; }
+
 /* The strip is computed: done = goal. */
 void sr_flow_advance(sr_flow *flow);
 
-/* Entries of the row tables of a step that computes `rows` grid rows: of its input, and of another operand. */
-int64_t sr_input_entries(const sr_step *step, int64_t rows);
+/* Rows of x that the row table of a step has in this strip: from *first on; returns how many. */
+int64_t sr_input_entries(const sr_span *span, int64_t *first);
+
+/* Entries of the row table of another operand for `rows` grid rows. */
 int64_t sr_other_entries(const sr_step *step, const sr_operand *operand, int64_t rows);
 
 /* Bytes of a code as the buffer stores it. */
@@ -95,5 +135,10 @@ static inline int32_t sr_code_bytes(const sr_buffer *buffer) {
 static inline int sr_operand_count(const sr_step *step) { return 1 + step->residuals + step->stores; }
 
 static inline int sr_is_store(const sr_step *step, int operand) { return operand > step->residuals; }
+
+/* Rows of its store that grid rows [0, rows) of a step make. */
+static inline int64_t sr_stored_rows(const sr_shape *shape, const sr_operand *store, int64_t rows) {
+    return shape->step->kind == SR_STATISTIC ? rows == shape->height : rows * store->block;
+}
 
 #endif

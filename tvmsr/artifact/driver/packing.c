@@ -2,10 +2,15 @@
 
 #include "memory.h"
 #include "session.h"
+#include "steps.h"
 
 static const void *layer_codes(const sr_step *step) { return sr_the_model.data + sr_the_model.layers[step->layer].offset; }
 
+/* Steps of the driver's own read plain parameters. */
+static uint64_t plain_bytes(const sr_step *step) { return 4 * SR_KIND[step->kind]->words(step); }
+
 static uint64_t block_bytes(const sr_step *step, uint32_t choice) {
+    if (step->block == NULL) return sr_round_up(plain_bytes(step), SR_ALIGN);
     return sr_round_up(tvmsr_block_bytes(step->block, sr_the_model.data + step->params[choice]), SR_ALIGN);
 }
 
@@ -37,7 +42,11 @@ int sr_pack_open(sr_packed *packed, const sr_level *level) {
         }
         for (uint32_t c = 0; c < choices; c++) {
             const void *plain = sr_the_model.data + step->params[c];
-            tvmsr_pack_params(step->block, plain, step->weights, codes, bits, at);
+            if (step->block == NULL) {
+                memcpy(at, plain, plain_bytes(step));
+            } else {
+                tvmsr_pack_params(step->block, plain, step->weights, codes, bits, at);
+            }
             packed->blocks[(size_t)c * steps + i] = at;
             at += block_bytes(step, c);
         }

@@ -13,7 +13,7 @@
 
 #include "pack.h"
 
-#define SR_PROGRAM_VERSION 1
+#define SR_PROGRAM_VERSION 2
 
 /* Operands a kernel may take: those it reads, then stores. */
 #define SR_MAX_OPERANDS 8
@@ -24,26 +24,53 @@ enum { SR_FORM_U8 = 0, SR_FORM_S8 = 1, SR_FORM_U16 = 2, SR_FORM_S16 = 3 };
 /* What the network computes. */
 enum { SR_COLOUR_RGB = 0, SR_COLOUR_Y = 1 };
 
+/* What lies outside of a buffer's picture: its pad codes, the nearest pixel, or the picture mirrored at its outermost
+ * pixels, which are not repeated. */
+enum { SR_PAD_CONSTANT = 0, SR_PAD_REPLICATE = 1, SR_PAD_REFLECT = 2 };
+
+/* What a step does: a kernel, or plain C of the driver (steps.h). */
+enum { SR_KERNEL = 0, SR_MAX_POOL = 1, SR_RESIZE = 2, SR_STATISTIC = 3, SR_LAYER_NORM = 4, SR_KINDS = 5 };
+
+/* sr_spatial.method of a resize and of a statistic; sr_spatial.grid of a resize. */
+enum { SR_NEAREST = 0, SR_LINEAR = 1, SR_CUBIC = 2 };
+enum { SR_MEAN = 0, SR_VARIANCE = 1, SR_DEVIATION = 2, SR_MAX = 3 };
+enum { SR_HALF_PIXEL = 0, SR_ALIGN_CORNERS = 1, SR_ASYMMETRIC = 2 };
+
+/* n -> floor((n * times + plus) / by). */
+typedef struct sr_affine {
+    int32_t times;
+    int32_t plus;
+    int32_t by;
+} sr_affine;
+
+/* Height or width of a tensor as a function of the picture's: sr_model.affines[first] ..., one after the other. */
+typedef struct sr_extent {
+    uint32_t first;
+    uint32_t count; /* 0: the picture's own */
+} sr_extent;
+
 /* A stored tensor. The driver keeps as many of its rows as the steps need at one time.
- * A row is `border` pixels, the picture's width, `border` pixels; pixels are `pitch` bytes apart.
+ * A row is `border` pixels, the tensor's width, `border` pixels; pixels are `pitch` bytes apart.
  */
 typedef struct sr_buffer {
     const char *name;
     uint32_t channels;
     uint32_t pitch;
-    uint16_t ratio_num; /* height and width relative to the input picture: ceil(size * num / den) */
-    uint16_t ratio_den;
-    uint16_t border;    /* columns of pad codes on each side; rows outside the picture are pad codes too */
-    uint8_t form;       /* SR_FORM_* */
-    uint8_t bits;       /* of the widest bit choice */
-    uint16_t offset;    /* what a stored value is less than its code: 0, 128 or 32768 */
+    uint32_t rows;    /* height and width: indices into sr_model.extents */
+    uint32_t columns;
+    uint16_t border;  /* columns outside of the picture on each side */
+    uint8_t form;     /* SR_FORM_* */
+    uint8_t bits;     /* of the widest bit choice */
+    uint16_t offset;  /* what a stored value is less than its code: 0, 128 or 32768 */
+    uint16_t mode;    /* SR_PAD_*: what lies in the border, and in rows outside of the picture */
     const uint16_t *pad; /* codes, [choices][channels]; NULL: zero codes */
 } sr_buffer;
 
 /* One (pointer, rows) pair of a kernel. */
 typedef struct sr_operand {
     uint16_t buffer; /* index into sr_level.buffers */
-    uint16_t block;  /* stores: depth to space, grid row r writes rows r * block + [0, block); else 1 */
+    uint16_t block;  /* stores: depth to space, grid row r writes rows r * block + [0, block); what is read: 1, or 0 for a
+                        1x1 map that stands for all pixels */
     uint32_t offset; /* bytes from the pixel's first, for a slice of a concat */
 } sr_operand;
 
@@ -65,26 +92,43 @@ typedef struct sr_layer {
 /* A kernel is called as the contract says, through the type that has its number of operands. */
 typedef void (*sr_kernel)(void);
 
-/* One kernel call over all rows. Operands in the kernel's order: x, the second factor of a
- * product, residuals, stores. */
+/* What a step of the driver's own does, whatever its bits; what its kind does not need is 0. Numbers that depend on bits
+ * are plain parameters: 4-byte words in the order that its file says. */
+typedef struct sr_spatial {
+    uint32_t channels;
+    uint8_t method;
+    uint8_t grid;
+    uint8_t unbiased;    /* of a statistic: variances are divided by the number of pixels less one */
+    int32_t numerator;   /* of a resize's factor; 0: the step of its grid is the ratio of the sizes */
+    int32_t denominator;
+    int32_t cubic;       /* 256 times Keys' coefficient */
+} sr_spatial;
+
+/* One kernel, or one loop of the driver's own, over all rows. Operands in the kernel's order: x, the second factor of a
+ * product, residuals, stores. A step of the driver's own has x and one store. */
 typedef struct sr_step {
     const char *name; /* unique in its level; shown in profiles */
-    sr_kernel kernel;
+    sr_kernel kernel; /* NULL where kind is not SR_KERNEL */
     const sr_operand *operands;
+    uint8_t kind;      /* SR_KERNEL ... */
     uint8_t residuals; /* all operands read beside x, the second factor too: at the grid's own pixels */
     uint8_t stores;
     uint16_t stride;
     uint16_t extent;   /* input rows that one grid row reads: (kernel height - 1) * dilation + 1 */
-    uint16_t pad_top;
-    uint16_t pad_left; /* <= border of x */
+    uint16_t extent_columns;
+    int16_t pad_top;   /* negative: rows and columns of x that are left out */
+    int16_t pad_left;  /* <= border of x */
+    int16_t pad_bottom;
+    int16_t pad_right;
     uint16_t granule_rows; /* row0 is a multiple of this (1: any) */
     uint16_t read_ahead_rows;   /* input rows read beyond those of the last grid row, by number: table entries */
     uint16_t read_ahead_pixels; /* input pixels read beyond the last one needed in a row */
     uint32_t scratch;  /* bytes a thread, 64-byte aligned */
     int32_t layer;     /* index into sr_model.layers, -1: none */
     uint32_t macs_per_pixel; /* of its grid */
+    const sr_spatial *spatial; /* NULL where kind is SR_KERNEL */
     const tvmsr_weight_layout *weights; /* NULL where layer is -1 */
-    const tvmsr_param_layout *block;
+    const tvmsr_param_layout *block;    /* NULL where kind is not SR_KERNEL */
     const uint64_t *params; /* [choices]: offsets in sr_model.data of the plain parameters, multiples of 4 */
     const sr_stored *stored; /* [stores] */
 } sr_step;
@@ -98,7 +142,7 @@ typedef struct sr_level {
     uint32_t buffer_count;
     uint32_t step_count;
     uint32_t input;  /* buffer of 3 channels (R, G, B), 8 bits, filled by the driver */
-    uint32_t output; /* buffer of 3 (R, G, B) or 1 (Y) channels, form U8, ratio = scale */
+    uint32_t output; /* buffer of 3 (R, G, B) or 1 (Y) channels, form U8, scale times the picture */
 } sr_level;
 
 /* A picture made from a seed, and the checksum of its result (checksum.h). */
@@ -115,12 +159,18 @@ typedef struct sr_model {
     uint32_t scale;
     uint32_t colour; /* SR_COLOUR_* */
     uint32_t radius; /* receptive radius in input pixels */
-    uint32_t minimum_height;
+    uint32_t minimum_height; /* of what the levels run on: smaller pictures are continued by their outermost pixels, */
     uint32_t minimum_width;
+    uint32_t multiple;       /* and those whose sides are no multiples of this */
+    uint32_t grid;           /* pieces of a picture that begin at multiples of it are computed as the whole is */
     uint32_t choices; /* bit choices, at least 1 */
     uint32_t layer_count;
+    uint32_t extent_count;
+    uint32_t affine_count;
     uint32_t level_count;
     const char *const *choice_names; /* [choices], then NULL */
+    const sr_extent *extents;
+    const sr_affine *affines;
     const sr_layer *layers;
     const sr_level *levels; /* best first; behind the last one a row of zeros */
     const unsigned char *data; /* plain weights and plain parameters, 64-byte aligned: `sr_data` */

@@ -54,11 +54,12 @@ tvmsr_status sr_fail(tvmsr_session *session, tvmsr_status status, const char *fo
 tvmsr_status sr_enter(tvmsr_session *session);
 tvmsr_status sr_leave(tvmsr_session *session, tvmsr_status status);
 
-/* api.c: lay out the flow for a picture of this size. */
+/* api.c: lay out the flow for a picture of this size; any size that is not too large. */
 tvmsr_status sr_plan(tvmsr_session *session, int64_t width, int64_t height);
 
-/* trace.c: add what step `index` stored in this strip; base and table as its kernel got them. */
-void sr_trace_step(tvmsr_session *session, uint32_t index, void *const *base, const int32_t *const *table);
+/* trace.c: add what step `index` stored in this strip; work: as it ran. */
+struct sr_work;
+void sr_trace_step(tvmsr_session *session, uint32_t index, const struct sr_work *work);
 void sr_trace_rewind(tvmsr_session *session);
 
 /* selfcheck.c: the file's check pictures, in a session that nobody else uses. */

@@ -5,6 +5,7 @@
 
 #include "checksum.h"
 #include "session.h"
+#include "steps.h"
 
 static size_t count_stores(const sr_level *level, uint32_t steps) {
     size_t count = 0;
@@ -28,7 +29,8 @@ void sr_trace_rewind(tvmsr_session *session) {
     for (size_t i = 0; i < session->sum_count; i++) session->sums[i].sum = 0;
 }
 
-void sr_trace_step(tvmsr_session *session, uint32_t index, void *const *base, const int32_t *const *table) {
+/* A statistic stores once, when it is complete. */
+void sr_trace_step(tvmsr_session *session, uint32_t index, const sr_work *work) {
     const sr_level *level = session->level;
     const sr_step *step = &level->steps[index];
     const sr_span *span = &session->flow.spans[index];
@@ -38,11 +40,12 @@ void sr_trace_step(tvmsr_session *session, uint32_t index, void *const *base, co
         const sr_operand *store = &step->operands[o];
         const sr_buffer *buffer = &level->buffers[store->buffer];
         const sr_codes codes = {buffer->pitch, step->stored[s].channels, sr_code_bytes(buffer), buffer->offset,
-                                span->width * store->block};
-        const int64_t first = span->done * store->block, rows = (span->goal - span->done) * store->block;
-        for (int64_t row = 0; row < rows; row++) {
-            const unsigned char *pixels = (const unsigned char *)base[o] + table[o][row];
-            sums[s].sum += sr_row_checksum(&codes, pixels, (uint64_t)(first + row));
+                                step->kind == SR_STATISTIC ? 1 : span->shape.width * store->block};
+        const int64_t first = sr_stored_rows(&span->shape, store, span->done);
+        const int64_t last = sr_stored_rows(&span->shape, store, span->goal);
+        for (int64_t row = first; row < last; row++) {
+            const unsigned char *pixels = work->base[o] + work->table[o][row - first];
+            sums[s].sum += sr_row_checksum(&codes, pixels, (uint64_t)row);
         }
     }
 }

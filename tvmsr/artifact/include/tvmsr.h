@@ -40,7 +40,7 @@ enum {
     TVMSR_OK = 0,
     TVMSR_CANCELLED = 1,     /* the progress callback asked for it; the output is partly written */
     TVMSR_BAD_ARGUMENT = 2,  /* null, a stride too small, a number out of range; nothing was done */
-    TVMSR_BAD_SIZE = 3,      /* too small or too large a picture, or an output that is not scale times the input */
+    TVMSR_BAD_SIZE = 3,      /* no picture or too large a one, or an output that is not scale times the input */
     TVMSR_BAD_FORMAT = 4,    /* a pixel format that this version does not know or cannot convert */
     TVMSR_OUT_OF_MEMORY = 5, /* malloc said no */
     TVMSR_MEMORY_LIMIT = 6,  /* the picture needs more than options.memory_limit even in the smallest strips */
@@ -77,7 +77,7 @@ typedef struct tvmsr_info {
     uint32_t abi_version;
     int32_t scale;          /* output width = scale * input width */
     int32_t colour;         /* what the network computes; TVMSR_COLOUR_Y: the colour planes are resized by bicubic */
-    int32_t minimum_width;  /* of an input */
+    int32_t minimum_width;  /* of what the network runs on; smaller pictures are continued by their last column and row */
     int32_t minimum_height;
     int32_t receptive_radius; /* input pixels around a pixel that its result depends on */
     int32_t levels;         /* CPU levels, best first: tvmsr_level_name */
@@ -85,6 +85,9 @@ typedef struct tvmsr_info {
     int32_t reserved;
     const char *manifest;   /* JSON, UTF-8, zero-terminated; lives as long as the library is loaded */
     size_t manifest_bytes;  /* without the zero */
+    int32_t size_multiple;  /* pieces that begin at multiples of it, with receptive_radius pixels more around them, give the
+                               bytes of the whole picture, unless the manifest's tiling says what prevents that */
+    int32_t reserved_too;
 } tvmsr_info;
 
 /* How a session is opened. */
@@ -132,8 +135,9 @@ typedef struct tvmsr_step_sum {
 
 typedef struct tvmsr_session tvmsr_session;
 
-/* Called by the thread that called tvmsr_upscale, between strips: rows of the output that are done, of how many. Not 0
- * cancels. Must not use the session.
+/* Called by the thread that called tvmsr_upscale, between strips: rows of the output that are done, of how many; it never
+ * goes back. Where a network has to see all of the picture before it can begin with its output, `done` is what part of the
+ * work is done, as if it were rows. Not 0 cancels. Must not use the session.
  */
 typedef int (*tvmsr_progress)(void *user, int64_t done, int64_t total);
 

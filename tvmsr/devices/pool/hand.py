@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic
+from typing import Any, Generic
 
 from tvmsr.devices.pool.heat import slowed_down
-from tvmsr.devices.pool.job import Job, Kept, Source
+from tvmsr.devices.pool.job import U8, Job, Kept, PiecewiseJob, Run, Source
 from tvmsr.devices.pool.limits import Allowed, Limits, Pace
 from tvmsr.devices.runner import Device, Opening, Runner
 from tvmsr.errors import DeviceError, InputFileError, StatusError, TvmsrError
-from tvmsr.runtime import abi
+from tvmsr.runtime import ArtifactInfo, abi
 
 
 class PictureError(Exception):
@@ -53,7 +53,13 @@ class Hand(Generic[Source, Kept]):
     """
 
     def __init__(
-        self, device: Device, artifact: Path, opening: Opening, job: Job[Source, Kept], limits: Limits, prove: bool
+        self,
+        device: Device,
+        artifact: Path,
+        opening: Opening,
+        job: Job[Source, Kept] | PiecewiseJob[Source, Kept],
+        limits: Limits,
+        prove: bool,
     ) -> None:
         self._device, self._artifact, self._opening = device, artifact, opening
         self._job, self._limits, self._prove = job, limits, prove
@@ -67,12 +73,13 @@ class Hand(Generic[Source, Kept]):
         self.slowed = ""
         self._looks = prove and not device.emulated and device.name != "here"
         self._next_look = 0.0
+        self._workspaces: dict[tuple[int, int], int] = {}
 
     def open(self, within: float | None = None) -> None:
         """Open the artifact there, also after a failure, and check it. within: seconds this may take."""
         with self._limit(None if within is None else Allowed(within)):
             self.close()
-            self.pace, self._next_look = Pace(self._limits), 0.0
+            self.pace, self._next_look, self._workspaces = Pace(self._limits), 0.0, {}
             self._runner = self._device.open(self._artifact, self._opening)
             self.level = self._runner.level
             self.checks = self._prove and bool(self._runner.manifest.get("checks"))
@@ -106,10 +113,25 @@ class Hand(Generic[Source, Kept]):
 
     def do(self, number: int) -> Done[Kept]:
         """Upscale one picture."""
-        with _not_the_device(InputFileError):
+        with _not_the_device():
             source = self._job.read(number)
-            picture = self._job.picture(source)
-        runner, pixels, start = self._open_runner, picture.shape[0] * picture.shape[1], time.monotonic()
+        run = _Run(self._open_runner, self._upscale, self._workspace)
+        with _not_the_device(run):
+            kept = self._kept(number, source, run)
+        if self._dropped:
+            self._job.discard(kept)
+            raise DroppedError
+        return Done(kept, run.seconds)
+
+    def _kept(self, number: int, source: Source, run: Run) -> Kept:
+        if isinstance(self._job, PiecewiseJob):
+            kept: Kept = self._job.upscale(number, source, run)
+            return kept
+        return self._job.keep(number, source, run(self._job.picture(source)))
+
+    def _upscale(self, runner: Runner, picture: U8) -> tuple[U8, float]:
+        """A picture or a piece of one, and the seconds inside the artifact."""
+        pixels, start = picture.shape[0] * picture.shape[1], time.monotonic()
         with self._limit(self.pace.limit(pixels)):
             result = runner.upscale(picture, lambda _done, _rows: self._dropped)
             seconds = runner.last().seconds
@@ -117,12 +139,14 @@ class Hand(Generic[Source, Kept]):
             self._look()
         if self._dropped:
             raise DroppedError
-        with _not_the_device():
-            kept = self._job.keep(number, source, result)
-        if self._dropped:
-            self._job.discard(kept)
-            raise DroppedError
-        return Done(kept, seconds)
+        return result, seconds
+
+    def _workspace(self, runner: Runner, size: tuple[int, int]) -> int:
+        """Asked once a size."""
+        if size not in self._workspaces:
+            with self._limit(self.pace.answer_limit()):
+                self._workspaces[size] = runner.workspace(*size)
+        return self._workspaces[size]
 
     def drop(self) -> None:
         """From another thread: hand over nothing any more."""
@@ -149,10 +173,52 @@ class Hand(Generic[Source, Kept]):
             self.allowed = None
 
 
+class _Run:
+    """A Run. seconds: inside the artifact until now; failed: what the device ended with."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        upscale: Callable[[Runner, U8], tuple[U8, float]],
+        workspace: Callable[[Runner, tuple[int, int]], int],
+    ) -> None:
+        self._runner, self._upscale, self._workspace = runner, upscale, workspace
+        self.seconds = 0.0
+        self.failed: Exception | None = None
+
+    @property
+    def info(self) -> ArtifactInfo:
+        return self._runner.info
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        return self._runner.manifest
+
+    def workspace(self, width: int, height: int) -> int:
+        with self._noted():
+            return self._workspace(self._runner, (width, height))
+
+    def __call__(self, picture: U8) -> U8:
+        with self._noted():
+            result, seconds = self._upscale(self._runner, picture)
+        self.seconds += seconds
+        return result
+
+    @contextlib.contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.failed = error
+            raise
+
+
 @contextlib.contextmanager
-def _not_the_device(broken: type[Exception] | tuple[()] = ()) -> Iterator[None]:
-    """broken: the error that says that the picture itself is."""
+def _not_the_device(run: _Run | None = None) -> Iterator[None]:
+    """Errors that are no device's: all but the one that `run` failed with. An InputFileError is of a broken picture."""
     try:
         yield
     except Exception as error:
-        raise PictureError(error, isinstance(error, broken)) from error
+        if run is not None and error is run.failed:
+            raise
+        raise PictureError(error, isinstance(error, InputFileError)) from error

@@ -79,6 +79,10 @@ class Pace:
         """What a check may take; None for the first."""
         return self._allowed(self._check)
 
+    def answer_limit(self) -> Allowed | None:
+        """What an answer may take that needs no work; None before the first picture."""
+        return Allowed(self._limits.floor, self._limits.last_floor) if self._slowest else None
+
     def _allowed(self, known: float) -> Allowed | None:
         at = self._limits
         if not known:

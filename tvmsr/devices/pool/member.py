@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from tvmsr.devices.pool.hand import Done, Hand
-from tvmsr.devices.pool.job import Job, Kept, Share, Source
+from tvmsr.devices.pool.job import Job, Kept, PiecewiseJob, Share, Source
 from tvmsr.devices.pool.limits import Limits
 from tvmsr.devices.pool.worker import Desk, Worker
 from tvmsr.devices.runner import Device, Opening
@@ -49,7 +49,13 @@ class Member(Generic[Source, Kept]):
     """
 
     def __init__(
-        self, device: Device, artifact: Path, opening: Opening, job: Job[Source, Kept], limits: Limits, prove: bool
+        self,
+        device: Device,
+        artifact: Path,
+        opening: Opening,
+        job: Job[Source, Kept] | PiecewiseJob[Source, Kept],
+        limits: Limits,
+        prove: bool,
     ) -> None:
         self.name = device.name
         self.hand = Hand(device, artifact, opening, job, limits, prove)

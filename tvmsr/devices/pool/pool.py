@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Generic
 
 from tvmsr.devices.pool.hand import Done, PictureError, WrongBytesError
-from tvmsr.devices.pool.job import Job, Kept, Source, Spread
+from tvmsr.devices.pool.job import BrokenPicturesError, Job, Kept, PiecewiseJob, Source, Spread
 from tvmsr.devices.pool.limits import Limits
 from tvmsr.devices.pool.member import Member, State
 from tvmsr.devices.pool.worker import Desk, end_all, stop_all
@@ -33,8 +33,8 @@ _LOG = logging.getLogger(__name__)
 #: Seconds between looks at the limits.
 _LOOK = 0.2
 
-#: Names of missing pictures in an error, and what is said of broken ones.
-_NAMES, _BROKEN = 3, 10
+#: Names of missing pictures in an error.
+_NAMES = 3
 
 
 def _nobody(_done: int) -> None:
@@ -44,7 +44,7 @@ def _nobody(_done: int) -> None:
 def spread(
     devices: Sequence[Device],
     artifact: Path,
-    job: Job[Source, Kept],
+    job: Job[Source, Kept] | PiecewiseJob[Source, Kept],
     *,
     opening: Opening = PLAIN,
     limits: Limits | None = None,
@@ -65,7 +65,7 @@ class _Pool(Generic[Source, Kept]):
         devices: Sequence[Device],
         artifact: Path,
         opening: Opening,
-        job: Job[Source, Kept],
+        job: Job[Source, Kept] | PiecewiseJob[Source, Kept],
         limits: Limits,
         report: Callable[[int], object],
     ) -> None:
@@ -98,9 +98,11 @@ class _Pool(Generic[Source, Kept]):
         end_all(worker for m in self._members if m.state is State.IDLE for worker in m.worker)
         if self._failure is not None:
             raise self._failure
+        found = Spread(tuple(m.share for m in self._members), tuple(self._notes))
         if self._broken:
-            raise self._which_are_broken()
-        return Spread(tuple(m.share for m in self._members), tuple(self._notes))
+            errors = [self._broken[number] for number in sorted(self._broken)]
+            raise BrokenPicturesError(errors, self._job.count, found)
+        return found
 
     # What became of orders (member.Boss).
 
@@ -296,16 +298,6 @@ class _Pool(Generic[Source, Kept]):
         """Do nothing new; what is at work is done and delivered, then this is raised."""
         self._failure = self._failure or error
         self._queue.clear()
-
-    def _which_are_broken(self) -> Exception:
-        errors = [self._broken[number] for number in sorted(self._broken)]
-        if self._job.count == 1:
-            return errors[0]
-        more = f"; and {len(errors) - _BROKEN} more" if len(errors) > _BROKEN else ""
-        return InputFileError(
-            f"{len(errors)} of {self._job.count} pictures cannot be read, the others are done: "
-            f"{'; '.join(map(str, errors[:_BROKEN]))}{more}"
-        )
 
     def _none_left(self) -> TvmsrError:
         missing = [self._job.name(n) for n in range(self._job.count) if n not in self._delivered]

@@ -41,4 +41,10 @@ def _recipe(state: State, choose: Choices) -> Recipe:
     return Recipe(write, scale, value_range=level)
 
 
-FAMILY = Family("abpn", "ABPN: anchor-based plain net (mobile, INT8-friendly)", _recognise, _recipe)
+FAMILY = Family(
+    "abpn",
+    "ABPN: anchor-based plain net (mobile, INT8-friendly)",
+    _recognise,
+    _recipe,
+    ignored=(r"optimizer/.*", r".*/\.OPTIMIZER_SLOT/.*"),  # what TensorFlow's training keeps beside the layers
+)

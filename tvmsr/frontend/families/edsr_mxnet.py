@@ -24,12 +24,12 @@ def _recipe(state: State, choose: Choices) -> Recipe:
     shuffled = state[_CONV.format(last - 1)].shape
     scale = round((shuffled[0] / shuffled[1]) ** 0.5)
     scaling = choose.take("residual_scale", 1.0, "blocks without scaling")
-    mean = state["arg:DIV2K_mean"].reshape(-1)
 
     def conv(net: NetBuilder, x: Any, n: int) -> Any:
         return net.conv(x, f"arg:convolution{n}", sep="_")
 
     def write(net: NetBuilder, x: Any) -> Any:
+        mean = net.state["arg:DIV2K_mean"].reshape(-1)
         y = first = conv(net, net.affine(x, 2.0, -2.0 * mean), 0)
         for n in range(1, last - 2, 2):
             inner = conv(net, net.activate(conv(net, y, n), "relu"), n + 1)
@@ -41,4 +41,10 @@ def _recipe(state: State, choose: Choices) -> Recipe:
     return Recipe(write, scale, value_range=choose.take("value_range", 1.0, "the mean in the file is of 0..1"))
 
 
-FAMILY = Family("edsr_mxnet", "EDSR (MXNet keys, mean of DIV2K inside)", _recognise, _recipe)
+FAMILY = Family(
+    "edsr_mxnet",
+    "EDSR (MXNet keys, mean of DIV2K inside)",
+    _recognise,
+    _recipe,
+    ignored=("arg:neg_DIV2K_mean",),  # the mean once more
+)

@@ -6,6 +6,7 @@ from typing import Any
 
 from tvmsr.frontend.builder import NetBuilder
 from tvmsr.frontend.choices import Choices
+from tvmsr.frontend.families.blocks import distilled, long_skip, shuffled
 from tvmsr.frontend.families.family import Family, Recipe
 from tvmsr.frontend.state import State, numbered, whole_root
 
@@ -28,21 +29,11 @@ def _recipe(state: State, choose: Choices) -> Recipe:
     slope = choose.take("slope", 0.05, "LeakyReLU as published")
 
     def block(net: NetBuilder, x: Any, key: str) -> Any:
-        kept, rest = [], x
-        for stage in ("c1", "c2", "c3"):
-            wanted = state[f"{key}.c{int(stage[1]) + 1}.weight"].shape[1]
-            made = net.activate(net.conv(rest, f"{key}.{stage}"), "leaky", slope)
-            part, rest = net.split(made, state[f"{key}.{stage}.weight"].shape[0] - wanted)
-            kept.append(part)
-        kept.append(net.conv(rest, f"{key}.c4"))
-        return net.add(net.conv(net.concat(kept, f"{key}.concat"), f"{key}.c5"), x, f"{key}.add")
+        joined = distilled(net, x, key, ("c1", "c2", "c3", "c4"), "leaky", slope)
+        return net.add(net.conv(joined, f"{key}.c5"), x, f"{key}.add")
 
     def write(net: NetBuilder, x: Any) -> Any:
-        first = y = net.conv(x, "model.0")
-        for n in blocks:
-            y = block(net, y, f"model.1.sub.{n}")
-        y = net.add(net.conv(y, f"model.1.sub.{len(blocks)}"), first, "model.1.add")
-        return net.pixel_shuffle(net.conv(y, "model.2"), scale)
+        return shuffled(net, long_skip(net, x, "model.0", "model.1.sub", blocks, block), "model.2", scale)
 
     return Recipe(write, scale, value_range=choose.take("value_range", 1.0, "as published"))
 

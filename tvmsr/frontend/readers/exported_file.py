@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tvmsr.errors import InputFileError
+from tvmsr.frontend.readers.whole_file import read_whole
 
 _MODEL = "models/model.json"
 _CONFIGS = {"data/weights/": "weight_", "data/constants/": "tensor_"}
@@ -34,14 +35,21 @@ _NAMING_SPECS = ("__enum__", "default_factory")
 #: The nodes of Python's syntax that a symbolic size is made of: Mul(Integer(2), Symbol('s0', integer=True)).
 _SYNTAX = (ast.Expression, ast.Call, ast.Name, ast.Load, ast.Constant, ast.keyword, ast.UnaryOp, ast.USub)
 _FUNCTIONS = re.compile(
-    r"(Symbol|Integer|Float|Rational|Add|Mul|Pow|Mod|Max|Min|FloorDiv|CleanDiv|PythonMod|oo|int_oo)"
+    r"(Symbol|Integer|Float|Rational|Add|Mul|Pow|Mod|Max|Min|FloorDiv|CleanDiv|PythonMod|oo|int_oo"
+    r"|ToFloat|TruncToInt|TruncToFloat|FloorToInt|CeilToInt|IntTrueDiv|FloatTrueDiv)"
 )
+#: Floating-point numbers, which are written as texts of doubles: Float('1.5', precision=53).
+_FLOAT, _PRECISION = re.compile(r"-?\d{1,20}(\.\d{1,20})?(e[-+]?\d{1,2})?"), 53
+#: A size is short; powers of powers would be numbers of any length.
+_LONGEST_SIZE, _MOST_POWERS, _LARGEST_NUMBER = 1000, 1, 1 << 40
 
 
 def safe_archive(path: Path) -> BytesIO:
     """The archive at `path` with nothing in it that loading could run. InputFileError where it needs such things."""
+    data = read_whole(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(BytesIO(data)) as archive:
+            _check_members(archive, len(data))
             return _rebuilt(archive, path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, EOFError,
             NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
@@ -49,6 +57,15 @@ def safe_archive(path: Path) -> BytesIO:
         raise InputFileError(
             f"{path}: no archive of torch.export.save, or damaged ({reason}); write it with torch 2.8 or newer"
         ) from error
+
+
+def _check_members(archive: zipfile.ZipFile, size: int) -> None:
+    """Nothing unpacks to more than lies in the file."""
+    members = archive.infolist()
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise ValueError("it has compressed members, which torch never writes")
+    if sum(member.file_size for member in members) > size:
+        raise ValueError("it has members that share bytes")
 
 
 def _rebuilt(archive: zipfile.ZipFile, path: Path) -> BytesIO:
@@ -123,9 +140,11 @@ def _pairs(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _is_size(text: Any) -> bool:
+    if not isinstance(text, str) or len(text) > _LONGEST_SIZE or text.count("Pow") > _MOST_POWERS:
+        return False
     try:
         nodes = list(ast.walk(ast.parse(text, mode="eval")))
-    except (SyntaxError, ValueError, TypeError, MemoryError):
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
         return False
     return all(isinstance(node, _SYNTAX) for node in nodes) and all(_is_harmless(node) for node in nodes)
 
@@ -135,6 +154,10 @@ def _is_harmless(node: ast.AST) -> bool:
         return bool(_FUNCTIONS.fullmatch(node.id) or re.fullmatch(r"[su]\d+", node.id))
     if isinstance(node, ast.Call):
         return isinstance(node.func, ast.Name)
-    if isinstance(node, ast.Constant):  # the only texts are names of symbols
-        return not isinstance(node.value, str) or bool(re.fullmatch(r"[su]\d+", node.value))
+    if isinstance(node, ast.keyword) and node.arg == "precision":
+        return isinstance(node.value, ast.Constant) and node.value.value == _PRECISION
+    if isinstance(node, ast.Constant):  # the only texts are names of symbols, and floating-point numbers
+        if isinstance(node.value, str):
+            return bool(re.fullmatch(r"[su]\d{1,9}", node.value) or _FLOAT.fullmatch(node.value))
+        return isinstance(node.value, (int, float)) and abs(node.value) <= _LARGEST_NUMBER
     return True

@@ -19,7 +19,14 @@ def conv_then_activate(net: Workspace, node: Node) -> bool:
     attrs, wanted = cast(ConvAttrs, conv.attrs), cast(ActivateAttrs, node.attrs)
     if attrs.activation is not Activation.NONE:
         return False
-    fused = replace(attrs, activation=wanted.activation, low=wanted.low, high=wanted.high)
+    fused = replace(
+        attrs,
+        activation=wanted.activation,
+        low=wanted.low,
+        high=wanted.high,
+        gain=wanted.gain,
+        offset=wanted.offset,
+    )
     net.put(replace(conv, attrs=fused, weights={**conv.weights, **node.weights}))
     net.redirect(node.name, conv.name)
     return True

@@ -12,10 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvmsr.graph.model import INPUT, ActivateAttrs, Activation, ConvAttrs, GatherAttrs, Node, ShuffleAttrs
+from tvmsr.graph.passes.padding import reads_pad
 from tvmsr.graph.passes.simplify import affine_weights
 from tvmsr.graph.workspace import Workspace
 
 F64 = NDArray[np.float64]
+
+#: Operations that make weighted means of the values of a channel.
+_AVERAGES = ("resize",)
 
 
 def conv_then_affine(net: Workspace, node: Node) -> bool:
@@ -44,7 +48,7 @@ def affine_then_conv(net: Workspace, node: Node) -> bool:
         return False  # it goes into its producer, for all readers at once
     attrs = cast(ConvAttrs, node.attrs)
     scale, shift = affine.weights["scale"].astype(np.float64), affine.weights["shift"].astype(np.float64)
-    if np.any(scale == 0) and any(attrs.padding):
+    if np.any(scale == 0) and reads_pad(attrs):
         return False
     net.put(_fold_input_affine(node, scale, shift, affine.inputs[0]))
     return True
@@ -59,9 +63,21 @@ def _fold_input_affine(node: Node, scale: F64, shift: F64, source: str) -> Node:
     weights = dict(node.weights)
     weights["weight"] = (weight * scale[channel]).astype(np.float32)
     weights["bias"] = (node.weights["bias"] + (weight * shift[channel]).sum(axis=(0, 1, 2))).astype(np.float32)
-    if any(attrs.padding):
+    if reads_pad(attrs):
         weights["pad"] = ((node.weights["pad"] - shift) / scale).astype(np.float32)
     return replace(node, inputs=(source,), weights=weights)
+
+
+def norm_then_affine(net: Workspace, node: Node) -> bool:
+    """affine(layer_norm(x)) is a layer norm with other gamma and beta."""
+    norm = net.get(node.inputs[0])
+    if node.op != "affine" or norm is None or norm.op != "layer_norm" or not net.sole(norm.name):
+        return False
+    scale, shift = node.weights["scale"].astype(np.float64), node.weights["shift"].astype(np.float64)
+    gamma, beta = norm.weights["gamma"] * scale, norm.weights["beta"] * scale + shift
+    net.put(replace(norm, weights={"gamma": gamma.astype(np.float32), "beta": beta.astype(np.float32)}))
+    net.redirect(node.name, norm.name)
+    return True
 
 
 def activate_then_affine(net: Workspace, node: Node) -> bool:
@@ -142,6 +158,36 @@ def add_then_affine(net: Workspace, node: Node) -> bool:
     return True
 
 
+def mul_then_affine(net: Workspace, node: Node) -> bool:
+    """affine(mul(a, b)) without a shift is mul(affine(a), b) where a, or else b, takes it in."""
+    inner = net.get(node.inputs[0])
+    if node.op != "affine" or inner is None or inner.op != "mul" or not absorbs(net, inner.name, node, shift=True):
+        return False
+    taker = next(i for i, name in enumerate(inner.inputs) if absorbs(net, name, node, shift=False))
+    name = inner.inputs[taker]
+    scaled = net.fresh(f"{name}.scaled")
+    net.put(replace(node, name=scaled, inputs=(name,)))
+    net.put(replace(inner, inputs=tuple(scaled if i == taker else other for i, other in enumerate(inner.inputs))))
+    net.redirect(node.name, inner.name)
+    return True
+
+
+def resize_then_affine(net: Workspace, node: Node) -> bool:
+    """affine(resize(x)) is resize(affine(x)) where x takes it in: the weights of a resize have sum 1."""
+    inner = net.get(node.inputs[0])
+    if (
+        node.op != "affine"
+        or inner is None
+        or inner.op not in _AVERAGES
+        or not absorbs(net, inner.name, node, shift=True)
+    ):
+        return False
+    rest = inner.inputs[1:]
+    net.exchange(node, inner)
+    net.put(replace(inner, inputs=(node.name, *rest)))
+    return True
+
+
 def gather_then_affine(net: Workspace, node: Node) -> bool:
     """affine(gather(x)) is gather(affine(x)) where x can take it in and copies of a channel are scaled alike."""
     inner = net.get(node.inputs[0])
@@ -187,8 +233,10 @@ def absorbs(net: Workspace, name: str, affine: Node, *, shift: bool) -> bool:  #
         channels = cast(GatherAttrs, node.attrs).channels
         uniform = all(np.all(v == v[0]) for v in affine.weights.values())
         return (uniform or len(set(channels)) == len(channels)) and absorbs(net, node.inputs[0], affine, shift=shift)
-    if node.op == "depth_to_space":
+    if node.op == "depth_to_space" or node.op in _AVERAGES:
         return absorbs(net, node.inputs[0], affine, shift=shift)
+    if node.op == "mul":
+        return not shifted and any(absorbs(net, i, affine, shift=False) for i in node.inputs)
     if node.op == "add":
         return all(absorbs(net, i, affine, shift=False) for i in node.inputs) and (
             not shifted or any(absorbs(net, i, affine, shift=True) for i in node.inputs)
@@ -203,24 +251,13 @@ def _absorbs_all(net: Workspace, affine: Node) -> bool:
 RULES = (
     sigmoid_from_tanh,
     conv_then_affine,
+    norm_then_affine,
     activate_then_affine,
     shuffle_then_affine,
     gather_then_affine,
     add_then_affine,
+    mul_then_affine,
+    resize_then_affine,
     input_affine_then_gather,
     affine_then_conv,
 )
-
-
-def affine_to_conv(net: Workspace, node: Node) -> bool:
-    """What no convolution could take in becomes a 1x1 convolution of its own."""
-    if node.op != "affine":
-        return False
-    count = len(node.weights["scale"])
-    weights = {
-        "weight": np.diag(node.weights["scale"])[None, None].astype(np.float32),
-        "bias": node.weights["shift"],
-        "pad": np.zeros(count, np.float32),
-    }
-    net.put(replace(node, op="conv", attrs=ConvAttrs(), weights=weights))
-    return True

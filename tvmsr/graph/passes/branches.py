@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvmsr.graph.model import F32, Activation, ConvAttrs, Node
+from tvmsr.graph.passes.padding import reads_pad
 from tvmsr.graph.workspace import Workspace
 
 F64 = NDArray[np.float64]
@@ -70,7 +71,8 @@ def _source(net: Workspace, name: str) -> str | None:
     plain = attrs.stride == attrs.dilation == attrs.groups == 1 and attrs.activation is Activation.NONE
     height, width = node.weights["weight"].shape[:2]
     top, left, bottom, right = attrs.padding
-    return node.inputs[0] if plain and (top + bottom, left + right) == (height - 1, width - 1) else None
+    same = (top + bottom, left + right) == (height - 1, width - 1) and min(attrs.padding) >= 0
+    return node.inputs[0] if plain and same else None
 
 
 def _merge(net: Workspace, source: str, branches: list[str], identities: int) -> Node | None:
@@ -78,7 +80,7 @@ def _merge(net: Workspace, source: str, branches: list[str], identities: int) ->
     nodes = [net.nodes[name] for name in branches]
     convs = [node for node in nodes if node.op == "conv"]
     padded = [node for node in convs if any(cast(ConvAttrs, node.attrs).padding)]
-    if not convs or any(np.any(node.weights["pad"] != padded[0].weights["pad"]) for node in padded):
+    if not convs or any(_border(node) != _border(padded[0]) for node in padded):
         return None
     base = padded[0] if padded else convs[0]
     paddings = [cast(ConvAttrs, node.attrs).padding for node in convs]
@@ -99,6 +101,12 @@ def _merge(net: Workspace, source: str, branches: list[str], identities: int) ->
     weights = {**base.weights, "weight": weight.astype(np.float32), "bias": bias.astype(np.float32)}
     attrs = replace(cast(ConvAttrs, base.attrs), padding=padding)
     return replace(base, inputs=(source,), attrs=attrs, weights=weights)
+
+
+def _border(node: Node) -> tuple[object, ...]:
+    """What a padded convolution reads outside of the picture."""
+    attrs = cast(ConvAttrs, node.attrs)
+    return (attrs.mode, *(node.weights["pad"].tolist() if reads_pad(attrs) else ()))
 
 
 def _place(total: F64, weight: F32, outer: tuple[int, ...], inner: tuple[int, ...]) -> None:

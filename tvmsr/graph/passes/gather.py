@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 
 from tvmsr.graph.model import INPUT, ConvAttrs, GatherAttrs, Node, ShuffleAttrs
+from tvmsr.graph.passes.padding import reads_pad
 from tvmsr.graph.workspace import Workspace
 
 
@@ -44,7 +45,7 @@ def gather_then_conv(net: Workspace, node: Node) -> bool:
         return False
     pad = np.zeros(count, np.float32)
     pad[channels] = node.weights["pad"]
-    if any(attrs.padding) and np.any(pad[channels] != node.weights["pad"]):
+    if reads_pad(attrs) and np.any(pad[channels] != node.weights["pad"]):
         return False
     weight = np.zeros((*node.weights["weight"].shape[:2], count, node.weights["weight"].shape[3]))
     for i, channel in enumerate(channels):

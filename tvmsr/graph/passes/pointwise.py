@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvmsr.graph.model import INPUT, Activation, ConvAttrs, Node
+from tvmsr.graph.passes.padding import reads_pad
 from tvmsr.graph.passes.simplify import affine_weights
 from tvmsr.graph.workspace import Workspace
 
 F64 = NDArray[np.float64]
+
+#: How far outside of 0..1 a padding value may lie: beyond that a plan for the picture's codes could not hold it.
+_PAD_SLACK = 0.1
 
 
 def diagonal_to_affine(net: Workspace, node: Node) -> bool:
@@ -30,7 +34,7 @@ def colour_then_conv(net: Workspace, node: Node) -> bool:
     """conv(M x + m) for a colour transform M of the input is one convolution of the input.
 
     The padding value p' is solved from M p' + m = p, so that the border stays exact; equal values for R, G and B
-    are preferred, because they survive rounding to a pixel best.
+    are preferred, because they survive rounding to a pixel best. Where it is no colour, the two stay as they are.
     """
     first = net.get(node.inputs[0])
     if node.op != "conv" or first is None or not _is_pointwise(first) or first.inputs[0] != INPUT:
@@ -40,9 +44,9 @@ def colour_then_conv(net: Workspace, node: Node) -> bool:
         return False
     matrix, offset = first.weights["weight"][0, 0].astype(np.float64), first.weights["bias"].astype(np.float64)
     pad = np.zeros(matrix.shape[0])
-    if any(attrs.padding):
+    if reads_pad(attrs):
         solved = _solve_pad(matrix, node.weights["pad"] - offset)
-        if solved is None:
+        if solved is None or np.any(np.abs(solved - 0.5) > 0.5 + _PAD_SLACK):
             return False
         pad = solved
     weight = node.weights["weight"].astype(np.float64)

@@ -1,4 +1,4 @@
-"""Neutral nodes go, chains of one kind become one node, gates of a tensor with its own sigmoid become SiLU."""
+"""Neutral nodes go, chains of one kind become one node."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import cast
 
 import numpy as np
 
-from tvmsr.graph.model import F32, INPUT, ActivateAttrs, Activation, GatherAttrs, Node, ShuffleAttrs
+from tvmsr.graph.model import F32, INPUT, ActivateAttrs, Activation, ConvAttrs, GatherAttrs, Node, ShuffleAttrs
 from tvmsr.graph.workspace import Workspace
 
 #: Deviation from scale 1 and shift 0 that the rounding of folded constants leaves: far below a 16-bit code.
@@ -28,11 +28,23 @@ def _is_neutral(net: Workspace, node: Node) -> bool:
     if node.op == "depth_to_space":
         return cast(ShuffleAttrs, node.attrs).block == 1
     if node.op == "activate":
-        return cast(ActivateAttrs, node.attrs).activation is Activation.NONE
+        kind = cast(ActivateAttrs, node.attrs).activation
+        return kind is Activation.NONE or (kind is Activation.RELU and _is_positive(net.get(node.inputs[0])))
     if node.op == "affine":
         scale, shift = node.weights["scale"], node.weights["shift"]
         return bool(np.all(np.abs(scale - 1) <= _NEUTRAL) and np.all(np.abs(shift) <= _NEUTRAL))
     return False
+
+
+#: Functions that are never negative.
+_POSITIVE = (Activation.SIGMOID, Activation.HARD_SIGMOID, Activation.EXP, Activation.SQUARE, Activation.SQRT)
+
+
+def _is_positive(node: Node | None) -> bool:
+    attrs = None if node is None else node.attrs
+    if not isinstance(attrs, (ActivateAttrs, ConvAttrs)):
+        return False
+    return attrs.activation in _POSITIVE and attrs.gain >= 0 and attrs.offset >= 0
 
 
 def merge_gathers(net: Workspace, node: Node) -> bool:
@@ -94,23 +106,6 @@ def merge_clips(net: Workspace, node: Node) -> bool:
     return True
 
 
-def recognise_silu(net: Workspace, node: Node) -> bool:
-    """X * sigmoid(x) is SiLU."""
-    if node.op != "mul":
-        return False
-    for gate, value in (node.inputs, node.inputs[::-1]):
-        inner = net.get(gate)
-        if (
-            inner is not None
-            and inner.op == "activate"
-            and cast(ActivateAttrs, inner.attrs).activation is Activation.SIGMOID
-            and inner.inputs == (value,)
-        ):
-            net.put(Node(node.name, "activate", (value,), ActivateAttrs(Activation.SILU)))
-            return True
-    return False
-
-
 def merge_concat_of_one(net: Workspace, node: Node) -> bool:
     """A concat of pieces of one tensor is a gather of it."""
     if node.op != "concat":
@@ -148,6 +143,5 @@ RULES = (
     merge_gathers,
     merge_affines,
     merge_clips,
-    recognise_silu,
     merge_concat_of_one,
 )

@@ -1,4 +1,4 @@
-"""Sums of upsampled tensors: add first, shuffle once."""
+"""Sums of upsampled tensors: add first, shuffle once. Sizes that resizes take: of tensors that stay."""
 
 from __future__ import annotations
 
@@ -31,4 +31,18 @@ def shuffles_then_add(net: Workspace, node: Node) -> bool:
     return True
 
 
-RULES = (shuffles_then_add,)
+def like_reads_the_last(net: Workspace, node: Node) -> bool:
+    """A resize to the size of x may as well take that of activate(x): then x can take its activation in."""
+    if node.op != "resize" or len(node.inputs) < 2:
+        return False
+    source, like = node.inputs
+    after = next((name for name in net.readers(like) if net.op(name) in _KEEP_SIZE and name != node.name), None)
+    if after is None or source == like:
+        return False
+    net.put(replace(node, inputs=(source, after)))
+    return True
+
+
+_KEEP_SIZE = ("activate", "affine", "gather")
+
+RULES = (shuffles_then_add, like_reads_the_last)

@@ -1,0 +1,18 @@
+/* Words that are plain parameters of every kind in model_spatial.c: small shifts and zeros, then multipliers and bounds. */
+    .section .rodata.sr_data,"a",%progbits
+    .balign 64
+    .globl sr_data
+sr_data:
+    .long 3, 7, 5, 9
+    .float 0.03, 0.05, 0.07, -100.0, -90.0, -80.0, 100.0, 120.0, 90.0
+    .zero 44
+    .globl sr_data_end
+sr_data_end:
+    .zero 64
+    .globl sr_manifest
+    .globl sr_manifest_end
+sr_manifest:
+    .ascii "{}"
+sr_manifest_end:
+    .byte 0
+    .section .note.GNU-stack,"",%progbits

@@ -1,0 +1,83 @@
+#include "convert.h"
+
+#include <string.h>
+
+#include "edges.h"
+#include "memory.h"
+#include "rows.h"
+
+/* Rows of the picture to convert, before or after the network. */
+typedef struct conversion {
+    sr_share rows;
+    const tvmsr_session *session;
+    const sr_plane *in;
+    const sr_finish *finish;
+    int64_t first;
+} conversion;
+
+/* A picture that is smaller than what the network runs on is continued by its last column, and by its last row. */
+static void input_row(const conversion *c, int64_t row, uint8_t *to) {
+    const sr_flow *flow = &c->session->flow;
+    const sr_buffer *buffer = &flow->level->buffers[flow->level->input];
+    sr_codes_from_row(c->in, sr_min(row, c->in->height - 1), to, buffer->pitch, (uint8_t)buffer->offset);
+    const uint8_t *last = to + (c->in->width - 1) * buffer->pitch;
+    for (int64_t x = c->in->width; x < flow->width; x++) memcpy(to + x * buffer->pitch, last, 3);
+}
+
+static void input_task(void *context, int worker) {
+    (void)worker;
+    conversion *c = context;
+    const tvmsr_session *s = c->session;
+    const sr_buffer *buffer = &s->level->buffers[s->level->input];
+    const sr_ring *ring = &s->flow.rings[s->level->input];
+    uint8_t *base = s->workspace + ring->room.offset;
+    int64_t row0, row1;
+    while (sr_share_next(&c->rows, &row0, &row1)) {
+        for (int64_t row = c->first + row0; row < c->first + row1; row++) {
+            uint8_t *to = base + sr_ring_row(ring, row);
+            input_row(c, row, to + (size_t)buffer->border * buffer->pitch);
+            if (buffer->mode != SR_PAD_CONSTANT) sr_fill_edges(buffer, ring, to, 0, 3);
+        }
+    }
+}
+
+/* Strips end at whole rows of the picture. */
+static void output_task(void *context, int worker) {
+    (void)worker;
+    conversion *c = context;
+    const tvmsr_session *s = c->session;
+    const sr_buffer *buffer = &s->level->buffers[s->level->output];
+    const sr_ring *ring = &s->flow.rings[s->level->output];
+    const uint8_t *base = s->workspace + ring->room.offset + (size_t)buffer->border * buffer->pitch;
+    const uint8_t *network[SR_MAX_SCALE];
+    const int scale = c->finish->scale;
+    int64_t row0, row1;
+    while (sr_share_next(&c->rows, &row0, &row1)) {
+        for (int64_t row = c->first + row0; row < c->first + row1; row++) {
+            for (int phase = 0; phase < scale; phase++) network[phase] = base + sr_ring_row(ring, row * scale + phase);
+            sr_finish_rows(c->finish, network, buffer->pitch, row);
+        }
+    }
+}
+
+static void convert(tvmsr_session *session, conversion *c, sr_task task, int64_t first, int64_t last) {
+    if (first >= last) return;
+    c->session = session;
+    c->first = first;
+    sr_share_open(&c->rows, last - first, 1, sr_pool_threads(session->pool));
+    sr_pool_run(session->pool, task, c);
+}
+
+void sr_convert_input(tvmsr_session *session, const sr_plane *in, int64_t first, int64_t last) {
+    conversion c;
+    c.in = in;
+    c.finish = NULL;
+    convert(session, &c, input_task, first, last);
+}
+
+void sr_convert_output(tvmsr_session *session, const sr_finish *finish, int64_t first, int64_t last) {
+    conversion c;
+    c.in = NULL;
+    c.finish = finish;
+    convert(session, &c, output_task, first, last);
+}

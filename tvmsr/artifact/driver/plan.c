@@ -1,0 +1,216 @@
+/* How large strips and rings are for a picture, and where everything lies in the workspace. */
+#include "flow.h"
+#include "memory.h"
+#include "steps.h"
+
+/* Bytes of the widest buffer that a strip should bring forth for each thread: about what a core's own cache holds beside
+ * the weights. */
+#define STRIP_BYTES (192u << 10)
+
+/* Kernels may read this far past the last pixel they need (the kernel contract). */
+#define READ_SLACK 64u
+
+/* Sizes that do not depend on the strips. 0: too large. */
+static int set_sizes(sr_flow *flow) {
+    const sr_level *level = flow->level;
+    for (uint32_t i = 0; i < level->buffer_count; i++) {
+        const sr_buffer *buffer = &level->buffers[i];
+        sr_ring *ring = &flow->rings[i];
+        ring->height = sr_extent_of(buffer->rows, flow->height);
+        ring->width = sr_extent_of(buffer->columns, flow->width);
+        if (ring->height > INT32_MAX || ring->width > INT32_MAX) return 0;
+        ring->row_bytes = sr_round_up(((uint64_t)ring->width + 2u * buffer->border) * buffer->pitch, SR_ALIGN);
+        ring->slack = READ_SLACK;
+        if (ring->row_bytes > INT32_MAX / 4) return 0;
+    }
+    for (uint32_t i = 0; i < level->step_count; i++) {
+        const sr_step *step = &level->steps[i];
+        flow->spans[i].shape = sr_shape_of(level, step, flow->height, flow->width);
+        sr_ring *x = &flow->rings[step->operands[0].buffer];
+        const uint64_t pitch = level->buffers[step->operands[0].buffer].pitch;
+        const uint64_t reach = READ_SLACK + (uint64_t)step->read_ahead_pixels * pitch;
+        if (reach > x->slack) x->slack = reach;
+    }
+    return 1;
+}
+
+/* Rows of buffer `index` that are alive in this strip: from the first that a reader has not finished with, to the last
+ * that a writer makes. */
+static int64_t alive(const sr_flow *flow, uint32_t index) {
+    const sr_level *level = flow->level;
+    const sr_ring *ring = &flow->rings[index];
+    int64_t low = index == level->output ? flow->out_done : ring->height;
+    int64_t high = index == level->input ? flow->in_goal : 0;
+    if (index == level->input) low = sr_min(low, flow->in_done);
+    for (uint32_t n = flow->user_starts[index]; n < flow->user_starts[index + 1]; n++) {
+        const sr_user *user = &flow->users[n];
+        const sr_step *step = &level->steps[user->step];
+        const sr_span *span = &flow->spans[user->step];
+        const sr_operand *operand = &step->operands[user->operand];
+        if (sr_is_store(step, (int)user->operand)) {
+            high = sr_max(high, sr_stored_rows(&span->shape, operand, span->goal));
+            low = sr_min(low, sr_stored_rows(&span->shape, operand, span->done));
+        } else if (span->done < span->shape.height) {
+            int64_t first = operand->block == 0 ? 0 : span->done;
+            if (user->operand == 0) first = SR_KIND[step->kind]->keeps(&span->shape, span->done);
+            low = sr_min(low, first);
+        }
+    }
+    return sr_max(1, high - low);
+}
+
+static void use(sr_room *room, int32_t phase) {
+    if (room->first == INT32_MAX) room->first = phase;
+    room->last = phase;
+}
+
+/* Row tables of one step lie together; the largest set decides. */
+static void measure_tables(sr_flow *flow, uint32_t index) {
+    const sr_step *step = &flow->level->steps[index];
+    const sr_span *span = &flow->spans[index];
+    int64_t first;
+    if (span->goal == span->done) return;
+    uint64_t entries = (uint64_t)sr_input_entries(span, &first);
+    for (int o = 1; o < sr_operand_count(step); o++) {
+        entries += (uint64_t)sr_other_entries(step, &step->operands[o], span->goal - span->done);
+    }
+    if (entries > flow->table_entries) flow->table_entries = entries;
+}
+
+/* Which rooms the phase that has begun uses. */
+static void measure_phase(sr_flow *flow) {
+    const sr_level *level = flow->level;
+    for (uint32_t n = 0; n < flow->active_step_count; n++) {
+        const sr_step *step = &level->steps[flow->active_steps[n]];
+        use(&flow->spans[flow->active_steps[n]].own, flow->phase);
+        for (int o = 0; o < sr_operand_count(step); o++) use(&flow->rings[step->operands[o].buffer].room, flow->phase);
+    }
+    if (sr_flow_ends(flow)) use(&flow->rings[level->output].room, flow->phase);
+}
+
+/* A buffer grows only where it is written. */
+static void measure_rings(sr_flow *flow) {
+    const sr_level *level = flow->level;
+    flow->rings[level->input].rows = sr_max(flow->rings[level->input].rows, alive(flow, level->input));
+    for (uint32_t n = 0; n < flow->active_step_count; n++) {
+        const sr_step *step = &level->steps[flow->active_steps[n]];
+        for (int o = 1 + step->residuals; o < sr_operand_count(step); o++) {
+            const uint32_t buffer = step->operands[o].buffer;
+            flow->rings[buffer].rows = sr_max(flow->rings[buffer].rows, alive(flow, buffer));
+        }
+        measure_tables(flow, flow->active_steps[n]);
+    }
+}
+
+/* Go through all strips, and take the largest of everything. */
+static void measure(sr_flow *flow) {
+    const sr_room unused = {0, 0, INT32_MAX, -1};
+    flow->table_entries = 0;
+    for (uint32_t i = 0; i < flow->level->buffer_count; i++) {
+        flow->rings[i].rows = 1;
+        flow->rings[i].room = unused;
+    }
+    for (uint32_t i = 0; i < flow->level->step_count; i++) flow->spans[i].own = unused;
+    for (sr_flow_rewind(flow); sr_flow_next(flow); sr_flow_advance(flow)) {
+        if (sr_flow_begins(flow)) measure_phase(flow);
+        measure_rings(flow);
+    }
+    sr_flow_rewind(flow);
+}
+
+/* Room i of all: buffers, then what steps keep. */
+static sr_room *room_at(sr_flow *flow, uint32_t i) {
+    const uint32_t buffers = flow->level->buffer_count;
+    return i < buffers ? &flow->rings[i].room : &flow->spans[i - buffers].own;
+}
+
+/* The lowest place where a room lies apart from those before it whose phases overlap its own; returns its end. */
+static uint64_t find_place(sr_flow *flow, uint32_t index) {
+    sr_room *room = room_at(flow, index);
+    room->offset = 0;
+    for (uint32_t i = 0; i < index; i++) {
+        const sr_room *other = room_at(flow, i);
+        if (other->bytes == 0 || other->first > room->last || room->first > other->last) continue;
+        if (other->offset >= room->offset + room->bytes || room->offset >= other->offset + other->bytes) continue;
+        room->offset = other->offset + other->bytes;
+        i = UINT32_MAX; /* from the beginning: what was passed may be in the way now */
+    }
+    return room->offset + room->bytes;
+}
+
+/* 0: too large. Row offsets are 32-bit in kernels, sizes 64-bit here. */
+static int size_rooms(sr_flow *flow) {
+    for (uint32_t i = 0; i < flow->level->buffer_count; i++) {
+        sr_ring *ring = &flow->rings[i];
+        const uint64_t rows = sr_times((uint64_t)ring->rows + 1, ring->row_bytes);
+        if (rows > INT32_MAX) return 0;
+        ring->room.bytes = ring->room.first == INT32_MAX ? 0 : sr_round_up(rows + ring->slack, SR_ALIGN);
+    }
+    flow->scratch_bytes = 0;
+    for (uint32_t i = 0; i < flow->level->step_count; i++) {
+        sr_span *span = &flow->spans[i];
+        const sr_kind *kind = SR_KIND[flow->level->steps[i].kind];
+        const uint64_t scratch = kind->scratch == NULL ? 0 : sr_round_up(kind->scratch(&span->shape), SR_ALIGN);
+        if (scratch > flow->scratch_bytes) flow->scratch_bytes = scratch;
+        span->own_bytes = kind->own == NULL ? 0 : sr_round_up(kind->own(&span->shape), SR_ALIGN);
+        span->own.bytes = sr_times(span->own_bytes, span->shape.step->kind == SR_STATISTIC ? (uint64_t)flow->threads : 1);
+        if (scratch > INT32_MAX || span->own.bytes > INT32_MAX) return 0;
+    }
+    return 1;
+}
+
+/* Place rooms, then tables and scratch. */
+static sr_fit place(sr_flow *flow, uint64_t limit) {
+    uint64_t end = 0;
+    if (!size_rooms(flow)) return SR_TOO_LARGE;
+    for (uint32_t i = 0; i < flow->level->buffer_count + flow->level->step_count; i++) {
+        sr_room *room = room_at(flow, i);
+        if (room->bytes == 0) continue;
+        if (flow->phases == 1) {
+            room->offset = end;
+            end += room->bytes;
+        } else {
+            const uint64_t here = find_place(flow, i);
+            if (here > end) end = here;
+        }
+    }
+    flow->table_offset = end;
+    flow->scratch_offset = end + sr_round_up(flow->table_entries * sizeof(int32_t), SR_ALIGN);
+    flow->bytes = flow->scratch_offset + sr_times(flow->scratch_bytes, (uint64_t)flow->threads);
+    if (flow->bytes > SIZE_MAX / 2) return SR_TOO_LARGE;
+    return limit != 0 && flow->bytes > limit ? SR_OVER_LIMIT : SR_FITS;
+}
+
+/* Input rows of a strip where memory does not matter: enough work for every thread between two barriers. */
+static int64_t preferred_rows(const sr_flow *flow) {
+    uint64_t widest = 1;
+    for (uint32_t i = 0; i < flow->level->buffer_count; i++) {
+        const sr_ring *ring = &flow->rings[i];
+        const uint64_t bytes = ring->row_bytes * (uint64_t)ring->height / (uint64_t)flow->height;
+        if (bytes > widest) widest = bytes;
+    }
+    const int64_t rows = (int64_t)((uint64_t)flow->threads * STRIP_BYTES / widest);
+    return sr_max(rows, sr_max(4, 2 * (int64_t)flow->threads));
+}
+
+sr_fit sr_flow_plan(sr_flow *flow, int64_t height, int64_t width, int threads, uint64_t limit) {
+    const int64_t scale = sr_the_model.scale;
+    flow->height = sr_padded(height, sr_the_model.minimum_height, sr_the_model.multiple);
+    flow->width = sr_padded(width, sr_the_model.minimum_width, sr_the_model.multiple);
+    flow->out_height = height * scale;
+    flow->threads = threads;
+    flow->bytes = 0;
+    if (flow->height * scale > INT32_MAX || flow->width * scale > INT32_MAX || !set_sizes(flow)) return SR_TOO_LARGE;
+    if (sr_sizes_wrong(flow->level, flow->height, flow->width) != NULL) return SR_CONTRADICTS;
+    uint64_t before = UINT64_MAX;
+    for (int64_t rows = sr_min(preferred_rows(flow), height);; rows = (rows + 1) / 2) {
+        /* Strips of nearly one size, rather than a thin one at the end. */
+        flow->strips = sr_ceil_div(height, rows);
+        flow->strip = sr_ceil_div(height, flow->strips) * scale;
+        measure(flow);
+        const sr_fit fit = place(flow, limit);
+        /* Whole tensors do not get smaller with the strips. */
+        if (fit == SR_FITS || rows <= 1 || flow->bytes >= before) return fit;
+        before = flow->bytes;
+    }
+}

@@ -1,0 +1,187 @@
+/* Statistics: a number a channel over all pixels, stored when the last row was seen. Plain parameters: zero of x and of the
+ * store (both of stored values), shift of a variance, then per channel m, lo, hi (float32), eps (low words, then high ones).
+ *
+ * Every thread adds up stored values and their squares; zero points are taken off at the end, modulo 2^64. Pictures have
+ * less than 2^31 pixels, and codes are less than 2^16: what the end needs fits 64 bits.
+ */
+#include <string.h>
+
+#include "flow.h"
+#include "memory.h"
+#include "steps.h"
+
+enum { X_ZERO, Y_ZERO, SHIFT, SCALARS };
+enum { MEAN_BITS = 8, VARIANCE_BITS = 16 };
+
+/* Channels whose sums stay in registers, and pixels whose sums fit 32 bits. */
+#define BLOCK 16
+#define RUN 32768
+
+/* One thread's. */
+typedef struct sums {
+    uint64_t *total;
+    uint64_t *squares;
+    int64_t *largest;
+} sums;
+
+static sums sums_of(const sr_work *work, int worker) {
+    const uint32_t channels = work->shape.step->spatial->channels;
+    uint64_t *at = (uint64_t *)(void *)(work->own + (uint64_t)worker * work->own_bytes);
+    return (sums){at, at + channels, (int64_t *)(void *)(at + 2 * (uint64_t)channels)};
+}
+
+static uint64_t words(const sr_step *step) { return SCALARS + 5 * (uint64_t)step->spatial->channels; }
+
+static const char *check(const sr_step *step) { return step->spatial->method > SR_MAX ? "a statistic's kind" : NULL; }
+
+static int fits(const sr_shape *shape) { return shape->height <= INT32_MAX / shape->width; }
+
+static int64_t needs(const sr_shape *shape, int64_t done, int64_t goal) {
+    (void)shape, (void)done;
+    return goal;
+}
+
+static int64_t keeps(const sr_shape *shape, int64_t done) {
+    (void)shape;
+    return done;
+}
+
+static uint64_t own(const sr_shape *shape) { return 3 * sizeof(uint64_t) * (uint64_t)shape->step->spatial->channels; }
+
+static uint64_t scratch(const sr_shape *shape) { return sizeof(int32_t) * (uint64_t)shape->step->spatial->channels; }
+
+static void open(const sr_work *work) {
+    for (int worker = 0; worker < work->threads; worker++) {
+        const sums s = sums_of(work, worker);
+        memset(s.total, 0, 2 * sizeof(uint64_t) * work->shape.step->spatial->channels);
+        for (uint32_t c = 0; c < work->shape.step->spatial->channels; c++) s.largest[c] = INT32_MIN;
+    }
+}
+
+/* Up to BLOCK channels of a row, signed values made unsigned by `sign`; inlined with constants. Halves of a square are added
+ * up apart: of bytes they are one, of words two that vector units make at once. */
+#define ADD(name, type, split) \
+    static inline void name(const unsigned char *from, int64_t pitch, int64_t pixels, int count, int squared, type sign, \
+                            uint64_t *total, uint64_t *squares) { \
+        while (pixels > 0) { \
+            const int64_t now = sr_min(pixels, RUN); \
+            uint32_t t[BLOCK] = {0}, low[BLOCK] = {0}, high[BLOCK] = {0}; \
+            for (int64_t x = 0; x < now; x++, from += pitch) { \
+                const type *pixel = (const type *)(const void *)from; \
+                for (int c = 0; c < count; c++) { \
+                    const uint32_t value = (type)(pixel[c] ^ sign), square = value * value; \
+                    t[c] += value; \
+                    if (squared) low[c] += split ? square & 0xFFFFu : square; \
+                    if (squared && split) high[c] += square >> 16; \
+                } \
+            } \
+            for (int c = 0; c < count; c++) { \
+                total[c] += t[c]; \
+                squares[c] += low[c] + ((uint64_t)high[c] << 16); \
+            } \
+            pixels -= now; \
+        } \
+    }
+ADD(add_bytes, uint8_t, 0)
+ADD(add_words, uint16_t, 1)
+
+/* What signed forms store is less than what is added up. */
+static uint32_t sign_of(const sr_buffer *x) { return x->form == SR_FORM_S8 ? 1u << 7 : x->form == SR_FORM_S16 ? 1u << 15 : 0; }
+
+#define REST from, s->x->pitch, s->width
+static void add(const sr_shape *s, const unsigned char *from, int count, uint64_t *total, uint64_t *squares) {
+    const uint8_t byte = (uint8_t)sign_of(s->x);
+    const uint16_t word = (uint16_t)sign_of(s->x);
+    const int whole = count != BLOCK ? 0 : s->step->spatial->method == SR_MEAN ? 1 : 2;
+    switch (whole + (sr_code_bytes(s->x) == 2 ? 3 : 0)) {
+        case 0: add_bytes(REST, count, 1, byte, total, squares); break;
+        case 1: add_bytes(REST, BLOCK, 0, byte, total, squares); break;
+        case 2: add_bytes(REST, BLOCK, 1, byte, total, squares); break;
+        case 3: add_words(REST, count, 1, word, total, squares); break;
+        case 4: add_words(REST, BLOCK, 0, word, total, squares); break;
+        default: add_words(REST, BLOCK, 1, word, total, squares); break;
+    }
+}
+#undef REST
+
+static void find_largest(const sr_shape *s, const unsigned char *from, int32_t *pixel, int64_t *largest) {
+    const uint32_t channels = s->step->spatial->channels;
+    for (int64_t x = 0; x < s->width; x++, from += s->x->pitch) {
+        sr_unpack(s->x, channels, from, 1, pixel);
+        for (uint32_t c = 0; c < channels; c++) largest[c] = sr_max(largest[c], pixel[c]);
+    }
+}
+
+static void run(const sr_work *work, int worker, int64_t row0, int64_t row1) {
+    const sr_shape *s = &work->shape;
+    const sums sum = sums_of(work, worker);
+    const uint32_t channels = s->step->spatial->channels, bytes = (uint32_t)sr_code_bytes(s->x);
+    for (int64_t row = row0; row < row1; row++) {
+        const unsigned char *from = sr_x_row(work, work->first + row);
+        if (s->step->spatial->method == SR_MAX) {
+            find_largest(s, from, sr_scratch_of(work, worker), sum.largest);
+            continue;
+        }
+        for (uint32_t c = 0; c < channels; c += BLOCK) {
+            add(s, from + c * bytes, (int)sr_min(BLOCK, channels - c), sum.total + c, sum.squares + c);
+        }
+    }
+}
+
+/* Of a channel: sum and sum of squares of its `count` centred codes. */
+static int32_t spread_of(const sr_step *step, uint64_t total, uint64_t squares, uint64_t count, uint64_t eps, int shift) {
+    const int64_t sum = (int64_t)total, size = (int64_t)count;
+    const int64_t mean = sum / size - (sum % size < 0), rest = sum - mean * size;
+    if (step->spatial->method == SR_MEAN) {
+        return (int32_t)((uint64_t)mean * (1u << MEAN_BITS) + (((uint64_t)rest << MEAN_BITS) + count / 2) / count);
+    }
+    const uint64_t spread = squares - (uint64_t)mean * (total + (uint64_t)rest) - (uint64_t)rest * (uint64_t)rest / count;
+    const uint64_t divisor = step->spatial->unbiased && count > 1 ? count - 1 : count;
+    const uint64_t whole = spread / divisor, part = spread % divisor;
+    const uint64_t variance = (whole << VARIANCE_BITS) + (part << VARIANCE_BITS) / divisor + eps;
+    const uint64_t value = step->spatial->method == SR_DEVIATION ? sr_root(variance) : variance >> (shift & 63);
+    return (int32_t)(value < INT32_MAX ? value : INT32_MAX);
+}
+
+static int32_t value_of(const sr_work *work, uint32_t c) {
+    const sr_step *step = work->shape.step;
+    const uint32_t channels = step->spatial->channels;
+    const uint32_t *eps = (const uint32_t *)work->block + SCALARS + 3 * (uint64_t)channels;
+    const int64_t zero = work->block[X_ZERO];
+    uint64_t total = 0, squares = 0;
+    int64_t largest = INT32_MIN;
+    for (int worker = 0; worker < work->threads; worker++) {
+        const sums s = sums_of(work, worker);
+        total += s.total[c];
+        squares += s.squares[c];
+        largest = sr_max(largest, s.largest[c]);
+    }
+    if (step->spatial->method == SR_MAX) return (int32_t)(uint32_t)(uint64_t)(largest - zero);
+    const uint64_t count = (uint64_t)work->shape.x_height * (uint64_t)work->shape.x_width;
+    const uint64_t z = (uint64_t)zero + sign_of(work->shape.x);
+    squares += z * (z * count - 2 * total);
+    total -= z * count;
+    return spread_of(step, total, squares, count, (uint64_t)eps[channels + c] << 32 | eps[c], work->block[SHIFT]);
+}
+
+static void finish(const sr_work *work) {
+    const uint32_t channels = work->shape.step->spatial->channels;
+    const float *m = (const float *)(const void *)(work->block + SCALARS), *lo = m + channels, *hi = lo + channels;
+    int32_t *pixel = sr_scratch_of(work, 0);
+    for (uint32_t c = 0; c < channels; c++) {
+        const int32_t code = sr_scaled(value_of(work, c), m[c], lo[c], hi[c]);
+        pixel[c] = (int32_t)((uint32_t)code + (uint32_t)work->block[Y_ZERO]);
+    }
+    sr_repack(work->shape.y, channels, pixel, 1, sr_y_row(work, 0));
+}
+
+const sr_kind sr_statistic = {.fits = fits,
+                              .check = check,
+                              .needs = needs,
+                              .keeps = keeps,
+                              .words = words,
+                              .own = own,
+                              .scratch = scratch,
+                              .open = open,
+                              .run = run,
+                              .close = finish};
