@@ -182,6 +182,8 @@ _ON_GRAPH: tuple[Callable[[random.Random, Graph], None], ...] = (
 
 def _versions(rng: random.Random, model: onnx.ModelProto) -> None:
     if rng.random() < 0.7:
+        if not model.opset_import:
+            model.opset_import.add()  # an earlier change took it away
         model.opset_import[0].version = rng.choice((*range(1, 30), *nasty.INTS))
     else:
         model.ir_version = rng.choice(nasty.INTS)

@@ -98,8 +98,7 @@ def calibrate(
     if max_drop is not None and wanted == Bits(8, 8):
         plan = _widened(draft, plan, max_drop, bias_correction)
     settings = {"bias_correction": bias_correction, "max_drop": max_drop, "layer_bits": pins}
-    plan = plan.model_copy(update={"settings": {**plan.settings, **settings}})
-    return _with_coarsening(model, plan)
+    return _with_coarsening(model, plan.model_copy(update={"settings": {**plan.settings, **settings}}))
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,16 +23,6 @@ static const char *check(const sr_step *step) {
 
 static int fits(const sr_shape *shape) { return shape->x_height == shape->height && shape->x_width == shape->width; }
 
-static int64_t needs(const sr_shape *shape, int64_t done, int64_t goal) {
-    (void)shape, (void)done;
-    return goal;
-}
-
-static int64_t keeps(const sr_shape *shape, int64_t done) {
-    (void)shape;
-    return done;
-}
-
 static uint64_t scratch(const sr_shape *shape) {
     return sr_times(shape->step->spatial->channels * sizeof(int32_t), (uint64_t)shape->width);
 }
@@ -84,8 +74,8 @@ static void run(const sr_work *work, int worker, int64_t row0, int64_t row1) {
 
 const sr_kind sr_layer_norm = {.fits = fits,
                                .check = check,
-                               .needs = needs,
-                               .keeps = keeps,
+                               .needs = sr_needs_same_rows,
+                               .keeps = sr_keeps_same_rows,
                                .words = words,
                                .scratch = scratch,
                                .run = run};

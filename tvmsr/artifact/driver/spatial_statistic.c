@@ -36,16 +36,6 @@ static const char *check(const sr_step *step) { return step->spatial->method > S
 
 static int fits(const sr_shape *shape) { return shape->height <= INT32_MAX / shape->width; }
 
-static int64_t needs(const sr_shape *shape, int64_t done, int64_t goal) {
-    (void)shape, (void)done;
-    return goal;
-}
-
-static int64_t keeps(const sr_shape *shape, int64_t done) {
-    (void)shape;
-    return done;
-}
-
 static uint64_t own(const sr_shape *shape) { return 3 * sizeof(uint64_t) * (uint64_t)shape->step->spatial->channels; }
 
 static uint64_t scratch(const sr_shape *shape) { return sizeof(int32_t) * (uint64_t)shape->step->spatial->channels; }
@@ -177,8 +167,8 @@ static void finish(const sr_work *work) {
 
 const sr_kind sr_statistic = {.fits = fits,
                               .check = check,
-                              .needs = needs,
-                              .keeps = keeps,
+                              .needs = sr_needs_same_rows,
+                              .keeps = sr_keeps_same_rows,
                               .words = words,
                               .own = own,
                               .scratch = scratch,

@@ -30,6 +30,16 @@ static int64_t last_row(const sr_shape *shape, int64_t rows) {
     return (rows - 1) * shape->step->stride - shape->step->pad_top + shape->step->extent - 1;
 }
 
+int64_t sr_needs_same_rows(const sr_shape *shape, int64_t done, int64_t goal) {
+    (void)shape, (void)done;
+    return goal;
+}
+
+int64_t sr_keeps_same_rows(const sr_shape *shape, int64_t done) {
+    (void)shape;
+    return done;
+}
+
 int64_t sr_window_needs(const sr_shape *shape, int64_t done, int64_t goal) {
     const int64_t first = done * shape->step->stride - shape->step->pad_top, last = shape->x_height - 1;
     int64_t rows = sr_min(last_row(shape, goal), last) + 1;

@@ -48,6 +48,10 @@ typedef struct sr_kind {
 
 extern const sr_kind *const SR_KIND[SR_KINDS];
 
+/* `needs` and `keeps` of a kind whose row reads the row of x that has its number. */
+int64_t sr_needs_same_rows(const sr_shape *shape, int64_t done, int64_t goal);
+int64_t sr_keeps_same_rows(const sr_shape *shape, int64_t done);
+
 /* The row or column of the picture that stands for one that may lie outside, where that is not pad codes. */
 int64_t sr_inside(int64_t at, int64_t size, int mode);
 
