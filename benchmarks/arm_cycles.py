@@ -26,11 +26,13 @@ from statistics import mean
 from kernels import parse_layer
 
 from tvmsr.hardware.registry import load_target
-from tvmsr.kernels.algorithms import choose, primitive_of
+from tvmsr.kernels.algorithms import primitive_of
 from tvmsr.kernels.assembly import Function, Instruction, parse
+from tvmsr.kernels.choice import choose
 from tvmsr.kernels.isa import ISAS
 from tvmsr.kernels.pipeline import build_module, exported_name
 from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Operand
+from tvmsr.kernels.spec import Tile as KernelTile
 from tvmsr.kernels.trace import Tile, tile_products, tiles
 
 MCA = "llvm-mca-19"
@@ -205,7 +207,7 @@ def measure(spec: KernelSpec, layer: str, cores: Sequence[str], parts: bool) -> 
     useful = conv.kernel[0] * conv.kernel[1] * conv.inputs * conv.outputs / conv.groups
     for core in cores:
         analyser = Analyser(triple, core, ",".join(isa.features))
-        cycles = sum(n * mean(analyser.cycles(texts(t.code)) for t in group) for n, group in blocks) / spec.tile[0]
+        cycles = sum(n * mean(analyser.cycles(texts(t.code)) for t in group) for n, group in blocks) / spec.tile.pixels
         first = blocks[0][1][0]
         products = sum(map(function.is_product, first.loops[0]))
         issues, peak = products / analyser.cycles(texts(first.loops[0]), 50), analyser.peak(bare)
@@ -213,7 +215,7 @@ def measure(spec: KernelSpec, layer: str, cores: Sequence[str], parts: bool) -> 
             level=level.name,
             core=core,
             layer=layer,
-            tile=f"{spec.tile[0]}x{spec.tile[1]}",
+            tile=str(spec.tile),
             kernel=primitive.name,
             instructions_per_mac=len(first.loops[0]) / (products * macs),
             issues=issues,
@@ -253,7 +255,7 @@ def specs(isa: str, layer: str, tiles: Sequence[str]) -> list[KernelSpec]:
     """The chosen kernel of a layer, or one for each given tile."""
     spec = choose(*layer_of(layer, isa), isa).spec
     shapes = [tuple(map(int, t.split("x"))) for t in tiles]
-    return [replace(spec, tile=(p, v)) for p, v in shapes] or [spec]
+    return [replace(spec, tile=KernelTile(p, v)) for p, v in shapes] or [spec]
 
 
 def main() -> None:

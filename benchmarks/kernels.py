@@ -20,11 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tvmsr.kernels.algorithms import choose, primitive_of, weight_layout
+from tvmsr.kernels.algorithms import primitive_of, weight_layout
+from tvmsr.kernels.choice import choose
 from tvmsr.kernels.host import HostKernels, aligned, call, link, missing_features
 from tvmsr.kernels.isa import ISAS
 from tvmsr.kernels.layout import FieldKind, param_fields
-from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Operand, Store
+from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Operand, Store, Tile
 
 #: The layers of the speed bars: 3x3, 32 and more channels; then first and last layers, for orientation.
 LAYERS = {
@@ -61,7 +62,7 @@ class Row:
 
     isa: str
     layer: str
-    tile: tuple[int, int]
+    tile: Tile
     what: str
     gmacs: float
     peak: float | None
@@ -70,7 +71,7 @@ class Row:
     def text(self) -> str:
         """The row as Markdown."""
         share = f"{self.peak:.0f} | {100 * self.gmacs / self.peak:.1f} %" if self.peak else "- | -"
-        tile = f"{self.tile[0]}x{self.tile[1]}"
+        tile = str(self.tile)
         speed = f"{self.gmacs:.1f} | {share} | {self.predicted:.0f}"
         return f"| {self.isa} | {self.layer} | {tile} | {self.what} | {speed} |\n"
 
@@ -170,7 +171,7 @@ def specs(isa: str, layer: str, tiles: Sequence[str]) -> list[tuple[KernelSpec, 
     if not tiles:
         return [(choice.spec, choice.cycles_per_pixel)]
     shapes = [tuple(map(int, t.split("x"))) for t in tiles]
-    return [(replace(choice.spec, tile=(p, v)), choice.cycles_per_pixel) for p, v in shapes]
+    return [(replace(choice.spec, tile=Tile(p, v)), choice.cycles_per_pixel) for p, v in shapes]
 
 
 def main() -> None:

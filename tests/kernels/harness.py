@@ -9,10 +9,11 @@ from typing import Protocol
 import numpy as np
 
 from tests.kernels.reference import place, results
-from tvmsr.kernels.algorithms import choose, weight_layout
+from tvmsr.kernels.algorithms import weight_layout
+from tvmsr.kernels.choice import choose
 from tvmsr.kernels.isa import ISAS
 from tvmsr.kernels.layout import FieldKind, WeightLayout, param_fields
-from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Load, Operand, Reads, Store
+from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Load, Operand, Reads, Store, Tile
 
 DTYPES = {Form.U8: np.uint8, Form.S8: np.int8, Form.U16: np.uint16, Form.S16: np.int16}
 GUARD = 160
@@ -44,7 +45,7 @@ class Case:
     saturate: bool = False  # extreme weights and codes
     steep: bool = False  # multipliers at the ends of float32
     size: tuple[int, int] = (5, 29)  # rows, columns of the grid
-    tile: tuple[int, int] | None = None
+    tile: Tile | None = None
     algorithm: str | None = None
     byte_form: Form | None = None  # of all bytes; by default the isa's around convolutions, U8 elsewhere
     spec: dict[str, KernelSpec] = field(default_factory=dict)

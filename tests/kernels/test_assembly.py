@@ -15,8 +15,9 @@ import pytest
 
 from tests.kernels.harness import operand, store
 from tvmsr.hardware.registry import load_target
-from tvmsr.kernels.algorithms import choose, primitive_of
+from tvmsr.kernels.algorithms import primitive_of
 from tvmsr.kernels.assembly import parse
+from tvmsr.kernels.choice import choose
 from tvmsr.kernels.host import level_of
 from tvmsr.kernels.isa import ISAS
 from tvmsr.kernels.pipeline import build_module, exported_name

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kernels.harness import Case, operand, random_params, store
-from tvmsr.kernels.algorithms import choose, weight_layout
+from tvmsr.kernels.algorithms import weight_layout
+from tvmsr.kernels.choice import choose
 from tvmsr.kernels.host import HostKernels
 from tvmsr.kernels.layout import FieldKind, param_fields, param_layout, plain_params, plain_weights
 from tvmsr.kernels.spec import Conv, Epilogue, Form, Reads, Residual

@@ -12,7 +12,7 @@ from tests.kernels.emulator import EMULATED_ISAS, MACHINES, isa_of
 from tests.kernels.harness import Case, check, operand, store
 from tvmsr.kernels.algorithms import ALGORITHMS
 from tvmsr.kernels.isa import ISAS
-from tvmsr.kernels.spec import Conv, Epilogue, Form
+from tvmsr.kernels.spec import Conv, Epilogue, Form, Tile
 
 SHAPES = 16
 #: Inputs of 1x1 and 3x3 convolutions around the steps that one load serves, and vectors of outputs.
@@ -36,11 +36,13 @@ def tile_cases(isa):
             primitive = algorithm.primitive(source, row)
             if not algorithm.name.startswith("direct") or algorithm.legal(source, primitive, None):
                 continue
-            tiles = algorithm.tiles(row, primitive) + (((3, 2),) if form is Form.S8 else ())  # an odd last pixel
+            tiles = algorithm.tiles(source, row, primitive, None) + (
+                (Tile(3, 2),) if form is Form.S8 else ()
+            )  # an odd last pixel
             for number, tile in enumerate(tiles if form is not Form.U16 else tiles[:1]):
-                outputs = tile[1] * row.lanes + 1
+                outputs = tile.vectors * row.lanes + 1
                 source = conv((1, 3), (11, 16, 21, 30)[number % 4], outputs, form, bits, dilation=2)
-                name = f"{algorithm.name}_{form.value}_{tile[0]}x{tile[1]}"
+                name = f"{algorithm.name}_{form.value}_{tile}"
                 case = Case(name, source, plain(outputs), bits, saturate=True, tile=tile, size=(3, 31))
                 case.algorithm = algorithm.name
                 cases.append(case)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tests.lower.simulate import Memory, grid_of, run_spatial
 from tvmsr.kernels.algorithms import ALGORITHMS, weight_layout
-from tvmsr.kernels.host import HostKernels, call
+from tvmsr.kernels.host import HostKernels, call, scratch_of
 from tvmsr.kernels.spec import Conv
 from tvmsr.quant.picture import fitted
 
@@ -81,7 +81,7 @@ def _run(step, memory, kernels, name, bands):
         codes, bits = step.layer.weight, step.layer.bits
         packed = kernels.pack_weights(weight_layout(spec), codes, bits)
     block = kernels.pack_params(spec, step.params[0], codes, bits)
-    assert ALGORITHMS[spec.algorithm].granule == (1, 1)
     edges = np.linspace(0, height, min(bands, height) + 1).astype(int)
+    edges[:-1] -= edges[:-1] % ALGORITHMS[spec.algorithm].granule[0]
     for top, bottom in pairwise(edges):
-        call(kernels.function(name), tensors, rows, packed, block, (top, bottom, 0, width))
+        call(kernels.function(name), tensors, rows, packed, block, (top, bottom, 0, width), scratch_of(spec))

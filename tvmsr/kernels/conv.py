@@ -77,7 +77,7 @@ def _static_block(d: _Direct, group: int, number: int) -> Block:
 def _tiles(d: _Direct, group: int, number: Expr, block: Block, row: Expr) -> None:
     """One block of channels of one row."""
     base = (group * d.layout.blocks + number) * (d.layout.kernel_h * d.layout.row_elements)
-    for_columns(d.frame, d.frame.spec.tile[0], lambda c, n: _tile(d, group, base, block, Pixels(row, c, n)))
+    for_columns(d.frame, d.frame.spec.tile.pixels, lambda c, n: _tile(d, group, base, block, Pixels(row, c, n)))
 
 
 def for_columns(frame: Frame, pixels: int, tile: Callable[[Expr, int], None]) -> None:

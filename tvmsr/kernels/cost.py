@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tvmsr.kernels.isa import Isa, Primitive
 from tvmsr.kernels.layout import WeightLayout, direct_layout
-from tvmsr.kernels.spec import Conv, Epilogue, Form, Load
+from tvmsr.kernels.spec import Conv, Epilogue, Form, Load, Tile
 
 #: Loads a cycle; cycles that a tile costs beside its steps.
 _LOADS = 2.0
@@ -15,13 +15,11 @@ _UNSHARED = 1.06
 _BYTE = 0.35
 
 
-def direct_cycles(
-    source: Conv | Load, epilogue: Epilogue, isa: Isa, primitive: Primitive | None, tile: tuple[int, int]
-) -> float:
+def direct_cycles(source: Conv | Load, epilogue: Epilogue, isa: Isa, primitive: Primitive | None, tile: Tile) -> float:
     """Direct convolution: the slower of issues and loads, the epilogue, what starting a tile costs."""
     if not isinstance(source, Conv) or primitive is None:
         raise TypeError("a direct convolution needs a convolution and its primitive")
-    pixels, _ = tile
+    pixels = tile.pixels
     layout = direct_layout(source, isa, primitive, tile)
     outputs = source.outputs // source.groups
     vectors = -(-outputs // isa.lanes)  # vectors of padding are not computed
@@ -43,7 +41,7 @@ def _shares_code(source: Conv, epilogue: Epilogue, layout: WeightLayout) -> bool
 
 
 def lanewise_cycles(
-    source: Conv | Load, epilogue: Epilogue, isa: Isa, primitive: Primitive | None, tile: tuple[int, int]
+    source: Conv | Load, epilogue: Epilogue, isa: Isa, primitive: Primitive | None, tile: Tile
 ) -> float:
     """Depthwise convolution."""
     if not isinstance(source, Conv) or primitive is None:
@@ -55,11 +53,11 @@ def lanewise_cycles(
 
 
 def pointwise_cycles(
-    source: Conv | Load, epilogue: Epilogue, isa: Isa, primitive: Primitive | None, tile: tuple[int, int]
+    source: Conv | Load, epilogue: Epilogue, isa: Isa, primitive: Primitive | None, tile: Tile
 ) -> float:
     """A pass over stored codes. Padding and many short blocks cost; a wide tile of few channels is not cheaper."""
     del primitive
-    pixels, vectors = tile
+    pixels, vectors = tile.pixels, tile.vectors
     blocks = -(-source.outputs // (vectors * isa.lanes))
     computed = -(-source.outputs // isa.lanes)
     loads = 5 if isinstance(source, Load) and source.times else 2

@@ -27,7 +27,7 @@ def depthwise(spec: KernelSpec, name: str) -> tirx.PrimFunc:
 def _body(frame: Frame, conv: Conv) -> None:
     with T.serial(*frame.rows) as row:
         for block, number in blocks_of(frame):
-            for_columns(frame, frame.spec.tile[0], partial(_tile, frame, conv, block, number, row))
+            for_columns(frame, frame.spec.tile.pixels, partial(_tile, frame, conv, block, number, row))
 
 
 def _tile(frame: Frame, conv: Conv, block: Block, number: Expr, row: Expr, column: Expr, count: int) -> None:

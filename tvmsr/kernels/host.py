@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvmsr.hardware.target import Level
-from tvmsr.kernels.algorithms import weight_layout
+from tvmsr.kernels.algorithms import ALGORITHMS, weight_layout
 from tvmsr.kernels.isa import ISAS
 from tvmsr.kernels.layout import ParamLayout, WeightLayout, param_layout, plain_params, plain_weights
 from tvmsr.kernels.pipeline import compile_object, exported_name
@@ -132,8 +132,9 @@ class HostKernels:
         areas: Sequence[tuple[int, int, int, int]],
     ) -> None:
         """Call a kernel for every area; the arguments are those of `call`."""
+        scratch = scratch_of(self._specs[name])
         for area in areas:
-            call(self.function(name), tensors, rows, w, p, area)
+            call(self.function(name), tensors, rows, w, p, area, scratch)
 
 
 def _ints(layout: WeightLayout | ParamLayout) -> Any:
@@ -152,7 +153,17 @@ def call(
     w: Any,
     p: Bytes,
     area: tuple[int, int, int, int],
+    scratch: Bytes | None = None,
 ) -> None:
-    """Call a kernel: tensors and row tables in the order x, times, residuals, stores; area: row0, row1, col0, col1."""
+    """Call a kernel: tensors and row tables in the order x, times, residuals, stores; area: row0, row1, col0, col1.
+
+    scratch: as many bytes as `scratch_of` gives, where the algorithm needs any.
+    """
     operands = [_pointer(a) for pair in zip(tensors, rows, strict=True) for a in pair]
-    function(*operands, None if w is None else _pointer(w), _pointer(p), None, *(ctypes.c_int32(v) for v in area))
+    given = [None if a is None else _pointer(a) for a in (w, p, scratch)]
+    function(*operands, *given, *(ctypes.c_int32(v) for v in area))
+
+
+def scratch_of(spec: KernelSpec) -> Bytes:
+    """What one thread needs to run a kernel."""
+    return aligned(ALGORITHMS[spec.algorithm].scratch(spec))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvmsr.kernels.isa import Isa, Primitive
-from tvmsr.kernels.spec import Conv, Form, KernelSpec, Reads
+from tvmsr.kernels.spec import Conv, Form, KernelSpec, Reads, Tile
 
 #: Words of 64 bytes: header and arrays of a parameter block begin at multiples.
 ALIGN_WORDS = 16
@@ -35,6 +35,19 @@ class WeightLayout:
     blocks: int
     vectors: int
     lanes: int
+    transform: int = 0  # m of F(m x m, 3x3): weights are transformed as they are packed; 0: they are taken as they are
+    offset: int = 0  # of a transform on bytes: what transformed inputs are stored with, at all positions but (1, 1)
+    centre: int = 0  # and at (1, 1)
+
+    @property
+    def points(self) -> int:
+        """Positions in the transformed domain; of a direct convolution, kernel rows."""
+        return (self.transform + 2) ** 2 if self.transform else self.kernel_h
+
+    @property
+    def starts(self) -> int:
+        """Start values in front of the weights of each position and block: only byte transforms have them."""
+        return self.vectors * self.lanes if self.transform and self.element_bytes == 1 else 0
 
     @property
     def positions(self) -> int:
@@ -43,12 +56,13 @@ class WeightLayout:
 
     @property
     def row_elements(self) -> int:
-        """Elements that one kernel row of one block takes."""
+        """Elements of weights that one kernel row, or one position of a transform, takes for one block."""
         return self.runs * self.steps * self.halves * self.depth * self.vectors * self.lanes
 
     @property
     def bytes(self) -> int:
-        return self.groups * self.blocks * self.kernel_h * self.row_elements * self.element_bytes
+        row = self.row_elements * self.element_bytes + 4 * self.starts
+        return self.groups * self.blocks * self.points * row
 
     def ints(self) -> tuple[int, ...]:
         return astuple(self)
@@ -83,9 +97,9 @@ def _run(conv: Conv, group: int) -> tuple[int, int, int]:
     return 0, width, by_tap
 
 
-def direct_layout(conv: Conv, isa: Isa, primitive: Primitive, tile: tuple[int, int]) -> WeightLayout:
+def direct_layout(conv: Conv, isa: Isa, primitive: Primitive, tile: Tile) -> WeightLayout:
     """Weights of a direct convolution, in the order in which its loops read them."""
-    vectors, lanes = tile[1], isa.lanes
+    vectors, lanes = tile.vectors, isa.lanes
     tap_pitch, runs, steps = _run(conv, primitive.group)
     return WeightLayout(
         element_bytes=primitive.weight_bytes,
@@ -105,7 +119,7 @@ def direct_layout(conv: Conv, isa: Isa, primitive: Primitive, tile: tuple[int, i
     )
 
 
-def depthwise_layout(conv: Conv, isa: Isa, primitive: Primitive, tile: tuple[int, int]) -> WeightLayout:
+def depthwise_layout(conv: Conv, isa: Isa, primitive: Primitive, tile: Tile) -> WeightLayout:
     """Weights of a depthwise convolution: every lane is a channel of its own, so they lie as one group's outputs."""
     single = replace(conv, inputs=1, groups=1, dilation=2)  # dilated: tap by tap
     return direct_layout(single, isa, primitive, tile)

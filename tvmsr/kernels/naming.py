@@ -13,8 +13,7 @@ def symbol(spec: KernelSpec) -> str:
     `tvmsr_conv3x3_u8w8_64x64_t6x4_requant_1a2b3c`
     """
     digest = hashlib.sha256(repr(spec).encode()).hexdigest()[:6]
-    pixels, vectors = spec.tile
-    parts = ["tvmsr", _source(spec.source), f"t{pixels}x{vectors}", *_epilogue(spec.epilogue), digest]
+    parts = ["tvmsr", _source(spec.source), f"t{spec.tile}", *_epilogue(spec.epilogue), digest]
     if isinstance(spec.source, Conv) and spec.algorithm != "direct":
         parts.insert(1, spec.algorithm)
     return "_".join(parts)

@@ -20,6 +20,10 @@
  * A run is what the inner loop walks without a jump: one tap (tap_pitch 0, runs = kernel_w) of `inputs` elements, or a
  * whole kernel row (runs = 1), whose taps lie tap_pitch elements apart. Element (step, half, d) of a run is
  * its input e = (step * depth + d) * halves + half. What has no weight is 0.
+ *
+ * Of a transform: [blocks][positions]{[starts]}[steps][halves][vectors][lanes][depth], positions = (m + 2)**2, row by row,
+ * of U = G w G' with the integer rows of G that tvmsr/kernels/transforms.py lists. Where elements are bytes, an int32 for
+ * each lane of the block comes first, [vectors][lanes]: -offset * (sum of U over the inputs), -centre at position (1, 1).
  */
 typedef struct tvmsr_weight_layout {
     int32_t element_bytes; /* 1 or 2 */
@@ -36,6 +40,9 @@ typedef struct tvmsr_weight_layout {
     int32_t blocks; /* of one group: blocks * vectors * lanes positions hold its outputs */
     int32_t vectors;
     int32_t lanes;
+    int32_t transform; /* 0, or m of Winograd's F(m x m, 3x3): see below */
+    int32_t offset;
+    int32_t centre;
 } tvmsr_weight_layout;
 
 /* Parameter block: [header: scalars][start values, a convolution's only][arrays][table as int32, less its zero point].

@@ -26,18 +26,18 @@ def pointwise(spec: KernelSpec, name: str) -> tirx.PrimFunc:
 def _body(frame: Frame, load: Load) -> None:
     with T.serial(*frame.rows) as row:
         for block, _ in blocks_of(frame, can_loop=not load.channels):
-            for_columns(frame, frame.spec.tile[0], partial(_tile, frame, load, block, row))
+            for_columns(frame, frame.spec.tile.pixels, partial(_tile, frame, load, block, row))
 
 
 def blocks_of(frame: Frame, can_loop: bool = True) -> Iterator[tuple[Block, Expr]]:
     """Blocks of output channels with their numbers: one in a loop for those that can share code, then the others."""
     lanes, outputs = frame.lanes, frame.spec.source.outputs
-    width = frame.spec.tile[1] * lanes
+    width = frame.spec.tile.vectors * lanes
     count = -(-outputs // width)
     shared = shared_blocks(frame, width) if can_loop else 0
     if shared > 1:
         with T.serial(0, shared) as b:
-            yield Block(b * width, b * width, (lanes,) * frame.spec.tile[1]), b
+            yield Block(b * width, b * width, (lanes,) * frame.spec.tile.vectors), b
     for number in range(shared if shared > 1 else 0, count):
         first = number * width
         valid = [min(lanes, outputs - c) for c in range(first, min(outputs, first + width), lanes)]

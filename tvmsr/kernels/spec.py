@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class Form(str, Enum):
@@ -117,6 +118,23 @@ class Load:
     times: Operand | None = None
 
 
+class Tile(NamedTuple):
+    """What may be chosen freely of an algorithm: every value computes the same bytes. Tuning chooses it.
+
+    pixels x vectors (of output channels) sums are in registers together; of a transform, `pixels` are transformed tiles.
+    """
+
+    pixels: int
+    vectors: int
+    window: int = 0  # steps whose products are summed in 16 bits before they are widened; 0: each by itself
+    strip: int = 0  # of a transform: how many tiles are transformed together
+
+    def __str__(self) -> str:
+        window = f"w{self.window}" if self.window else ""
+        strip = f"s{self.strip}" if self.strip else ""
+        return f"{self.pixels}x{self.vectors}{window}{strip}"
+
+
 @dataclass(frozen=True)
 class KernelSpec:
     """source -> epilogue, for one row of the isa table, by one algorithm with its tile."""
@@ -125,7 +143,7 @@ class KernelSpec:
     epilogue: Epilogue
     isa: str
     algorithm: str  # row of tvmsr.kernels.algorithms
-    tile: tuple[int, int]  # pixels, vectors of output channels
+    tile: Tile
 
     @property
     def times(self) -> Operand | None:

@@ -201,7 +201,7 @@ def tiles(function: Function, rows: int) -> list[Tile]:
 
 def tile_products(spec: KernelSpec) -> dict[int, tuple[int, int]]:
     """Multiplications in a full tile of a convolution: {vectors of a block: (blocks of so many, multiplications)}."""
-    layout, kind, (pixels, _) = weight_layout(spec), primitive_of(spec).kind, spec.tile
+    layout, kind, pixels = weight_layout(spec), primitive_of(spec).kind, spec.tile.pixels
     if layout is None:
         raise ValueError(f"{spec.algorithm} has no products")
     full, rest = divmod(-(-layout.outputs // layout.groups // layout.lanes), layout.vectors)

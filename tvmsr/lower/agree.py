@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tvmsr.graph.model import INPUT, PadMode
-from tvmsr.kernels.algorithms import accepted_forms, wanted_form
+from tvmsr.kernels.choice import accepted_forms, wanted_form
 from tvmsr.kernels.legality import Weight
 from tvmsr.kernels.spec import Conv, Form, Operand
 from tvmsr.lower.draft import Draft, Group, Place, Span

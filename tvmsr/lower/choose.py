@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tvmsr.errors import WorkError
-from tvmsr.kernels.algorithms import choose
+from tvmsr.kernels.choice import choose
 from tvmsr.kernels.spec import Conv, Epilogue, KernelSpec, Load, Operand, Reads, Residual, Store
 from tvmsr.lower.draft import Draft, Factor, Group, Place, Term, Write
 from tvmsr.lower.params import params_of

@@ -10,8 +10,9 @@ from typing import cast
 from tvmsr.graph.extent import Extent
 from tvmsr.graph.model import PadMode
 from tvmsr.hardware.target import Level
-from tvmsr.kernels.algorithms import ALGORITHMS, symbol, weight_layout
+from tvmsr.kernels.algorithms import ALGORITHMS, Algorithm, weight_layout
 from tvmsr.kernels.layout import ParamLayout, WeightLayout, param_layout, plain_params, plain_weights
+from tvmsr.kernels.naming import symbol
 from tvmsr.kernels.pipeline import exported_name
 from tvmsr.kernels.spec import Form, KernelSpec
 from tvmsr.lower.ctext import Arrays, array, quoted, table
@@ -65,13 +66,14 @@ def _file(externs: str, arrays: str, model: str) -> str:
 
 @dataclass(frozen=True)
 class _Work:
-    """What tables say of a step by its kind. granule: rows, then rows and pixels that are read ahead."""
+    """What tables say of a step by its kind. granule: rows, columns, then rows and pixels that are read ahead."""
 
     kernel: str
     stride: int
     extents: tuple[int, int]
     params: list[int]  # offsets in the data
-    granule: tuple[int, int, int] = (1, 0, 0)
+    granule: tuple[int, int, int, int] = (1, 1, 0, 0)
+    scratch: int = 0  # bytes a thread
     spatial: str = "0"
     weights: str = "0"
     block: str = "0"
@@ -163,7 +165,7 @@ class _Writer:
             str(step.reads - 1),
             str(len(step.blocks)),
             *(str(n) for n in (work.stride, *work.extents, *step.padding)),
-            *(str(n) for n in (*work.granule, 0)),  # scratch: direct kernels need none
+            *(str(n) for n in (*work.granule, work.scratch)),
             str(self.layer_index[step.layer.name] if step.layer else -1),
             str(step.macs_per_pixel),
             work.spatial,
@@ -186,7 +188,8 @@ class _Writer:
             kernel=exported_name(name, level),
             stride=getattr(source, "stride", 1),
             extents=((height - 1) * dilation + 1, (width - 1) * dilation + 1),
-            granule=(algorithm.granule[0], *algorithm.read_ahead),
+            granule=(algorithm.granule[0], _columns(algorithm, spec), *algorithm.read_ahead),
+            scratch=-(-algorithm.scratch(spec) // 64) * 64,
             weights="0" if layout is None else self.arrays.share("tvmsr_weight_layout", "weights", [_ints(layout)]),
             block=self.arrays.share("tvmsr_param_layout", "block", [_ints(param_layout(spec))]),
             params=[self.blob.add(plain_params(spec, choice), _PARAM_ALIGN) for choice in step.params],
@@ -249,6 +252,11 @@ class _Writer:
         }
         text = "".join(f"    .{name} = {value},\n" for name, value in fields.items())
         return f"const sr_model sr_the_model = {{\n{text}}};\n"
+
+
+def _columns(algorithm: Algorithm, spec: KernelSpec) -> int:
+    """What the columns of a kernel's pieces are multiples of: a granule, as many of them as it takes at a time."""
+    return algorithm.granule[1] * (spec.tile.strip or spec.tile.pixels)
 
 
 def _ints(layout: WeightLayout | ParamLayout) -> str:

@@ -1,0 +1,88 @@
+"""Winograd's F(m x m, 3x3) in whole numbers: the matrices, and what they do to ranges. One place for both.
+
+With G, B' and A' of the minimal algorithm of m + 2 = t points and rows of G scaled to integers,
+
+    A' ((G w G') * (B' x B)) A = scale * y                     (* position by position, summed over input channels)
+
+for the m x m outputs y of a t x t window x. All of it is integer arithmetic, so y is exact: scale * y is divided by a shift,
+and by multiplication with the inverse of its odd factor modulo 2**32.
+
+x holds stored codes s (code minus the form's offset), whatever their zero point: as in a direct convolution, the start value
+bias - z * sum(w) is added to y, not to anything transformed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Transform:
+    """F(outputs x outputs, 3x3). weights: G, (t, 3); inputs: B', (t, t); results: A', (outputs, t), scaled like 1 / G.
+
+    bytes: transformed inputs are stored as bytes with an offset; else as int16.
+    """
+
+    name: str
+    outputs: int
+    weights: tuple[tuple[int, ...], ...]
+    inputs: tuple[tuple[int, ...], ...]
+    results: tuple[tuple[int, ...], ...]
+    scale: int  # what y comes multiplied with
+    bytes: bool
+
+    @property
+    def points(self) -> int:
+        """t: positions along one side."""
+        return self.outputs + 2
+
+    def transformed(self, codes: NDArray[np.int8]) -> NDArray[np.int64]:
+        """G w G' of codes (3, 3, IC, OC): (t, t, IC, OC)."""
+        g = np.array(self.weights, np.int64)
+        return np.einsum("ia,jb,abco->ijco", g, g, codes.astype(np.int64))
+
+    def input_range(self, low: int, high: int) -> tuple[Matrix, Matrix]:
+        """Least and greatest B' x B for x in [low, high], position by position: (t, t) each."""
+        b = np.array(self.inputs, np.int64)
+        up, down = np.maximum(b, 0), np.maximum(-b, 0)
+        ups, downs = (np.einsum("ik,jl->ij", p, q) for p, q in ((up, up), (up, down)))
+        ups = ups + np.einsum("ik,jl->ij", down, down)
+        downs = downs + np.einsum("ik,jl->ij", down, up)
+        return ups * low - downs * high, ups * high - downs * low
+
+
+TRANSFORMS: dict[int, Transform] = {
+    row.outputs: row
+    for row in (
+        Transform(
+            "F(2x2,3x3)",
+            2,
+            weights=((2, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 2)),
+            inputs=((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
+            results=((1, 1, 1, 0), (0, 1, -1, -1)),
+            scale=4,
+            bytes=True,
+        ),
+        Transform(
+            "F(4x4,3x3)",
+            4,
+            weights=((1, 0, 0), (-1, -1, -1), (-1, 1, -1), (1, 2, 4), (1, -2, 4), (0, 0, 1)),
+            inputs=(
+                (4, 0, -5, 0, 1, 0),
+                (0, -4, -4, 1, 1, 0),
+                (0, 4, -4, -1, 1, 0),
+                (0, -2, -1, 2, 1, 0),
+                (0, 2, -1, -2, 1, 0),
+                (0, 4, 0, -5, 0, 1),
+            ),
+            results=((6, 4, 4, 1, 1, 0), (0, 4, -4, 2, -2, 0), (0, 4, 4, 4, 4, 0), (0, 4, -4, 8, -8, 24)),
+            scale=576,
+            bytes=False,
+        ),
+    )
+}
