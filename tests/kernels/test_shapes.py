@@ -36,9 +36,8 @@ def tile_cases(isa):
             primitive = algorithm.primitive(source, row)
             if not algorithm.name.startswith("direct") or algorithm.legal(source, primitive, None):
                 continue
-            tiles = algorithm.tiles(source, row, primitive, None) + (
-                (Tile(3, 2),) if form is Form.S8 else ()
-            )  # an odd last pixel
+            odd = (Tile(3, 2),) if form is Form.S8 else ()  # an odd last pixel
+            tiles = algorithm.tiles(source, row, primitive, None) + odd
             for number, tile in enumerate(tiles if form is not Form.U16 else tiles[:1]):
                 outputs = tile.vectors * row.lanes + 1
                 source = conv((1, 3), (11, 16, 21, 30)[number % 4], outputs, form, bits, dilation=2)

@@ -18,8 +18,8 @@ class Algorithm:
     """One exact way to compute a source.
 
     `legal` says why not, "" where it is. `tiles`: those offered, all of them exact. `layout`: of packed weights; None:
-    it has none. `generator` names a TIR generator as "module:function". Granule, read_ahead and scratch (bytes a thread):
-    the kernel contract. `multiplies`: those it does, as a share of the direct convolution's.
+    it has none. `generator` names a TIR generator as "module:function". Granule, read_ahead and scratch (bytes a
+    thread): the kernel contract. `multiplies`: those it does, as a share of the direct convolution's.
     """
 
     name: str

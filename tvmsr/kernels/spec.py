@@ -121,7 +121,7 @@ class Load:
 class Tile(NamedTuple):
     """What may be chosen freely of an algorithm: every value computes the same bytes. Tuning chooses it.
 
-    pixels x vectors (of output channels) sums are in registers together; of a transform, `pixels` are transformed tiles.
+    pixels x vectors (of output channels) sums are in registers together; a transform's `pixels` are transformed tiles.
     """
 
     pixels: int

@@ -4,11 +4,11 @@ With G, B' and A' of the minimal algorithm of m + 2 = t points and rows of G sca
 
     A' ((G w G') * (B' x B)) A = scale * y                     (* position by position, summed over input channels)
 
-for the m x m outputs y of a t x t window x. All of it is integer arithmetic, so y is exact: scale * y is divided by a shift,
-and by multiplication with the inverse of its odd factor modulo 2**32.
+for the m x m outputs y of a t x t window x. All of it is integer arithmetic, so y is exact: scale * y is divided by a
+shift, and by multiplication with the inverse of its odd factor modulo 2**32.
 
-x holds stored codes s (code minus the form's offset), whatever their zero point: as in a direct convolution, the start value
-bias - z * sum(w) is added to y, not to anything transformed.
+x holds stored codes s (code minus the form's offset), whatever their zero point: as in a direct convolution, the start
+value bias - z * sum(w) is added to y, not to anything transformed.
 """
 
 from __future__ import annotations
