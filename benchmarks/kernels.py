@@ -3,26 +3,26 @@
     python benchmarks/kernels.py                   # the layers that the speed bars name, every isa of this CPU
     python benchmarks/kernels.py --isa avx2 --tiles 6x2 12x1 --layers 3x3:64x64:w7
 
-Peaks are bare loops of the primitive (peak.c). Peak and layer runs alternate; both are minima. A layer is given as
-KERNEL:INPUTSxOUTPUTS[:wBITS][:aBITS][:s16][:shuffleR][:pitchN][:leaky]; s16: x is stored in 16 bits.
+Peaks are bare loops of the primitive (tvmsr/hardware/peaks). Peak and layer runs alternate; both are minima. A layer is
+given as KERNEL:INPUTSxOUTPUTS[:wBITS][:aBITS][:s16][:shuffleR][:pitchN][:leaky]; s16: x is stored in 16 bits.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from tvmsr.kernels.algorithms import primitive_of, weight_layout
+from tvmsr.hardware.cpuinfo import features, machine
+from tvmsr.hardware.peaks.measured import bare_loop
+from tvmsr.hardware.peaks.table import loops_of
+from tvmsr.kernels.algorithms import ALGORITHMS, primitive_of, weight_layout
 from tvmsr.kernels.choice import choose
-from tvmsr.kernels.host import HostKernels, aligned, call, link, missing_features
+from tvmsr.kernels.host import HostKernels, aligned, call, missing_features, scratch_of
 from tvmsr.kernels.isa import ISAS
 from tvmsr.kernels.layout import FieldKind, param_fields
 from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Operand, Store, Tile
@@ -51,9 +51,9 @@ LAYERS = {
         "3x3:32x48:shuffle4:w7",
         "3x3:32x12:shuffle2:w7",
     ),
+    "sse41": ("3x3:64x64:w7", "3x3:32x32:w7", "3x3:64x64:a6:w4", "3x3:64x64:w8"),
     "portable": ("3x3:32x32",),
 }
-CHAINS = 12  # of peak.c
 
 
 @dataclass(frozen=True)
@@ -87,44 +87,45 @@ def parse_layer(text: str) -> tuple[Conv, Epilogue]:
     x = Operand(form, value.get("pitch", inputs) * form.bytes)
     conv = Conv((height, width), inputs, outputs, x, bits, value.get("w", 8))
     stored = outputs // block**2
-    return conv, Epilogue((Store(Form.U8, stored, stored, block=block),), leaky="leaky" in value)
+    return conv, Epilogue((Store(Form.U8, stored, stored, block=block, full=True),), leaky="leaky" in value, tame=True)
 
 
-def peak_runner(isa: str, primitive: str, folder: Path) -> tuple[Callable[[], None], float] | None:
-    """A bare loop of a primitive and the multiply-adds of one call."""
-    if isa == "portable":
-        return None
-    path = link(folder, {}, [Path(__file__).with_name("peak.c")])
-    function = getattr(ctypes.CDLL(str(path)), f"{isa}_{'pair16' if primitive == 'wide4' else primitive}")
-    function.argtypes = (ctypes.c_int64, ctypes.c_void_p)
-    data, rounds, row = aligned(64), 200_000, ISAS[isa]
-    depth = row.primitive("pair16" if primitive == "wide4" else primitive).depth
-    return lambda: function(rounds, data.ctypes.data), rounds * CHAINS * row.lanes * depth
+def peak_runner(spec: KernelSpec) -> tuple[Callable[[], object], float] | None:
+    """A bare loop of a spec's primitive and the multiply-adds of one call; None where there is none."""
+    loop = loops_of(spec.isa, features(), machine()).get(primitive_of(spec).name)
+    return None if loop is None else bare_loop(loop)
 
 
-def layer_runner(spec: KernelSpec, size: tuple[int, int]) -> tuple[Callable[[], None], float]:
-    """One call of a kernel over a picture, and its multiply-adds."""
+def layer_runner(
+    spec: KernelSpec, size: tuple[int, int], weight: np.ndarray | None = None
+) -> tuple[Callable[[], None], float]:
+    """One call of a kernel over a picture, and its multiply-adds; weights: codes, random by default."""
     conv, epilogue, (height, width) = spec.source, spec.epilogue, size
     assert isinstance(conv, Conv)
     kernels, rng = HostKernels({"k": spec}), np.random.default_rng(0)
     limit = 2 ** (conv.weight_bits - 1) - 1
-    weight = rng.integers(-limit, limit + 1, (*conv.kernel, conv.inputs, conv.outputs)).astype(np.int8)
+    if weight is None:
+        weight = rng.integers(-limit, limit + 1, (*conv.kernel, conv.inputs, conv.outputs)).astype(np.int8)
     params = {f.name: _param(f.kind, conv.outputs, f.name) for f in param_fields(spec)}
     layout = weight_layout(spec)
     assert layout is not None
     packed = kernels.pack_weights(layout, weight, conv.weight_bits)
     block = kernels.pack_params(spec, params, weight, conv.weight_bits)
     line = (width + conv.kernel[1] - 1) * conv.x.pitch
-    tensors = [aligned((height + conv.kernel[0] - 1) * line + 128)]
-    tensors[0][:] = rng.integers(0, 128, tensors[0].size)
-    tables = [np.arange(height + conv.kernel[0] - 1, dtype=np.int32) * line]
+    rows, ahead = height + conv.kernel[0] - 1, ALGORITHMS[spec.algorithm].read_ahead
+    tensors = [aligned(rows * line + ahead[1] * conv.x.pitch + 128)]
+    tensors[0][:] = rng.integers(0, min(128, 2**conv.max_bits), tensors[0].size)
+    tables = [np.arange(rows + ahead[0], dtype=np.int32).clip(max=rows - 1) * line]
     for store in epilogue.stores:
         row = width * store.block * store.pitch
         tensors.append(aligned(height * store.block * row))
-        tables.append(np.arange(height * store.block, dtype=np.int32) * row)
+        tables.append(
+            np.arange((height + ahead[0]) * store.block, dtype=np.int32).clip(max=height * store.block - 1) * row
+        )
     function, area = kernels.function("k"), (0, height, 0, width)
     macs = height * width * conv.kernel[0] * conv.kernel[1] * conv.inputs * conv.outputs / conv.groups
-    return lambda: call(function, tensors, tables, packed, block, area), macs
+    scratch = scratch_of(spec)
+    return lambda: call(function, tensors, tables, packed, block, area, scratch), macs
 
 
 def _param(kind: FieldKind, outputs: int, name: str) -> np.ndarray | int:
@@ -134,7 +135,7 @@ def _param(kind: FieldKind, outputs: int, name: str) -> np.ndarray | int:
     return np.full(outputs, values.get(name, 0), np.float32 if kind is FieldKind.FLOAT else np.int32)
 
 
-def seconds(run: Callable[[], None]) -> float:
+def seconds(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
@@ -153,8 +154,7 @@ def measure(spec: KernelSpec, layer: str, predicted: float, runs: int) -> Row:
     conv = spec.source
     assert isinstance(conv, Conv)
     run, macs = layer_runner(spec, _size(spec, conv))
-    with tempfile.TemporaryDirectory() as folder:
-        bare = peak_runner(spec.isa, primitive_of(spec).name, Path(folder))
+    bare = peak_runner(spec)
     layer_time = bare_time = 1e9
     for _ in range(runs):
         layer_time = min(layer_time, seconds(run))

@@ -1,165 +1,156 @@
-"""Time artifacts beside ONNX Runtime FP32 and INT8 on the same network, in one run.
+"""Time our artifacts beside other runtimes on the same networks: one command, one run, by turns.
 
-    python benchmarks/peers.py MODEL [MODEL ...] --size 640x360 --threads 1,2 [--json FILE]
+    pip install ".[bench]"
+    python benchmarks/peers.py --weights WEIGHTS --images IMAGES --json FILE --markdown FILE
 
-Every peer lives in a process of its own; runs are interleaved (tvmsr, FP32, INT8, tvmsr, ...) after a warm-up, so that
-a noisy machine is noisy for all, and whoever does not run is stopped. Reported: minimum and median in ms, and the ratio
-of the medians of the peers, FP32 and the better one, to ours.
-INT8 is onnxruntime.quantization's static QDQ, per channel, u8 activations and s8 weights, min-max over four crops.
+Every network is run by every peer in every precision, at every size and number of threads. Each has a process of its
+own; they take turns, and whoever does not run is stopped. Peers that are missing, and networks that a peer cannot do,
+are listed with the reason. What is in the JSON file is kept and not measured again: a run that was cut off goes on.
+WEIGHTS holds the .safetensors files; IMAGES the folders set5, set14 and train: for the picture, for everybody's
+calibration, and to measure what low bits cost.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing as mp
-import os
-import signal
-import statistics
+import shlex
+import sys
 import tempfile
-import time
-from multiprocessing.connection import Connection
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+from peering import limits
+from peering.measure import Bench, Choice, say
+from peering.networks import NETWORKS, Network, Sources
+from peering.ours import losses
+from peering.runtimes import NAMES, Size
+from peering.store import Store
+from peering.table import MODES, markdown
 
-from tvmsr.evaluation.peers.onnx_graph import write_onnx
+from tvmsr.errors import TvmsrError
 
-ROUNDS, CROP = 9, 96
+BITS = ("a8w8", "a6w4", "a4w4")
 
-
-def _serve(pipe: Connection, kind: str, file: str, width: int, height: int, threads: int) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    if kind == "tvmsr":
-        import tvmsr
-
-        start = time.perf_counter()
-        session = tvmsr.load(file, threads=threads)
-        opened = time.perf_counter() - start
-        run = lambda: session.upscale(picture)  # noqa: E731
-    else:
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        start = time.perf_counter()
-        peer = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-        opened = time.perf_counter() - start
-        feed = {"input": np.ascontiguousarray(picture.transpose(2, 0, 1)[None].astype(np.float32) / 255)}
-        run = lambda: peer.run(None, feed)  # noqa: E731
-    run()
-    pipe.send(opened)
-    while pipe.recv():
-        start = time.perf_counter()
-        run()
-        pipe.send(time.perf_counter() - start)
+#: Options that say what is measured, and how.
+CHOICES = ("only", "sizes", "threads", "ours", "peers", "modes", "rounds", "seconds")
 
 
-def _quantize(model: Any, target: Path, width: int, height: int) -> None:
-    """INT8 of `model`: calibrated on small crops, then given the size of the run."""
-    import onnx
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-
-    from tvmsr.imaging.augment import default_calibration
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            crops = default_calibration(4, CROP, 0)
-            self.items = iter([{"input": c.transpose(2, 0, 1)[None].astype(np.float32) / 255} for c in crops])
-
-        def get_next(self) -> Any:
-            return next(self.items, None)
-
-    small = target.with_suffix(".small.onnx")
-    write_onnx(model, small, CROP, CROP)
-    quantize_static(
-        str(small), str(target), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
-        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-    )  # fmt: skip
-    whole = onnx.load(str(target))
-    del whole.graph.value_info[:]
-    for value, scale in ((whole.graph.input[0], 1), (whole.graph.output[0], model.scale)):
-        for dim, size in zip(value.type.tensor_type.shape.dim[2:], (height * scale, width * scale), strict=True):
-            dim.dim_value = size
-    onnx.save(whole, str(target))
+def _listed(words: str) -> tuple[str, ...]:
+    return tuple(word for word in words.split(",") if word)
 
 
-def _interleaved(files: dict[str, Path], width: int, height: int, threads: int) -> dict[str, dict[str, float]]:
-    context = mp.get_context("spawn")
-    workers = {}
-    for kind, file in files.items():
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, kind, str(file), width, height, threads))
-        process.start()
-        workers[kind] = (process, ours, ours.recv())
-        os.kill(process.pid, signal.SIGSTOP)
-    times: dict[str, list[float]] = {kind: [] for kind in files}
-    for _ in range(ROUNDS):
-        for kind, (process, pipe, _) in workers.items():
-            os.kill(process.pid, signal.SIGCONT)
-            pipe.send(True)
-            times[kind].append(pipe.recv())
-            os.kill(process.pid, signal.SIGSTOP)  # some peers' threads go on spinning after a run
-    for process, pipe, _ in workers.values():
-        os.kill(process.pid, signal.SIGCONT)
-        pipe.send(False)
-        process.join()
-    return {
-        kind: {
-            "minimum": 1e3 * min(t),
-            "median": 1e3 * statistics.median(t),
-            "open": 1e3 * workers[kind][2],
-        }
-        for kind, t in times.items()
-    }
+def _networks(starts: str) -> tuple[Network, ...]:
+    """Those whose names begin with one of these, in any case; all without."""
+    wanted = _listed(starts.lower())
+    chosen = tuple(n for n in NETWORKS.values() if not wanted or n.name.lower().startswith(wanted))
+    if not chosen:
+        raise SystemExit(f"--only {starts}: no such network; there are {', '.join(NETWORKS)}")
+    return chosen
 
 
-def measure(model: str, width: int, height: int, threads: list[int]) -> list[dict[str, Any]]:
-    """Rows for one network, one a thread count."""
-    import tvmsr
-    from tvmsr.commands.source import open_model, short_name
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--images", type=Path, help="without: the bundled picture, and low bits are not judged")
+    parser.add_argument("--json", type=Path, help="results, kept from run to run")
+    parser.add_argument("--markdown", type=Path, help="the table; on standard output without")
+    parser.add_argument("--only", default="", help="networks by the beginnings of their names: espcn,imdn")
+    parser.add_argument("--sizes", default="320x180,640x360")
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--ours", default=",".join(BITS), help="bits of our artifacts")
+    parser.add_argument("--peers", default=",".join(NAMES), help='"" for none')
+    parser.add_argument("--modes", default="", help=f"{', '.join(MODES)}; by default what differs on this CPU")
+    parser.add_argument("--rounds", type=int, default=9, help="at most so many runs of each")
+    parser.add_argument("--seconds", type=float, default=60.0, help="no further round after that, but at least 3")
+    parser.add_argument("--work", type=Path, help="folder whose artifacts are used again; new ones for new kernels")
+    parser.add_argument("--python", default=sys.executable, help="the peers' interpreter, where it is another one")
+    return parser
 
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        files = {"tvmsr": Path(folder, "a.so"), "ort fp32": Path(folder, "a.onnx"), "ort int8": Path(folder, "q.onnx")}
-        tvmsr.compile(model, out=files["tvmsr"])
-        network = open_model(model)
-        write_onnx(network, files["ort fp32"], height, width)
-        _quantize(network, files["ort int8"], width, height)
-        for count in threads:
-            found = _interleaved(files, width, height, count)
-            best = min(found["ort fp32"]["median"], found["ort int8"]["median"])
-            ratios = {
-                "ratio_fp32": found["ort fp32"]["median"] / found["tvmsr"]["median"],
-                "ratio_best": best / found["tvmsr"]["median"],
-            }
-            rows.append({"model": short_name(model), "size": f"{width}x{height}", "threads": count, **ratios, **found})
-    return rows
+
+def _command(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str:
+    """For the table: where files lie is of no interest."""
+    words = ["python", "benchmarks/peers.py", "--weights", "WEIGHTS", *(["--images", "IMAGES"] if args.images else [])]
+    for name in CHOICES:
+        value = getattr(args, name)
+        if value != parser.get_default(name):
+            words += [f"--{name}", str(value)]
+    return shlex.join(words)
+
+
+def _choice(args: argparse.Namespace) -> Choice:
+    peers, modes = _listed(args.peers), _listed(args.modes)
+    for name, known in ((name, NAMES) for name in peers if name not in NAMES):
+        raise SystemExit(f"--peers {name}: known are {', '.join(known)}")
+    for name in modes:
+        if name not in MODES:
+            raise SystemExit(f"--modes {name}: known are {', '.join(MODES)}")
+    try:
+        sizes, threads = tuple(map(Size.parse, _listed(args.sizes))), tuple(map(int, _listed(args.threads)))
+    except ValueError:
+        raise SystemExit("--sizes takes sizes as 320x180,640x360, and --threads numbers as 1,2") from None
+    return Choice(
+        networks=_networks(args.only),
+        sizes=sizes,
+        threads=threads,
+        bits=_listed(args.ours),
+        peers=peers,
+        modes=modes or tuple(MODES)[: 2 if limits.has_more_than_avx2() else 1],
+        rounds=args.rounds,
+        seconds=args.seconds,
+        python=args.python,
+    )
+
+
+def _measure_losses(store: Store, network: Network, choice: Choice, sources: Sources) -> None:
+    """What the bits cost trained weights."""
+    known = store.data["losses"].setdefault(network.judge, {})
+    missing = [bits for bits in choice.bits if bits not in known]
+    if missing and sources.images:
+        say(f"  {network.judge}: PSNR on Set5 at {', '.join(missing)}")
+        known.update(losses(network, missing, sources))
+        store.save()
+
+
+def _measure(store: Store, choice: Choice, sources: Sources) -> None:
+    for network in choice.networks:
+        say(network.name)
+        _measure_losses(store, network, choice, sources)
+        keys = [key for key in choice.keys(network) if not store.has(key, choice.columns(key.mode))]
+        if not keys:
+            continue
+        with tempfile.TemporaryDirectory(dir=sources.work) as folder:
+            bench = Bench(network, choice, sources, Path(folder))
+            for key in keys:
+                store.put(key, bench.row(key))
+
+
+def _work_folder(kept: Path | None) -> AbstractContextManager[str]:
+    if kept is None:
+        return tempfile.TemporaryDirectory(prefix="tvmsr-peers-")
+    kept.mkdir(parents=True, exist_ok=True)
+    return nullcontext(str(kept.absolute()))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+")
-    parser.add_argument("--size", default="640x360")
-    parser.add_argument("--threads", default="1,2")
-    parser.add_argument("--json", type=Path)
+    parser = _parser()
     args = parser.parse_args()
-    width, height = map(int, args.size.split("x"))
-    rows = []
-    print(
-        "| network | size | threads | tvmsr ms (min / median) | open ms | ORT fp32 | ORT int8 | fp32/ours | best/ours |"
-    )
-    print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
-    for model in args.models:
-        for row in measure(model, width, height, [int(t) for t in args.threads.split(",")]):
-            cells = [f"{row[k]['minimum']:.1f} / {row[k]['median']:.1f}" for k in ("tvmsr", "ort fp32", "ort int8")]
-            cells.insert(1, f"{row['tvmsr']['open']:.1f}")
-            ratios = f"{row['ratio_fp32']:.2f} | {row['ratio_best']:.2f}"
-            print(f"| {row['model']} | {row['size']} | {row['threads']} | {' | '.join(cells)} | {ratios} |", flush=True)
-            rows.append(row)
-    if args.json:
-        args.json.write_text(json.dumps(rows, indent=2))
+    choice = _choice(args)
+    store = Store(args.json, limits.machine())
+    store.began(_command(parser, args), limits.versions(choice.python, list(NAMES)))
+    store.add_peaks(limits.peaks(list(choice.threads)))
+    try:
+        with _work_folder(args.work) as work:
+            sources = Sources(args.weights, args.images, Path(work))
+            _measure(store, choice, sources)
+    except TvmsrError as error:
+        raise SystemExit(str(error)) from error
+    finally:
+        store.add_peaks(limits.peaks(list(choice.threads)))
+        store.save()
+        if args.markdown:
+            args.markdown.write_text(markdown(store))
+        else:
+            print(markdown(store))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
 
 from tvmsr.artifact.link import Parts
+from tvmsr.artifact.toolchain import compiler
 from tvmsr.quant.checks import data_checksum
 
 FAKE = Path(__file__).parent / "fake"
@@ -19,6 +21,16 @@ PADS = {
     0: ((7, 0, 255), (1, 2, 3), (4, 5, 6)),
     1: ((9, 1, 254), (11, 12, 13), (14, 15, 16)),
 }
+
+
+def compiler_with(triple: str, flag: str) -> str:
+    """A --cc that compiles the driver with one more flag."""
+    return shlex.join([*compiler(triple, None), flag])
+
+
+def layer_by_layer(triple: str) -> str:
+    """A --cc with which every step is a phase of its own, all maps whole."""
+    return compiler_with(triple, "-DSR_LAYER_BY_LAYER")
 
 
 def parts(

@@ -7,6 +7,7 @@ import pytest
 
 from tests.artifact import fake_reference
 from tests.artifact.test_driver import picture
+from tvmsr.artifact.link import link_shared
 from tvmsr.imaging.colour import gray_of_rgb, join_luma, resize_bytes
 from tvmsr.runtime import load
 
@@ -28,6 +29,20 @@ def test_y_network(fake_y, scale):
                 got = session.upscale(image)
                 np.testing.assert_array_equal(got[:, :, :3], want)
                 np.testing.assert_array_equal(got[:, :, 3], resize_bytes(image[:, :, 3], scale))
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 7])
+def test_without_avx2(tmp_path, triple, scale):
+    parts, path = fake_reference.parts("model_y.c", define=f"#define SCALE {scale}\n"), tmp_path / "y.so"
+    link_shared(parts, path, link_triple=triple, cc=fake_reference.compiler_with(triple, "-DSR_PLAIN_COLOUR"))
+    with load(path, threads=2) as session:
+        for height, width in SIZES:
+            image = extremes(height, width)
+            got = session.upscale(image)
+            want = join_luma(image[:, :, :3], fake_reference.luma(image[:, :, :3], scale))
+            np.testing.assert_array_equal(got[:, :, :3], want)
+            np.testing.assert_array_equal(got[:, :, 3], resize_bytes(image[:, :, 3], scale))
+            np.testing.assert_array_equal(session.upscale(image[:, :, :3].copy()), want)
 
 
 def test_gray_through_a_y_network(fake_y):

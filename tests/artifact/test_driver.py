@@ -58,7 +58,7 @@ def test_strips_do_not_change_bytes(fake, threads):
             assert memory is None or last.workspace <= memory * 2**20
             assert last.workspace == session.workspace(400, 97)
             seen.add(last.strips)
-    assert max(seen) == 97 and len(seen) >= 3
+    assert max(seen) >= 97 and len(seen) >= 3
 
 
 def test_sessions_keep_working_between_sizes_and_choices(fake):

@@ -134,3 +134,11 @@ def test_two_static_artifacts_in_one_program(tmp_path, triple):
 
 def test_self_test(tmp_path, triple):
     assert link.link_self_test(tmp_path).startswith("ziglang 0.17")
+
+
+def test_files_of_unused_kinds_are_left_out():
+    parts = Parts("", b"", b"", without=("statistic", "norm"))
+    names = {path.name for path in parts.driver}
+    assert {"spatial_pool.c", "spatial_resize.c", "steps.c"} < names
+    assert {path.name for path in Parts("", b"", b"").driver} - names == {"spatial_statistic.c", "spatial_norm.c"}
+    assert parts.flags == ["-DSR_WITHOUT_STATISTIC", "-DSR_WITHOUT_NORM"]

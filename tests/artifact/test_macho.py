@@ -16,7 +16,8 @@ from tvmsr.artifact import link
 from tvmsr.artifact.formats import FFI_SYMBOL, MACHO
 from tvmsr.artifact.link import Parts, link_shared
 from tvmsr.artifact.macho_objects import hide_all
-from tvmsr.artifact.manifest import pack_plan, read_manifest, read_plan_text
+from tvmsr.artifact.manifest import read_manifest, read_plan_text
+from tvmsr.artifact.plan_text import pack_plan
 from tvmsr.artifact.static import link_static
 from tvmsr.artifact.zig import run_tool, zig_command
 from tvmsr.commands.files import is_artifact

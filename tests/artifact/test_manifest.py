@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 
 import pytest
 
 from tests.artifact import fake_reference
 from tvmsr.artifact.link import Parts, link_shared
-from tvmsr.artifact.manifest import Manifest, pack_plan, read_manifest, read_plan_text
+from tvmsr.artifact.manifest import Manifest, read_manifest, read_plan_text
+from tvmsr.artifact.plan_text import pack_plan
 from tvmsr.errors import InputFileError
 from tvmsr.runtime import load
 from tvmsr.runtime.sections import read_library
@@ -36,7 +36,7 @@ def test_round_trip(artifact):
     assert read_manifest(artifact) == MANIFEST
     assert read_plan_text(artifact) == '{"plan": "ü"}'
     with load(artifact) as session:
-        assert session.manifest == json.loads(MANIFEST.to_bytes())
+        assert session.manifest == MANIFEST.model_dump(mode="json")
         assert session.info.scale == 2 and session.info.choices == ("a8", "a6")
 
 

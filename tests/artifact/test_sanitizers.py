@@ -15,11 +15,18 @@ from tvmsr.artifact.link import DRIVER, INCLUDE, PACK, driver_sources
 FLAGS = ["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fno-sanitize-recover=all"]
 PROGRAMS = {
     "rgb": ["model.c", "data.S", "driver_check.c"],
+    "granules": ["model.c", "data.S", "driver_check.c"],
     "y": ["model_y.c", "data.S", "driver_check.c"],
     "spatial": ["model_spatial.c", "spatial_data.S", "driver_check.c"],
+    "layers": ["model_spatial.c", "spatial_data.S", "driver_check.c"],
     "forge": ["forge.c", "forge_data.S"],
 }
-DEFINES = {"y": ["-DSIZES_ONLY"], "spatial": ["-DSIZES_ONLY"]}
+DEFINES = {
+    "granules": ["-DGRANULE=4"],
+    "y": ["-DSIZES_ONLY"],
+    "spatial": ["-DSIZES_ONLY"],
+    "layers": ["-DSIZES_ONLY", "-DSR_LAYER_BY_LAYER"],
+}
 SANITIZERS = {"address,undefined": [], "thread": ["no-fork"]}
 
 

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.artifact.fake_reference import FAKE
 from tests.lower.integer_nets import Net
 from tests.lower.simulate import DTYPE
-from tvmsr.artifact.link import DRIVER, INCLUDE, PACK
-from tvmsr.artifact.toolchain import compile_flags, compiler
 from tvmsr.graph.extent import Extent
 from tvmsr.graph.model import INPUT, Grid, Resampling, Statistic
 from tvmsr.kernels.layout import stored_zero
@@ -32,17 +27,6 @@ SIDE = st.integers(1, 23)
 CHANNELS = st.sampled_from([1, 2, 3, 5, 16, 17, 33])
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory, triple):
-    path = tmp_path_factory.mktemp("steps") / "steps.so"
-    sources = [DRIVER / "steps.c", *sorted(DRIVER.glob("spatial_*.c")), FAKE.parent / "step_shim.c"]
-    flags = compile_flags(triple, None, "tvmsr", (INCLUDE, DRIVER, PACK.parent))
-    subprocess.run([*compiler(triple, None), *flags, "-shared", *map(str, sources), "-o", str(path)], check=True)
-    found = ctypes.CDLL(str(path))
-    found.step_run.restype = ctypes.c_char_p
-    return found
-
-
 def forms_of(bits: int) -> list[Form]:
     return [Form.U8, Form.S8, Form.U16, Form.S16] if bits <= 8 else [Form.U16, Form.S16]
 
@@ -55,51 +39,60 @@ def stored(codes: np.ndarray, form: Form, bits: int, spare: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Memory:
-    """How a step's operands lie in memory, and where its rows are cut in two parts (of 1000)."""
+    """How a step's x and its stores lie in memory, and where its rows are cut in two parts (of 1000)."""
 
     x: Form
-    y: Form
+    y: tuple[Form, ...]
     spare: tuple[int, int] = (0, 0)
     cut: int = 0
 
 
-def memories(x_bits: int, y_bits: int):
+def memories(x_bits: int, y_bits: list[int]):
     spare = st.sampled_from([0, 3])
-    forms = (st.sampled_from(forms_of(bits)) for bits in (x_bits, y_bits))
-    return st.builds(Memory, *forms, st.tuples(spare, spare), st.integers(0, 999))
+    x, *y = (st.sampled_from(forms_of(bits)) for bits in (x_bits, *y_bits))
+    return st.builds(Memory, x, st.tuples(*y), st.tuples(spare, spare), st.integers(0, 999))
 
 
-def check(library, net: Net, x: np.ndarray, data) -> None:
-    """Run the last node of a net on these codes of its input; data: of hypothesis, or a Memory."""
-    node = net.nodes[-1]
-    source, held = net.held[node.inputs[0]], node.output
-    assert why_not(node, source) == ""
-    memory = data if isinstance(data, Memory) else data.draw(memories(source.bits, held.bits))
+def check(steps_library, net: Net, x: np.ndarray, data, count: int = 1) -> None:
+    """Run the last nodes of a net, one or several statistics, as one step on these codes of their input.
+
+    data: of hypothesis, or a Memory.
+    """
+    nodes = net.nodes[-count:]
+    node, source = nodes[0], net.held[nodes[0].inputs[0]]
+    assert [why_not(n, source) for n in nodes] == [""] * count
+    memory = data if isinstance(data, Memory) else data.draw(memories(source.bits, [n.output.bits for n in nodes]))
     operands = [Held(x, source)]
     if len(node.inputs) > 1:
         size = (net.sizes[node.inputs[1]][0](x.shape[0]), net.sizes[node.inputs[1]][1](x.shape[1]))
         operands.append(Held(np.zeros((*size, 1), np.uint8), source))
-    want = INTEGER_REFERENCE[node.op](node, tuple(operands))
+    want = [INTEGER_REFERENCE[n.op](n, tuple(operands)) for n in nodes]
+    shape = x.shape if node.op == "statistic" else want[0].shape
     given = stored(x, memory.x, source.bits, memory.spare[0])
-    got = stored(np.full(want.shape, 1), memory.y, held.bits, memory.spare[1])
-    zeros = {"x_zero": stored_zero(memory.x, source.bits, source.zero)}
-    zeros["y_zero"] = stored_zero(memory.y, held.bits, held.zero)
-    block = np.frombuffer(plain_spatial(plain_numbers(node, source.bits, zeros)) + b"\0" * 4, np.uint8).copy()
+    arrays, stores, block = [given], [], b""
+    for n, codes, form in zip(nodes, want, memory.y, strict=True):
+        arrays.append(stored(np.full(codes.shape, 1), form, n.output.bits, memory.spare[1]))
+        zeros = {"x_zero": stored_zero(memory.x, source.bits, source.zero)}
+        zeros["y_zero"] = stored_zero(form, n.output.bits, n.output.zero)
+        block += plain_spatial(plain_numbers(n, source.bits, zeros))
+        s, pitch = spatial_of(n), arrays[-1].shape[2] * form.bytes
+        stores += [s.method, int(s.unbiased), _FORMS.index(form), form.offset(n.output.bits), pitch]
     s = spatial_of(node)
-    height, width = x.shape[:2] if node.op == "statistic" else want.shape[:2]
     numbers = [
         *(int(s.kind), s.stride, *s.kernel, *getattr(node.attrs, "padding", (0, 0, 0, 0))),
-        *(s.channels, s.method, s.grid, int(s.unbiased), s.numerator, s.denominator, s.cubic),
+        *(s.channels, s.grid, s.numerator, s.denominator, s.cubic),
         *(_FORMS.index(memory.x), memory.x.offset(source.bits), given.shape[2] * memory.x.bytes, *x.shape[:2]),
-        *(_FORMS.index(memory.y), memory.y.offset(held.bits), got.shape[2] * memory.y.bytes, height, width),
-        memory.cut * height // 1000,
+        *(*shape[:2], memory.cut * shape[0] // 1000, count, *stores),
     ]
-    wrong = library.step_run(
+    words = np.frombuffer(block + b"\0" * 4, np.uint8).copy()
+    wrong = steps_library.step_run(
         np.array(numbers, np.int32).ctypes.data_as(ctypes.c_void_p),
-        *(a.ctypes.data_as(ctypes.c_void_p) for a in (given, got, block)),
+        (ctypes.c_void_p * len(arrays))(*(a.ctypes.data for a in arrays)),
+        words.ctypes.data_as(ctypes.c_void_p),
     )
     assert wrong is None, wrong
-    np.testing.assert_array_equal(got, stored(want, memory.y, held.bits, memory.spare[1]))
+    for n, codes, form, got in zip(nodes, want, memory.y, arrays[1:], strict=True):
+        np.testing.assert_array_equal(got, stored(codes, form, n.output.bits, memory.spare[1]))
 
 
 def codes(data, net: Net, channels: int, bits: int, low: int = 1) -> np.ndarray:
@@ -116,18 +109,18 @@ def codes(data, net: Net, channels: int, bits: int, low: int = 1) -> np.ndarray:
 
 @SETTINGS
 @given(data=st.data(), channels=CHANNELS, bits=BITS)
-def test_max_pool(library, data, channels, bits):
+def test_max_pool(steps_library, data, channels, bits):
     net = Net()
     kernel = data.draw(st.tuples(st.integers(1, 7), st.integers(1, 7)))
     x = codes(data, net, channels, bits, 7)
     padding = tuple(data.draw(st.integers(0, kernel[i % 2] - 1)) for i in range(4))
     net.max_pool("y", INPUT, kernel, data.draw(st.integers(1, 4)), padding)
-    check(library, net, x, data)
+    check(steps_library, net, x, data)
 
 
 @SETTINGS
 @given(data=st.data(), channels=CHANNELS, bits=BITS, method=st.sampled_from(Resampling), grid=st.sampled_from(Grid))
-def test_resize(library, data, channels, bits, method, grid):
+def test_resize(steps_library, data, channels, bits, method, grid):
     net = Net()
     x = codes(data, net, channels, bits, 3)
     cubic = data.draw(st.sampled_from([-0.5, -0.75, -1.0]))
@@ -139,28 +132,30 @@ def test_resize(library, data, channels, bits, method, grid):
         side = Extent().then(a, b, data.draw(st.integers(1, 3) if b >= 3 else st.just(1)))
         net.sizes["other"], net.held["other"] = (side, side.then(1, 2)), net.held[INPUT]
         net.resize("y", INPUT, like="other", method=method, grid=grid, cubic=cubic)
-    check(library, net, x, data)
+    check(steps_library, net, x, data)
 
 
 @SETTINGS
-@given(data=st.data(), channels=CHANNELS, bits=BITS, kind=st.sampled_from(Statistic), out=BITS)
-def test_statistic(library, data, channels, bits, kind, out):
+@given(data=st.data(), channels=CHANNELS, bits=BITS, kinds=st.lists(st.sampled_from(Statistic), min_size=1, max_size=7))
+def test_statistic(steps_library, data, channels, bits, kinds):
+    """Several are one step, whatever they are."""
     net = Net()
     x = codes(data, net, channels, bits)
-    net.statistic("y", INPUT, kind, out, data.draw(st.booleans()))
-    check(library, net, x, data)
+    for i, kind in enumerate(kinds):
+        net.statistic(f"y{i}", INPUT, kind, data.draw(BITS), data.draw(st.booleans()))
+    check(steps_library, net, x, data, len(kinds))
 
 
 @SETTINGS
 @given(data=st.data(), channels=CHANNELS, bits=BITS, out=BITS, eps=st.sampled_from([0, 1, 777, 2**40]))
-def test_layer_norm(library, data, channels, bits, out, eps):
+def test_layer_norm(steps_library, data, channels, bits, out, eps):
     net = Net()
     x = codes(data, net, channels, bits)
     net.layer_norm("y", INPUT, out, eps)
-    check(library, net, x, data)
+    check(steps_library, net, x, data)
 
 
-def test_a_statistic_of_many_pixels(library):
+def test_a_statistic_of_many_pixels(steps_library):
     """Sums that do not fit 32 bits, and runs of pixels that do not fit one."""
     for bits, width in ((8, 70_000), (16, 20_000)):
         for zero in (0, (1 << bits) - 1):
@@ -170,4 +165,4 @@ def test_a_statistic_of_many_pixels(library):
             for kind in Statistic:
                 net.statistic(kind.value, INPUT, kind, 16)
                 for form in forms_of(bits):
-                    check(library, net, x, Memory(form, Form.U16, cut=500))
+                    check(steps_library, net, x, Memory(form, (Form.U16,), cut=500))

@@ -17,8 +17,10 @@ from tests.fuzz.case import Files
 from tests.fuzz.json_values import mutated_json
 from tests.quant import networks
 from tvmsr.artifact.manifest import Manifest
+from tvmsr.artifact.plan_text import pack_plan
 from tvmsr.graph.model import Model
 from tvmsr.quant.calibrate import calibrate
+from tvmsr.runtime.folding import fold_layers
 
 _NETWORKS = tuple(networks.ALL)
 
@@ -71,7 +73,7 @@ def _manifest() -> dict[str, Any]:
             "checks": [{"seed": 1, "width": 9, "height": 7, "choice": 0, "checksum": "0" * 16}], "tools": {"zig": "1"},
         }
     )  # fmt: skip
-    return json.loads(manifest.to_bytes())
+    return manifest.model_dump(mode="json")
 
 
 def elf(sections: dict[str, bytes]) -> bytes:
@@ -106,14 +108,18 @@ def macho(sections: dict[str, bytes]) -> bytes:
 
 
 def _packed(rng: random.Random, text: bytes) -> bytes:
-    packed = zlib.compress(text)
+    packed = pack_plan(text.decode())
     if rng.random() < 0.1:
         packed = zlib.compress(bytes(1 << 24), 9)  # more than it looks
+    elif rng.random() < 0.3:
+        packed = zlib.compress(nasty.mutated_bytes(rng, zlib.decompress(packed)))
     return nasty.mutated_bytes(rng, packed) if rng.random() < 0.3 else packed
 
 
 def artifact_file(rng: random.Random) -> Files:
     manifest = copy.deepcopy(_manifest())
+    if rng.random() < 0.5:
+        manifest = fold_layers(manifest)
     text = mutated_json(rng, manifest) if rng.random() < 0.7 else json.dumps(manifest).encode()
     sections = {".tvmsr.manifest": text + b"\0", ".tvmsr.plan": _packed(rng, json.dumps(_plan("plain")).encode())}
     make: Callable[[dict[str, bytes]], bytes] = elf if rng.random() < 0.7 else macho

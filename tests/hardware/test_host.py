@@ -53,6 +53,9 @@ def names():
         (f"{V3} avx_vnni", ["avxvnni", "avx2", "portable"]),
         (V3, ["avx2", "portable"]),
         (V3.replace("fma", ""), ["portable"]),
+        ("ssse3 sse4_1", ["sse41", "portable"]),
+        (f"{V3} ssse3 sse4_1", ["avx2", "sse41", "portable"]),
+        ("ssse3", ["portable"]),
         ("", ["portable"]),
     ],
 )
@@ -62,6 +65,11 @@ def test_x86(pretend, flags, best):
     assert host_target().levels == host_levels()[:1]
     assert host_target().triple == "x86_64-unknown-linux-gnu"
     assert cpu_name() == "A CPU"
+
+
+def test_older_x86_is_target_x86_64(pretend):
+    pretend("x86_64", x86("ssse3 sse4_1"))
+    assert host_levels() == load_target("x86-64").levels
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ HARMLESS = {
     *("a53", "a7", "a76", "neoversen2", "addr-lsl-slow-14", "alu-lsl-fast", "balance-fp-ops", "fuse-csel", "fuse-cset"),
     *("disable-maximize-scalable-bandwidth", "predictable-select-expensive", "ret-addr-stack", "slow-fp-brcc"),
     *("slowfpvfmx", "slowfpvmlx", "use-wzr-to-vec-move", "vmlx-forwarding", "vmlx-hazards"),
-    *("allow-light-256-bit", "fast-15bytenop", "fast-gather", "fast-scalar-fsqrt", "fast-shld-rotate"),
+    *("allow-light-256-bit", "fast-15bytenop", "fast-dpwssd", "fast-gather", "fast-scalar-fsqrt", "fast-shld-rotate"),
     *("fast-variable-crosslane-shuffle", "fast-variable-perlane-shuffle", "fast-vector-fsqrt"),
     *("false-deps-lzcnt-tzcnt", "false-deps-popcnt"),
 }

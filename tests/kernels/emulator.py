@@ -20,8 +20,8 @@ import pytest
 
 import tvmsr.kernels
 from tvmsr.artifact.zig import run_tool, zig_command
-from tvmsr.kernels.algorithms import weight_layout
-from tvmsr.kernels.host import HostKernels, level_of, missing_features
+from tvmsr.kernels.algorithms import ALGORITHMS, weight_layout
+from tvmsr.kernels.host import HostKernels, aligned, call, level_of, missing_features
 from tvmsr.kernels.isa import ISAS
 from tvmsr.kernels.layout import WeightLayout, param_layout, plain_params, plain_weights
 from tvmsr.kernels.pipeline import compile_object, exported_name
@@ -30,6 +30,7 @@ from tvmsr.kernels.spec import KernelSpec
 _PACKAGE = Path(tvmsr.kernels.__file__).parent
 _SERVER = Path(__file__).with_name("server.c")
 _PACK_WEIGHTS, _PACK_PARAMS, _RUN = range(3)
+_GUARD = 256  # bytes behind scratch
 _SECONDS = 120  # of one request: what takes longer does not end
 
 
@@ -85,7 +86,32 @@ def open_kernels(name: str, specs: Mapping[str, KernelSpec]) -> Iterator[HostKer
     missing = missing_features(name)
     if missing:
         pytest.skip(f"this CPU has no {', '.join(missing)}")
-    yield HostKernels(specs)
+    yield Guarded(specs)
+
+
+class Guarded(HostKernels):
+    """Kernels of this machine, which find rubbish in scratch and must not write past it."""
+
+    def __init__(self, specs: Mapping[str, KernelSpec], flags: Sequence[str] = ()) -> None:
+        super().__init__(specs, flags)
+        self._scratch = {name: ALGORITHMS[spec.algorithm].scratch(spec) for name, spec in specs.items()}
+
+    def run(
+        self,
+        name: str,
+        tensors: Sequence[np.ndarray],
+        rows: Sequence[np.ndarray],
+        w: np.ndarray | None,
+        p: np.ndarray,
+        areas: Sequence[tuple[int, int, int, int]],
+    ) -> None:
+        size = self._scratch[name]
+        scratch = aligned(size + _GUARD)
+        scratch[:] = np.random.default_rng(size).integers(0, 256, scratch.size, np.uint8)
+        guard = scratch[size:].copy()
+        for area in areas:
+            call(self.function(name), tensors, rows, w, p, area, scratch if size else None)
+        assert np.array_equal(scratch[size:], guard), f"{name} writes past its scratch"
 
 
 class EmulatedKernels:
@@ -96,6 +122,7 @@ class EmulatedKernels:
         self._machine = machine
         self._program = _program(machine.isa, machine.family, tuple(sorted(specs.items(), key=lambda s: s[0])))
         self._numbers = {name: i for i, name in enumerate(sorted(specs))}
+        self._scratch = {name: ALGORITHMS[spec.algorithm].scratch(spec) for name, spec in specs.items()}
         self._process: subprocess.Popen[bytes] | None = None
 
     def pack_weights(self, layout: WeightLayout, codes: np.ndarray, weight_bits: int) -> np.ndarray:
@@ -123,7 +150,8 @@ class EmulatedKernels:
         """Call a kernel for every area; `tensors` change as if it had run here."""
         blobs = [a.tobytes() for pair in zip(tensors, rows, strict=True) for a in pair]
         blobs += [b"" if w is None else w.tobytes(), p.tobytes()]
-        reply = self._ask(_RUN, [self._numbers[name], *(n for area in areas for n in area)], blobs)
+        numbers = [self._numbers[name], self._scratch[name], *(n for area in areas for n in area)]
+        reply = self._ask(_RUN, numbers, blobs)
         at = 0
         for i, before in enumerate(blobs):
             after = reply[at : at + len(before)]

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from tests.kernels.reference import place, results
-from tvmsr.kernels.algorithms import weight_layout
+from tvmsr.kernels.algorithms import ALGORITHMS, weight_layout
 from tvmsr.kernels.choice import choose
 from tvmsr.kernels.isa import ISAS
 from tvmsr.kernels.layout import FieldKind, WeightLayout, param_fields
@@ -43,6 +43,8 @@ class Case:
     times_zero: str = "middle"
     out_bits: tuple[int, ...] = ()  # of each store; all of the form by default
     saturate: bool = False  # extreme weights and codes
+    codes: str = ""  # of x: all "low" or all "high", the ends of its range
+    bias: str = ""  # "low" or "high": as far out as leaves every sum within int32
     steep: bool = False  # multipliers at the ends of float32
     size: tuple[int, int] = (5, 29)  # rows, columns of the grid
     tile: Tile | None = None
@@ -168,6 +170,16 @@ def steep(params: dict, outputs: int) -> dict:
     return {name: np.resize(np.roll(ends, k), outputs) for k, name in enumerate(sorted(params)) if _is_multiplier(name)}
 
 
+def edge_of_bias(case: Case, spec: KernelSpec, zero: int, weight: np.ndarray) -> np.ndarray:
+    """The least or the greatest bias of every channel with which no codes send its sum out of int32."""
+    low, high = (end - zero for end in stored_range(spec.source.x.form, case.bits))
+    codes = weight.reshape(-1, spec.source.outputs).astype(np.int64)
+    up, down = np.maximum(codes, 0).sum(0), np.minimum(codes, 0).sum(0)
+    if case.bias == "low":
+        return (1 - 2**31 - (up * low + down * high)).astype(np.int32)
+    return (2**31 - 1 - (up * high + down * low)).astype(np.int32)
+
+
 def _is_multiplier(name: str) -> bool:
     return name in ("m", "m_neg") or name.endswith("_m")
 
@@ -193,12 +205,15 @@ def check(kernels: Kernels, name: str, case: Case, spec: KernelSpec, areas=None,
     weight, params = case.weights(), random_params(case, spec, rng)
     if case.steep:
         params |= steep(params, outputs)
+    if case.bias and weight is not None:
+        params["bias"] = edge_of_bias(case, spec, params["x_zero"], weight)
     x_rows, x_pixels = height, width
     if isinstance(spec.source, Conv):
         s, d, (kh, kw) = spec.source.stride, spec.source.dilation, spec.source.kernel
         x_rows, x_pixels = (height - 1) * s + (kh - 1) * d + 1, (width - 1) * s + (kw - 1) * d + 1
     tensors, tables = [], []
-    x = _operand(spec.source.x, spec.source.inputs, case.bits, x_rows, x_pixels, rng, tensors, tables, case.saturate)
+    extreme = case.codes or case.saturate
+    x = _operand(spec.source.x, spec.source.inputs, case.bits, x_rows, x_pixels, rng, tensors, tables, extreme)
     times = None
     if spec.times:
         times = _operand(spec.times, outputs, case.times_bits, *case.size, rng, tensors, tables, case.saturate)
@@ -224,12 +239,22 @@ def check(kernels: Kernels, name: str, case: Case, spec: KernelSpec, areas=None,
         packed = kernels.pack_weights(weight_layout(spec), weight, bits)
     block = kernels.pack_params(spec, params, weight, bits)
     inputs = [t.copy() for t in tensors[: spec.read_operands]]
-    kernels.run(name, tensors, tables, packed, block, areas or cuts(height, width))
+    areas = snapped(areas or cuts(height, width), ALGORITHMS[spec.algorithm].granule, case.size)
+    kernels.run(name, tensors, tables, packed, block, areas)
     for index, before in enumerate(inputs):
         assert np.array_equal(tensors[index], before), f"{name}: operand {index} is only read"
     for index, want in enumerate(expected):
         got = tensors[spec.read_operands + index]
         assert np.array_equal(got, want), f"{name}: store {index}: {np.count_nonzero(got != want)} bytes differ"
+
+
+def snapped(areas, granule: tuple[int, int], size: tuple[int, int]):
+    """The same areas, cut where an algorithm may be cut: a partition stays one."""
+
+    def snap(at: int, axis: int) -> int:
+        return at if at == size[axis] else at - at % granule[axis]
+
+    return [(snap(r0, 0), snap(r1, 0), snap(c0, 1), snap(c1, 1)) for r0, r1, c0, c1 in areas]
 
 
 def cuts(height: int, width: int):
@@ -251,7 +276,8 @@ def _operand(op, channels, bits, rows, pixels, rng, tensors, tables, extreme=Fal
     low, high = stored_range(op.form, bits)
     values = rng.integers(low, high + 1, (rows, pixels, channels))
     if extreme:
-        values = np.where(rng.random(values.shape) < 0.5, low, high)
+        lows = {"low": 1.0, "high": 0.0}.get(extreme, 0.5)
+        values = np.where(rng.random(values.shape) < lows, low, high)
     for r in range(rows):
         view(buffer, r)[:, :channels] = values[r]
     tensors.append(buffer)

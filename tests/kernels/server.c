@@ -7,10 +7,10 @@
  *   PACK_WEIGHTS  numbers: weight bits, weight layout. Blob: plain weights. Answer: packed weights.
  *   PACK_PARAMS   numbers: weight bits, parameter layout, weight layout (convolutions only). Blobs: plain parameters,
  *                 plain weights (convolutions only). Answer: the parameter block.
- *   RUN           numbers: kernel, then row0, row1, col0, col1 of every area. Blobs: tensor and row table of every
- *                 operand, weights (empty: none), parameter block. Answer: the blobs after the calls.
+ *   RUN           numbers: kernel, bytes of scratch, then row0, row1, col0, col1 of every area. Blobs: tensor and row
+ *                 table of every operand, weights (empty: none), parameter block. Answer: the blobs after the calls.
  *
- * Every blob ends where a page without access begins: what reads or writes past it dies.
+ * Every blob, and scratch, ends where a page without access begins: what reads or writes past it dies.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@
 #include "pack.h"
 
 enum { PACK_WEIGHTS, PACK_PARAMS, RUN };
-enum { MAX_BLOBS = 32, MAX_NUMBERS = 1024, LINE = 64, WORD = 4 };
+enum { MAX_BLOBS = 32, MAX_NUMBERS = 1024, LINE = 64, WORD = 4, RUBBISH = 0xa5 };
 
 typedef void (*kernel)(void);
 
@@ -137,11 +137,11 @@ typedef void (*kernel6)(PAIR, PAIR, PAIR, PAIR, PAIR, PAIR, TAIL);
 #undef PAIR
 #undef TAIL
 
-static void call(kernel k, const blob *b, uint32_t operands, const int32_t *area) {
+static void call(kernel k, const blob *b, uint32_t operands, void *scratch, const int32_t *area) {
     const blob *w = &b[2 * operands], *p = w + 1;
     const void *weights = w->size ? w->data : NULL;
 #define PAIR(i) b[2 * (i)].data, (const int32_t *)(const void *)b[2 * (i) + 1].data
-#define TAIL weights, p->data, NULL, area[0], area[1], area[2], area[3]
+#define TAIL weights, p->data, scratch, area[0], area[1], area[2], area[3]
     switch (operands) {
         case 2: ((kernel2)k)(PAIR(0), PAIR(1), TAIL); break;
         case 3: ((kernel3)k)(PAIR(0), PAIR(1), PAIR(2), TAIL); break;
@@ -155,9 +155,13 @@ static void call(kernel k, const blob *b, uint32_t operands, const int32_t *area
 }
 
 static void run(const request *r) {
-    for (uint32_t at = 1; at + 4 <= r->numbers; at += 4) {
-        call(test_kernels[r->number[0]], r->blob, (r->blobs - 2) / 2, &r->number[at]);
+    size_t size = (size_t)r->number[1];
+    blob scratch = new_blob(size, LINE);
+    memset(scratch.data, RUBBISH, size);
+    for (uint32_t at = 2; at + 4 <= r->numbers; at += 4) {
+        call(test_kernels[r->number[0]], r->blob, (r->blobs - 2) / 2, size ? scratch.data : NULL, &r->number[at]);
     }
+    free_blob(scratch);
     answer(r->blob, r->blobs);
 }
 

@@ -8,6 +8,7 @@ too: there the instructions from the first product to the last are looked at.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from functools import cache
 
@@ -21,7 +22,7 @@ from tvmsr.kernels.choice import choose
 from tvmsr.kernels.host import level_of
 from tvmsr.kernels.isa import ISAS
 from tvmsr.kernels.pipeline import build_module, exported_name
-from tvmsr.kernels.spec import Conv, Epilogue, Form, Operand, Residual
+from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Operand, Residual, Tile
 from tvmsr.kernels.trace import tile_products, tiles, trips
 
 ARM = ("neon", "dotprod", "i8mm", "neon32")
@@ -34,13 +35,13 @@ SHIPPED = {
 }
 
 
-def layer(kernel, inputs, outputs, block=1, pitch=None, bits=8, residual=False, **more):
+def layer(kernel, inputs, outputs, block=1, pitch=None, bits=8, residual=False, weight_bits=8, **more):
     """x is stored in 16 bits for more than 8; else in the isa's form."""
     form = Form.S16 if bits > 8 else Form.U8
     stored = outputs // block**2
     residuals = (Residual(operand(outputs, Form.U16)),) if residual else ()
     epilogue = Epilogue((store(stored, block=block),), residuals, fraction=5 if residual else 0)
-    return Conv((kernel, kernel), inputs, outputs, operand(inputs, form, pitch), bits, 8, **more), epilogue
+    return Conv((kernel, kernel), inputs, outputs, operand(inputs, form, pitch), bits, weight_bits, **more), epilogue
 
 
 LAYERS = {
@@ -157,12 +158,31 @@ def test_no_spills(isa, name):
 def test_no_promised_alignment(name):
     """Rows need the alignment of an element only, two bytes at most.
 
-    LLVM may promise more of its own stack and constants, and of an int32 that is copied to all lanes: parameters only.
+    LLVM may promise more of its own stack and constants, and of one int32, to a lane or to all: parameters only.
     """
     _, function = compiled("neon32")[name]
     aligned = [i for i in function.instructions if i.alignment > 16]
     foreign = [i for i in aligned if not function.on_stack(i) and not function.reads_constant(i)]
-    assert [i.text for i in foreign if not re.match(r"vld1\.32\t\{d\d+\[\]", i.text)] == []
+    assert [i.text for i in foreign if not re.match(r"vld1\.32\t\{d\d+\[0?\]", i.text)] == []
+
+
+@pytest.mark.parametrize("isa", ["avx512vnni", "avxvnni", "avx2"])
+@pytest.mark.parametrize("full", [False, True])
+def test_bounds_wait_for_bytes(isa, full):
+    """A tame epilogue compares bytes, a full one nothing; bounds become bytes outside of the loop over tiles."""
+    source, epilogue = LAYERS["3x3_3x64_pitch4"]
+    stores = tuple(replace(s, full=full) for s in epilogue.stores)
+    spec = choose(source, replace(epilogue, stores=stores, tame=True), isa).spec
+    level = level_of(isa)
+    text = build_module({"k": spec}, level, "x86_64-unknown-linux-gnu").inspect_source("asm")
+    function = parse(text, "x86_64")[exported_name("k", level)]
+    names = [i.mnemonic for i in function.instructions]
+    assert not any(re.fullmatch("v(min|max)ps|vpmov[dq][bw]|vpm(in|ax)[su][dw]", name) for name in names)
+    assert any(re.fullmatch("vpm(in|ax)ub", name) for name in names) is not full
+    rounds = [a for a in function.loops if any(i.mnemonic == "vcvtps2dq" for i in function.body(a))]
+    innermost = [a for a in rounds if not any(b.blocks < a.blocks for b in rounds)]
+    assert innermost
+    assert not any(i.mnemonic == "vcvttps2dq" for a in innermost for i in function.body(a))
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -170,6 +190,32 @@ def test_no_calls(isa):
     names = tuple(LAYERS) if isa in ARM else ("3x3_64x64_residual", "3x3_32x48_shuffle4", "3x3_depthwise")
     called = {name: [i.text for i in f.instructions if f.is_call(i)] for name, (_, f) in compiled(isa, names).items()}
     assert called == {name: [] for name in names}
+
+
+#: What an inner loop of a window of 6x2 is made of beside counters: of each, how many.
+WINDOWS = {
+    "avx2": {"vpmaddubsw": 12, "vpaddw": 12, "vpbroadcastd": 6, "vmovdqu": 2},
+    # An operand is overwritten, so that every other product is of a copy; inputs reach all lanes by a shuffle.
+    "sse41": {"pmaddubsw": 12, "paddw": 12, "movd": 6, "pshufd": 6, "movdqa": 6, "movdqu": 2},
+}
+
+
+@pytest.mark.parametrize("window", [24, 37, 48, 144])
+@pytest.mark.parametrize("isa", WINDOWS)
+def test_windows(isa, window):
+    """Steps of a run, of a whole kernel row, of all rows: sums of 16 bits stay in registers."""
+    source, epilogue = layer(3, 64, 64, bits=6, weight_bits=4)
+    spec = KernelSpec(source, epilogue, isa, "direct_window", Tile(6, 2, window))
+    level = level_of(isa)
+    text = build_module({"k": spec}, level, "x86_64-unknown-linux-gnu").inspect_source("asm")
+    function = parse(text, "x86_64")[exported_name("k", level)]
+    bodies = [b for b in map(function.body, function.product_loops) if sum(map(function.is_product, b)) == 12]
+    assert bodies
+    for body in bodies:
+        counts = Counter(i.mnemonic for i in body if "mm" in i.text)
+        assert counts == WINDOWS[isa]
+        assert len(body) <= counts.total() + 5
+        assert [i.text for i in body if function.on_stack(i)] == []
 
 
 SMALL = """

@@ -24,7 +24,7 @@ def some_specs(isa):
 @pytest.mark.parametrize(
     ("isa", "triple", "cpu", "features"),
     [
-        ("avx512vnni", "x86_64-unknown-linux-gnu", "cascadelake", ("-prefer-256-bit",)),
+        ("avx512vnni", "x86_64-unknown-linux-gnu", "cascadelake", ("-prefer-256-bit", "+fast-dpwssd")),
         ("avxvnni", "x86_64-unknown-linux-gnu", "haswell", ("+avxvnni",)),
         ("avx2", "x86_64-unknown-linux-gnu", "haswell", ()),
         ("portable", "x86_64-unknown-linux-gnu", "x86-64", ()),

@@ -113,7 +113,7 @@ def cases_of(name):
 
 PARAMS = [
     pytest.param(name, index, id=f"{case.name}{'' if index < len(CASES) else '_u8'}-{name}")
-    for name in ("avx512vnni", "avx2", "portable", *MACHINES)
+    for name in ("avx512vnni", "avx2", "sse41", "portable", *MACHINES)
     for index, case in enumerate(cases_of(name))
 ]
 
@@ -125,5 +125,5 @@ def test_bytes(opened, name, index):
 
 
 def test_every_isa_is_tested():
-    assert set(HOST_ISAS) == {"avx512vnni", "avxvnni", "avx2", "portable"}
+    assert set(HOST_ISAS) == {"avx512vnni", "avxvnni", "avx2", "sse41", "portable"}
     assert set(ISAS) == {*HOST_ISAS, *EMULATED_ISAS}

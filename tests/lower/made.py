@@ -29,7 +29,8 @@ class Made:
     graph: IntegerGraph
 
 
-def make(graph: IntegerGraph, path: Path, target: Target, levels: Sequence[Level]) -> Made:
+def make(graph: IntegerGraph, path: Path, target: Target, levels: Sequence[Level], *, cc: str | None = None) -> Made:
+    """Kernels for `levels`, and the driver, by another compiler where `cc` says so."""
     programs = [lower(graph, level) for level in levels]
     emitted = emit(programs, levels, graph)
     tiling = {"radius": graph.tiles.radius, "multiple": graph.tiles.grid, "whole_because": []}
@@ -40,9 +41,8 @@ def make(graph: IntegerGraph, path: Path, target: Target, levels: Sequence[Level
         for level in levels:
             objects.append(Path(folder, f"{level.name}.o"))
             objects[-1].write_bytes(compile_object(emitted.kernels[level.name], level, target.triple))
-        link_shared(
-            Parts(emitted.source, emitted.data, manifest, objects=tuple(objects)), path, link_triple=target.link_triple
-        )
+        parts = Parts(emitted.source, emitted.data, manifest, objects=tuple(objects))
+        link_shared(parts, path, link_triple=target.link_triple, cc=cc)
     return Made(path, graph)
 
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from tvmsr.graph.model import PadMode
 from tvmsr.kernels.spec import Conv, Form, Reads
-from tvmsr.lower.program import Kind
 from tvmsr.quant.held import Held
 from tvmsr.quant.picture import fitted
 from tvmsr.quant.reference import INTEGER_REFERENCE
@@ -78,7 +77,34 @@ def inside(indices, size, mode):
     return np.clip(found, 0, size - 1)
 
 
+def unread(program):
+    """Stores (step, buffer, first byte) of which nobody reads a channel."""
+    forms = {buffer.name: buffer.form for buffer in program.buffers}
+    read = {(program.output, byte) for byte in range(8)}
+    for step in program.steps:
+        for view, channels in zip(step.operands[: step.reads], _channels_read(step), strict=True):
+            end = view.offset + channels * forms[view.buffer].bytes
+            read |= {(view.buffer, byte) for byte in range(view.offset, end)}
+    found = []
+    for step in program.steps:
+        for view, held in zip(step.operands[step.reads :], step.stored, strict=True):
+            end = view.offset + held.channels * forms[view.buffer].bytes
+            if not any((view.buffer, byte) in read for byte in range(view.offset, end)):
+                found.append((step.name, view.buffer, view.offset))
+    return found
+
+
+def _channels_read(step):
+    """Of every operand that it reads."""
+    if step.spatial is not None:
+        return [step.spatial.channels]
+    source = step.spec.source
+    beside = [source.outputs] if step.spec.times else []
+    return [source.inputs, *beside, *(r.modulo or source.outputs for r in step.spec.epilogue.residuals)]
+
+
 def simulate(program, image, graph):
+    assert unread(program) == []
     rng = np.random.default_rng(0)
     image = fitted(image, graph.sizes)
     memory = {b.name: Memory(b, *image.shape[:2], rng) for b in program.buffers}
@@ -99,14 +125,15 @@ def simulate(program, image, graph):
 
 def run_spatial(step, memory, graph):
     """A step of the driver's own, by the reference: nothing of it is in a Program but tables for C."""
-    node = next(n for n in graph if n.name == step.nodes[0])
-    x, y = (memory[view.buffer] for view in step.operands)
-    code = next((n.output for n in graph if n.name == node.inputs[0]), graph.input)
-    channels, size = step.spatial.channels, (y.size if step.spatial.kind is not Kind.STATISTIC else x.size)
-    operands = [Held(x.codes(x.inside(step.operands[0].offset, channels)), code)]
-    if node.op == "resize" and len(node.inputs) > 1:
-        operands.append(Held(np.empty((*size, 1), np.uint8), code))
-    y.inside(step.operands[1].offset, channels)[:] = y.stored(INTEGER_REFERENCE[node.op](node, tuple(operands)))
+    view, x = step.operands[0], memory[step.operands[0].buffer]
+    for spatial, name, store in zip(step.spatial.each, step.nodes, step.operands[1:], strict=True):
+        node, y = next(n for n in graph if n.name == name), memory[store.buffer]
+        code = next((n.output for n in graph if n.name == node.inputs[0]), graph.input)
+        operands = [Held(x.codes(x.inside(view.offset, spatial.channels)), code)]
+        if node.op == "resize" and len(node.inputs) > 1:
+            operands.append(Held(np.empty((*y.size, 1), np.uint8), code))
+        stored = y.stored(INTEGER_REFERENCE[node.op](node, tuple(operands)))
+        y.inside(store.offset, spatial.channels)[:] = stored
 
 
 def _rne(values, m, lo, hi):

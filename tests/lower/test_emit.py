@@ -11,6 +11,7 @@ import tvmsr
 from tests.lower.networks import ALL, imdn, srvgg
 from tests.lower.test_programs import integer_graph
 from tvmsr.hardware import load_target
+from tvmsr.kernels.algorithms import weight_layout
 from tvmsr.kernels.layout import plain_weights
 from tvmsr.lower.ctext import quoted
 from tvmsr.lower.data import Blob
@@ -33,15 +34,27 @@ def test_same_input_same_text():
     assert (one.source, one.data, one.kernels) == (two.source, two.data, two.kernels)
 
 
-def test_levels_share_weights():
-    programs, result = emitted(srvgg(), "a6w4")
+@pytest.mark.parametrize("bits", ["8", "a6w4", "a8w3", "a4w2"])
+def test_levels_share_weights(bits):
+    """A layer's codes lie in the file once, two in a byte at 4 bits or fewer, whatever the levels make of them."""
+    programs, result = emitted(srvgg(), bits)
     layers = {step.layer.name: step.layer for program in programs for step in program.steps}
     for layer in layers.values():
         codes = plain_weights(layer.weight, layer.bits)
-        assert len(codes) == -(-layer.weight.size // 2)
+        assert len(codes) == -(-layer.weight.size // (2 if layer.bits <= 4 else 1))
         assert result.data.count(codes) == 1
         assert result.data.index(codes) % 64 == 0
     assert set(result.kernels) == {"avx512vnni", "avxvnni", "avx2"}
+    layouts = {
+        name: {
+            str(weight_layout(step.kernel))
+            for program in programs
+            for step in program.steps
+            if step.layer is not None and step.layer.name == name
+        }
+        for name in layers
+    }
+    assert all(len(found) > 1 for found in layouts.values())
 
 
 def test_layers_of_one_shape_share_a_kernel():

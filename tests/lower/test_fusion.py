@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from tests.lower.networks import ALL, Builder, dense, gated, imdn, moves, pads, simple_gates
+from tests.lower.networks import ALL, TANH, Builder, dense, gated, imdn, moves, pads, simple_gates
 from tests.lower.test_programs import LEVELS, integer_graph
 from tests.quant.networks import split_concat
 from tvmsr.errors import WorkError
@@ -105,8 +105,21 @@ def test_pads_that_differ_get_places():
 def test_moves_that_need_a_pass():
     done = program(moves())
     loads = {step.name for step in done.steps if isinstance(step.spec.source, Load)}
-    assert loads == {"turned", "s1", "total", "table"}
+    assert loads == {"turned", "s1", "total"}
     assert next(step for step in done.steps if step.name == "turned").spec.source.channels == tuple(range(31, -1, -1))
+
+
+def test_a_table_ends_the_step_whose_code_it_looks_up():
+    """Of a convolution, a sum, a product; not where something else reads that code too."""
+    b = Builder(5)
+    x = b.activate("of_sum", b.add("sum", b.conv("c0", "input", 8), b.conv("c1", "input", 8)), TANH)
+    x = b.activate("of_product", b.mul("product", x, b.conv("c2", x, 8)), TANH)
+    kept = b.conv("kept", x, 8)
+    x = b.add("both", b.activate("of_kept", kept, TANH), kept)
+    done = {step.name: step for step in program(b.model(b.shuffle("out", b.conv("last", x, 12), 2))).steps}
+    assert [name for name, step in done.items() if step.spec.epilogue.table] == ["c1", "product", "of_kept"]
+    assert done["c1"].nodes[:3] == ("c1", "sum", "of_sum") and len(done["c1"].spec.epilogue.residuals) == 1
+    assert isinstance(done["of_kept"].spec.source, Load)
 
 
 def test_gates():
@@ -139,3 +152,19 @@ def test_an_output_that_is_no_multiple_is_named():
     x = b.conv("valid", "input", 12, padding=(0, 0, 0, 0))
     with pytest.raises(WorkError, match=r"'out' cannot be compiled: it has .* pixels, not 2 times the picture's"):
         program(b.model(b.shuffle("out", x, 2)))
+
+
+def test_what_nobody_reads_is_not_computed():
+    """Of a concat whose middle is left out, the parts at both ends lie side by side, and no step makes the middle."""
+    b = Builder(3)
+    first, middle, last = (b.conv(name, "input", 8) for name in ("first", "middle", "last"))
+    joined = b.concat("joined", first, b.conv("before", middle, 8), last, b.conv("late", "input", 8))
+    c = b.conv("c", b.gather("start", joined, range(2, 8)), 8)
+    b.conv("out", b.add("sum", c, b.gather("end", joined, range(18, 26))), 12)
+    done = program(b.model(b.shuffle("fine", "out", 2)))
+    assert [step.name for step in done.steps] == ["first", "last", "late", "c", "out"]
+    held = {step.name: step.stored[0] for step in done.steps[:3]}
+    assert [(held[name].first, held[name].channels) for name in held] == [(2, 6), (2, 6), (0, 2)]
+    (place,) = (buffer for buffer in done.buffers if buffer.name == "joined")
+    assert place.channels == 6 + 6 + 2
+    assert [view.offset for step in done.steps[:3] for view in step.operands[1:]] == [0, 6, 12]

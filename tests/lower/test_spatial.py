@@ -58,6 +58,23 @@ def test_a_statistic_reads_a_slice_where_it_lies():
     assert "part" not in {view.buffer for step in done.values() for view in step.operands}
 
 
+def test_statistics_of_the_same_channels_are_one_step():
+    """As many as operands go; those of a slice are another step."""
+    net = Net()
+    x = net.conv("head", INPUT, 8)
+    part = net.gather("part", x, range(4))
+    found = [net.statistic(f"s{i}", x, kind) for i, kind in enumerate((*Statistic, *Statistic))]
+    found += [net.statistic(f"p{i}", part, kind) for i, kind in enumerate(Statistic)]
+    gate = net.conv("gate", net.concat("found", *found), 8, (1, 1))
+    done = steps(net.end(net.mul("gated", x, gate)))
+    seven, one, four = (done[name] for name in ("s0", "s7", "p0"))
+    assert [len(step.stored) for step in (seven, one, four)] == [7, 1, 4]
+    assert seven.nodes == tuple(f"s{i}" for i in range(7)) == tuple(held.tensor for held in seven.stored)
+    assert [s.method for s in seven.spatial.each] == [0, 1, 2, 3, 0, 1, 2]
+    assert seven.spatial.words == "statistic mean, variance, deviation, max, mean, variance, deviation"
+    assert [view.buffer for view in four.operands] == ["head", "p0", "p1", "p2", "p3"]
+
+
 def test_what_reads_a_step_of_the_driver_is_a_step():
     """Readings, slices and shuffles are no stores of it; a concat that keeps its codes is where it stores."""
     net = Net()

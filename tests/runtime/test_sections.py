@@ -11,7 +11,7 @@ import pytest
 
 from tvmsr.errors import InputFileError
 from tvmsr.runtime.library import MANIFEST_SECTION, PLAN_SECTION, Library
-from tvmsr.runtime.sections import manifest_text, manifest_values, read_library, read_section
+from tvmsr.runtime.sections import manifest_of, manifest_values, read_library, read_section
 
 MANIFEST, PLAN = b'{"model": "x"}\0', b"a plan"
 
@@ -46,7 +46,7 @@ def path(tmp_path):
 
 def test_sections(path):
     assert read_library(path).sections == {MANIFEST_SECTION: MANIFEST, PLAN_SECTION: PLAN}
-    assert manifest_text(path) == '{"model": "x"}'
+    assert manifest_of(path) == {"model": "x"}
     assert read_section(path, PLAN_SECTION, "plan") == PLAN
     assert read_library(path).made_for == "AArch64 (64 bits, macOS)"
 

@@ -21,15 +21,16 @@ from tvmsr.artifact.manifest import (
     Manifest,
     StoredEntry,
     TilingEntry,
-    pack_plan,
 )
 from tvmsr.artifact.outputs import Outputs, outputs
+from tvmsr.artifact.plan_text import pack_plan
 from tvmsr.artifact.static import link_static
 from tvmsr.artifact.toolchain import compiler_name, linked_code
 
 if TYPE_CHECKING:
     from tvmsr.graph.model import Model
     from tvmsr.hardware.target import Level, Target
+    from tvmsr.lower.effort import Effort
     from tvmsr.lower.emit import Emitted
     from tvmsr.lower.program import Program, Step
     from tvmsr.quant.checks import Check
@@ -78,20 +79,31 @@ def build(
     emit and out: as tvmsr.artifact.outputs says. Each file appears complete or not at all. cc: another compiler than
     ziglang; the bytes then depend on it. Raises UsageError for a wrong prefix or emit, WorkError where a tool fails.
     """
+    from tvmsr.hardware.caching import caching_of
     from tvmsr.lower.emit import emit as emit_tables
     from tvmsr.quant.checks import make_checks
 
     wanted = outputs(Path(out), emit, target.link_triple)
     check_prefix(prefix)
     checks = make_checks(graph, _macs_per_pixel(programs[0]))
-    emitted = emit_tables(programs, target.levels, graph, checks)
+    emitted = emit_tables(programs, target.levels, graph, checks, caching_of(target))
     manifest = _manifest(programs, graph, model, plan, target, emitted, checks, prefix, cc)
     with tempfile.TemporaryDirectory(prefix="tvmsr-build-") as name:
         objects = tuple(_compile(emitted.kernels[level.name], level, target, Path(name)) for level in target.levels)
-        parts = Parts(emitted.source, emitted.data, manifest.to_bytes(), pack_plan(plan.to_json()), objects)
+        plan_bytes, without = pack_plan(plan.to_json()), _kinds_of_no_step(programs)
+        parts = Parts(emitted.source, emitted.data, manifest.to_bytes(), plan_bytes, objects, without=without)
         _link(parts, wanted, target, prefix, cc)
     first = wanted.files[0]
     return Built(first, wanted.files, first.stat().st_size, manifest.weights_size, manifest)
+
+
+def _kinds_of_no_step(programs: Sequence[Program]) -> tuple[str, ...]:
+    """Files of the driver, without "spatial_", whose kinds of steps no program has."""
+    from tvmsr.lower.program import Kind
+
+    files = {Kind.MAX_POOL: "pool", Kind.RESIZE: "resize", Kind.STATISTIC: "statistic", Kind.LAYER_NORM: "norm"}
+    found = {step.spatial.kind for program in programs for step in program.steps if step.spatial is not None}
+    return tuple(name for kind, name in files.items() if kind not in found)
 
 
 def _link(parts: Parts, wanted: Outputs, target: Target, prefix: str, cc: str | None) -> None:
@@ -165,9 +177,9 @@ def _manifest(
 
 def _grids(program: Program) -> list[float]:
     """Pixels of every step's grid for each one of the input."""
-    from tvmsr.lower.sizes import area_ratio
+    from tvmsr.lower.effort import areas_of
 
-    areas = {buffer.name: area_ratio((buffer.rows, buffer.columns)) for buffer in program.buffers}
+    areas = areas_of(program)
     return [areas[step.operands[step.reads].buffer] / step.blocks[0] ** 2 for step in program.steps]
 
 
@@ -177,9 +189,13 @@ def _macs_per_pixel(program: Program) -> float:
 
 
 def _level(program: Program, level: Level) -> LevelEntry:
-    bits = {buffer.name: buffer.bits for buffer in program.buffers}
-    grids = zip(program.steps, _grids(program), strict=True)
-    layers = [_layer(step, grid, bits[step.operands[0].buffer]) for step, grid in grids]
+    from tvmsr.lower.effort import areas_of, effort_of
+
+    buffers, areas = {buffer.name: buffer for buffer in program.buffers}, areas_of(program)
+    layers = [
+        _layer(step, grid, buffers[step.operands[0].buffer].bits, effort_of(step, buffers, areas))
+        for step, grid in zip(program.steps, _grids(program), strict=True)
+    ]
     return LevelEntry(
         name=level.name,
         isa=level.isa,
@@ -190,7 +206,7 @@ def _level(program: Program, level: Level) -> LevelEntry:
     )
 
 
-def _layer(step: Step, grid: float, input_bits: int) -> LayerEntry:
+def _layer(step: Step, grid: float, input_bits: int, effort: Effort) -> LayerEntry:
     kernel, algorithm, tile = _what_runs(step)
     return LayerEntry(
         name=step.name,
@@ -203,6 +219,7 @@ def _layer(step: Step, grid: float, input_bits: int) -> LayerEntry:
         weights_bytes=_weights_bytes(step),
         reason=step.reason,
         stored=[StoredEntry(**asdict(held)) for held in step.stored],
+        **asdict(effort),
     )
 
 

@@ -45,7 +45,10 @@ API = (
 
 @dataclass(frozen=True)
 class Parts:
-    """What an artifact is linked from. plan: compressed, for `inspect --plan`; empty leaves its section out."""
+    """What an artifact is linked from. plan: compressed, for `inspect --plan`; empty leaves its section out.
+
+    without: driver/spatial_NAME.c of kinds of steps that no program has.
+    """
 
     tables: str  # C text of sr_the_model
     data: bytes  # sr_data
@@ -53,6 +56,18 @@ class Parts:
     plan: bytes = b""
     objects: tuple[Path, ...] = ()
     sources: tuple[Path, ...] = field(default=(PACK,))
+    without: tuple[str, ...] = ()
+
+    @property
+    def driver(self) -> tuple[Path, ...]:
+        """The driver's C files that the programs need."""
+        left_out = {f"spatial_{name}.c" for name in self.without}
+        return tuple(source for source in driver_sources() if source.name not in left_out)
+
+    @property
+    def flags(self) -> list[str]:
+        """Of the C files: what tells the driver what it is without."""
+        return [f"-DSR_WITHOUT_{name.upper()}" for name in self.without]
 
 
 def check_prefix(prefix: str) -> str:
@@ -104,7 +119,8 @@ def link_shared(
         command: list[str | Path] = [
             *compile_command(link_triple, cc, prefix),
             *form.link_flags(exports, out.name, max(page, page_of(link_triple))),
-            *driver_sources(),
+            *parts.flags,
+            *parts.driver,
             *parts.sources,
             *write_parts(parts, form, folder),
             *_kernels(parts, form, folder),

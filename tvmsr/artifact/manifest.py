@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tvmsr.artifact.plan_text import unpack_plan
 from tvmsr.errors import InputFileError
+from tvmsr.runtime.folding import fold_layers
 from tvmsr.runtime.library import PLAN_SECTION
-from tvmsr.runtime.sections import manifest_text, read_section
+from tvmsr.runtime.sections import manifest_of, read_section
 
 FORMAT_VERSION = 1
 
@@ -57,6 +58,11 @@ class LayerEntry(_Part):
     """One step of a level's program. name: as profiles call it. macs_per_pixel: of an input pixel.
 
     stored: what each of its stores holds, in the order in which a trace names them.
+
+    For profiles, and not told by files of earlier releases: primitive (row of the isa table, "" for none), multiplies
+    (those it does, as a share of the direct convolution's), useful (share of the primitive's lanes that is not
+    padding), map_bytes_per_pixel (codes read and stored an input pixel, borders left out), packed_bytes (weights as
+    kernels read them), shape ("3x3 28 to 28").
     """
 
     name: str
@@ -69,6 +75,12 @@ class LayerEntry(_Part):
     weights_bytes: int
     reason: str
     stored: list[StoredEntry] = []
+    primitive: str = ""
+    multiplies: float = 1.0
+    useful: float | None = None
+    map_bytes_per_pixel: float | None = None
+    packed_bytes: int | None = None
+    shape: str = ""
 
 
 class LevelEntry(_Part):
@@ -134,15 +146,15 @@ class Manifest(_Part):
     tools: dict[str, str]
 
     def to_bytes(self) -> bytes:
-        """As it lies in the file: compact JSON, ASCII."""
-        return json.dumps(self.model_dump(mode="json"), separators=(",", ":")).encode("ascii")
+        """As it lies in the file: compact JSON, ASCII, its layers folded."""
+        return json.dumps(fold_layers(self.model_dump(mode="json")), separators=(",", ":")).encode("ascii")
 
 
 def read_manifest(path: Path) -> Manifest:
     """The manifest of an artifact for any CPU. InputFileError where there is none or it is not one of ours."""
-    text = manifest_text(path)
+    values = manifest_of(path)
     try:
-        manifest = Manifest.model_validate_json(text)
+        manifest = Manifest.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "it"
@@ -164,19 +176,10 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(inner)
 
 
-def pack_plan(text: str) -> bytes:
-    """A plan's text as it lies in the file."""
-    return zlib.compress(text.encode("utf-8"), 9)
-
-
 def read_plan_text(path: Path) -> str:
     """The plan (JSON) that an artifact was made from. InputFileError where it carries none."""
     raw = read_section(path, PLAN_SECTION, "plan")
     try:
-        unpacker = zlib.decompressobj()
-        text = unpacker.decompress(raw, MAX_PLAN_BYTES)
-        if not unpacker.eof:
-            raise InputFileError(f"{path}: its plan is damaged")
-        return text.decode("utf-8")
-    except (zlib.error, UnicodeDecodeError) as error:
+        return unpack_plan(raw, MAX_PLAN_BYTES)
+    except ValueError as error:
         raise InputFileError(f"{path}: its plan is damaged") from error

@@ -14,7 +14,6 @@ from tvmsr.artifact.link import (
     Parts,
     check_prefix,
     compile_command,
-    driver_sources,
     move_into_place,
     write_parts,
 )
@@ -43,9 +42,9 @@ def link_static(parts: Parts, out: Path, *, link_triple: str, prefix: str = "tvm
     check_static(link_triple)
     with tempfile.TemporaryDirectory(prefix="tvmsr-link-") as name:
         folder = Path(name)
-        driver = [source for source in driver_sources() if source.name not in _SHARED_ONLY]
+        driver = [source for source in parts.driver if source.name not in _SHARED_ONLY]
         generated = write_parts(parts, format_of(link_triple), folder)
-        compile_one = [*compile_command(link_triple, cc, prefix), "-c"]
+        compile_one = [*compile_command(link_triple, cc, prefix), *parts.flags, "-c"]
         objects = _compile([*driver, *parts.sources, *generated], compile_one, folder)
         merged = folder / f"{prefix}.o"
         merge = [*zig_command("ld.lld"), "-r"] if cc is None else [*compiler(link_triple, cc), "-r", "-nostdlib"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tvmsr.cli import show
+from tvmsr.cli import profiles, show
 from tvmsr.commands.bench import Benchmark, Benchmarks, PeerResult, Timing
 from tvmsr.devices.health import Health
 
@@ -35,11 +35,8 @@ def one(found: Benchmark) -> None:
             show.say(f"{when}: {_condition(health)}")
     if found.changes:
         show.say(f"meanwhile: {'; '.join(found.changes)}")
-    if found.layers:
-        layers = [
-            (x.name, x.kernel, f"{x.milliseconds:.3f}", f"{100 * x.share:.1f}", f"{x.gmacs:.1f}") for x in found.layers
-        ]
-        show.rows(("layer", "kernel", "ms", "%", "GMAC/s"), layers)
+    if found.profile is not None:
+        profiles.profile(found.profile)
     if found.peer is not None:
         _peer(found.peer)
 
@@ -56,8 +53,12 @@ def several(found: Benchmarks) -> None:
         lines += _lines(result.found)
     show.rows(columns, lines)
     for result in found.devices:
-        if result.found is not None and result.found.peer is not None:
-            show.say(result.device)
+        if result.found is None or (result.found.profile is None and result.found.peer is None):
+            continue
+        show.say(result.device)
+        if result.found.profile is not None:
+            profiles.profile(result.found.profile)
+        if result.found.peer is not None:
             _peer(result.found.peer)
 
 

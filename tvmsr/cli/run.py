@@ -114,7 +114,11 @@ def bench(
     size: Annotated[str, typer.Option("--size", help="LR size, WIDTHxHEIGHT.")] = "640x360",
     threads: Annotated[str, typer.Option("--threads", help="Thread counts, comma separated.")] = "1,2",
     level: o.LevelName = None,
-    layers: Annotated[bool, typer.Option("--layers", help="Time per layer.")] = False,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="A profile: time, share of the peak and bytes of every layer.")
+    ] = False,
+    svg: Annotated[Path | None, typer.Option("--svg", help="With --layers: draw its roofline, to this file.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a chart that exists.")] = False,
     device: o.DeviceName = "here",
     runs: Annotated[int | None, typer.Option("--runs", min=1, help="Timed runs. [default: as many as needed]")] = None,
     peer: Annotated[str, typer.Option("--peer", help="ort or ncnn: that runtime on the same network, there.")] = "",
@@ -129,7 +133,7 @@ def bench(
     """Time an artifact, or a network that is compiled first; on several devices at once (--device a,b or all)."""
     from tvmsr.cli import benches
     from tvmsr.commands.bench import bench_devices
-    from tvmsr.errors import DeviceError
+    from tvmsr.errors import DeviceError, UsageError
 
     o.log_level(verbose)
     width, height = o.size(size)
@@ -138,12 +142,14 @@ def bench(
         "peer": peer, "model": model, "target": target, "bits": bits, "overrides": overrides,
     }  # fmt: skip
     if "," in device or device == "all":
+        if svg is not None:
+            raise UsageError(f"--svg draws one device; --device {device} names several")
         with show.progress_bar() as progress:
             all_found = bench_devices(what, devices=device, progress=progress, **how)
         show.as_json(all_found.as_json()) if json else benches.several(all_found)
         return DeviceError.exit_code if all_found.failed else 0
     with show.progress_bar() as progress:
-        found = tvmsr.bench(what, device=device, progress=progress, **how)
+        found = tvmsr.bench(what, device=device, svg=svg, overwrite=overwrite, progress=progress, **how)
     show.as_json(found.as_json()) if json else benches.one(found)
     return 0
 

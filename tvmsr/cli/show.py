@@ -62,7 +62,8 @@ def _table(table: Table) -> None:
 
 
 def _is_number(text: str) -> bool:
-    return text.replace(".", "").replace(",", "").replace("-", "").isdigit()
+    """A "-" stands for a figure that is not known."""
+    return text == "-" or text.replace(".", "").replace(",", "").replace("-", "").isdigit()
 
 
 @contextmanager

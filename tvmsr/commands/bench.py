@@ -6,14 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tvmsr.commands.benchmark.results import Benchmark, Benchmarks, DeviceResult, LayerTime, PeerResult, Timing
+from tvmsr.commands.benchmark.profile import LayerTime, Profile
+from tvmsr.commands.benchmark.results import Benchmark, Benchmarks, DeviceResult, PeerResult, Timing
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides
 
 if TYPE_CHECKING:
     from tvmsr.devices import Device
 
-__all__ = ["Benchmark", "Benchmarks", "DeviceResult", "LayerTime", "PeerResult", "Timing", "bench", "bench_devices"]
+__all__ = [
+    "Benchmark",
+    "Benchmarks",
+    "DeviceResult",
+    "LayerTime",
+    "PeerResult",
+    "Profile",
+    "Timing",
+    "bench",
+    "bench_devices",
+]
 
 
 def bench(
@@ -30,20 +41,26 @@ def bench(
     runs: int | None = None,
     peer: str = "",
     model: str | Path | None = None,
+    svg: str | Path | None = None,
+    overwrite: bool = False,
     overrides: Overrides | None = None,
     progress: Progress = silent,
 ) -> Benchmark:
     """Time `what`, an artifact or a network, on a noise picture of the given LR size, for every thread count.
 
     device: where it runs; what else is open in its session ends, as each count has a new one. target, bits: what a
-    network is compiled for first (default: the device's own target). runs: exactly so many after warm-up. peer: "ort"
-    or "ncnn" runs the same network there by turns; of an artifact, `model` names it.
-    Raises UsageError, InputFileError, WorkError or DeviceError.
+    network is compiled for first (default: the device's own target). runs: exactly so many after warm-up. layers: a
+    profile, too, on the first of `threads`, beside the machine's peaks; svg: where to draw its roofline, over a file
+    that exists with `overwrite` only. peer: "ort" or "ncnn" runs the same network there by turns; of an artifact,
+    `model` names it. Raises UsageError, InputFileError, WorkError or DeviceError.
     """
+    from tvmsr.commands.benchmark.chart import check_chart, write_chart
     from tvmsr.commands.benchmark.material import Material
     from tvmsr.commands.benchmark.one import Wish, bench_on, check_peer, thread_counts
     from tvmsr.devices import find_device
 
+    if svg is not None:
+        check_chart(Path(svg), layers=layers, overwrite=overwrite)
     wish = Wish((width, height), thread_counts(threads), level, layers, runs, peer)
     material = Material(what, target=target, bits=bits, overrides=overrides, model=model, peer=peer, progress=progress)
     with material, find_device(device) as where:
@@ -57,7 +74,10 @@ def bench(
             progress("bench", done, len(wish.threads))
 
         progress("bench", 0, len(wish.threads))
-        return bench_on(where, subject, wish, tick)
+        found = bench_on(where, subject, wish, tick)
+    if svg is not None:
+        write_chart(found, Path(svg), overwrite=overwrite)
+    return found
 
 
 def bench_devices(

@@ -33,8 +33,13 @@ _SYSTEMS = {
     "Windows": ("pc-windows-gnu", "windows-gnu", "coff", "ucrt"),
 }
 
-#: LLVM's CPU of the portable level where it is what every machine of the kind has.
-_PORTABLE = {"x86_64": "x86-64"}
+#: What older machines of the kind have, and what every one has: the levels of target x86-64.
+_OLDER = {
+    "x86_64": (
+        Level("sse41", "sse41", "x86-64", ("+sse4.1", "+ssse3"), ("sse4.1", "ssse3")),
+        Level("portable", "portable", "x86-64"),
+    )
+}
 
 
 def system() -> str:
@@ -48,16 +53,17 @@ def similar() -> str | None:
 
 
 def here(like: Target | None) -> Target:
-    """Our own machine as a target: those levels of `like` that its CPU has, then a portable one unless it is ARM.
+    """Our own machine as a target: those levels of `like` that its CPU has, then older ones, portable last, unless ARM.
 
     Raises WorkError where nothing can be compiled for this system.
     """
     base = like if like is not None and (system(), machine()) in _LIKE else _plain(like.levels if like else ())
     had = features()
-    found = tuple(level for level in base.levels if set(level.needs) <= had)
-    # On ARM the last level is the baseline itself, and faster; on x86 SSE2 is.
-    if not found or machine() not in ("aarch64", "arm"):
-        found = (*found, Level("portable", "portable", _PORTABLE.get(machine()) or llvm_cpu()))
+    known = base.levels
+    # On ARM the last level is the baseline itself, and faster.
+    if machine() not in ("aarch64", "arm"):
+        known += _OLDER.get(machine()) or (Level("portable", "portable", llvm_cpu()),)
+    found = tuple(level for level in known if set(level.needs) <= had) or (Level("portable", "portable", llvm_cpu()),)
     return replace(
         base,
         name="host",

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
-from tvmsr.kernels.cost import direct_cycles, lanewise_cycles, pointwise_cycles
+from tvmsr.kernels.cost import (
+    direct_cycles,
+    lanewise_cycles,
+    pointwise_cycles,
+    windowed_cycles,
+    winograd_cycles,
+    winograd_window_cycles,
+)
 from tvmsr.kernels.isa import ISAS, Isa, Primitive
-from tvmsr.kernels.layout import WeightLayout, depthwise_layout, direct_layout
-from tvmsr.kernels.legality import Weight, direct_legal
+from tvmsr.kernels.layout import WeightLayout, depthwise_layout, direct_layout, winograd_layout
+from tvmsr.kernels.legality import Weight, direct_legal, winograd_legal
 from tvmsr.kernels.spec import Conv, Epilogue, KernelSpec, Load, Tile
+from tvmsr.kernels.transforms import TRANSFORMS, Transform
+from tvmsr.kernels.windows import legal_windows, transformed_windows
+from tvmsr.kernels.winograd_plan import plan, strips
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,10 @@ class Algorithm:
     scratch: Callable[[KernelSpec], int] = lambda spec: 0
     multiplies: float = 1.0
     told: bool = False  # people want to know why it was not taken
+
+
+#: The transform on bytes.
+_F2 = TRANSFORMS[2]
 
 
 def primitive_of(spec: KernelSpec) -> Primitive:
@@ -72,6 +87,42 @@ def _direct_tiles(
     return _tiles((primitive and primitive.tiles) or isa.tiles)
 
 
+def _window_legal(source: Conv | Load, primitive: Primitive | None, weight: Weight | None) -> str:
+    problem = direct_legal(source, primitive, weight)
+    if problem or not isinstance(source, Conv) or primitive is None:
+        return problem
+    if legal_windows(source, primitive, weight):
+        return ""
+    return f"products of two steps of a{source.max_bits} with these weights may leave 16 bits"
+
+
+def _window_tiles(
+    source: Conv | Load, isa: Isa, primitive: Primitive | None, weight: Weight | None
+) -> tuple[Tile, ...]:
+    if not isinstance(source, Conv) or primitive is None:
+        return ()
+    shapes = primitive.tiles or isa.tiles
+    return tuple(Tile(*shape, n) for n in legal_windows(source, primitive, weight) for shape in shapes)
+
+
+def _winograd_window_legal(source: Conv | Load, primitive: Primitive | None, weight: Weight | None) -> str:
+    problem = winograd_legal(source, primitive, weight, _F2)
+    if problem or not isinstance(source, Conv) or primitive is None:
+        return problem
+    if transformed_windows(source, primitive, weight, _F2):
+        return ""
+    return f"transformed products of two steps of a{source.max_bits} with these weights may leave 16 bits"
+
+
+def _winograd_window_tiles(
+    source: Conv | Load, isa: Isa, primitive: Primitive | None, weight: Weight | None
+) -> tuple[Tile, ...]:
+    if not isinstance(source, Conv) or primitive is None:
+        return ()
+    windows = transformed_windows(source, primitive, weight, _F2)
+    return tuple(t._replace(window=n) for n in windows for t in strips(source, isa, primitive, _F2))
+
+
 def _depthwise_legal(source: Conv | Load, primitive: Primitive | None, weight: Weight | None) -> str:
     del weight
     if not isinstance(source, Conv) or not source.groups == source.inputs == source.outputs:
@@ -82,6 +133,40 @@ def _depthwise_legal(source: Conv | Load, primitive: Primitive | None, weight: W
 def _pointwise_legal(source: Conv | Load, primitive: Primitive | None, weight: Weight | None) -> str:
     del primitive, weight
     return "" if isinstance(source, Load) else "a convolution"
+
+
+def _modular(source: Conv | Load, isa: Isa) -> Primitive | None:
+    """Products of 16-bit numbers, whatever x is, summed modulo 2**32."""
+    del source
+    found = next((p for p in isa.primitives if p.name == "pair16"), None)
+    return found and replace(found, modular=True)
+
+
+def _winograd(name: str, primitive: Callable[[Conv | Load, Isa], Primitive | None], transform: Transform) -> Algorithm:
+    """A row of a transform."""
+
+    def tiles(source: Conv | Load, isa: Isa, primitive: Primitive | None, weight: Weight | None) -> tuple[Tile, ...]:
+        del weight
+        assert isinstance(source, Conv) and primitive is not None  # else it is not legal
+        return strips(source, isa, primitive, transform)
+
+    def scratch(spec: KernelSpec) -> int:
+        assert isinstance(spec.source, Conv)
+        return plan(spec.source, ISAS[spec.isa], spec.tile, transform).bytes
+
+    return Algorithm(
+        name,
+        primitive,
+        partial(winograd_legal, transform=transform),
+        tiles,
+        partial(winograd_cycles, transform=transform),
+        partial(winograd_layout, transform=transform),
+        "tvmsr.kernels.winograd:winograd",
+        granule=(transform.outputs, 1),
+        scratch=scratch,
+        multiplies=(transform.points / transform.outputs / 3) ** 2,
+        told=True,
+    )
 
 
 def _lanewise_tiles(
@@ -100,6 +185,17 @@ ALGORITHMS: dict[str, Algorithm] = {
             direct_legal,
             _direct_tiles,
             direct_cycles,
+            direct_layout,
+            "tvmsr.kernels.conv:direct",
+            told=True,
+        ),
+        # Steps summed in 16 bits, as many as bits and weights allow.
+        Algorithm(
+            "direct_window",
+            _named("window"),
+            _window_legal,
+            _window_tiles,
+            windowed_cycles,
             direct_layout,
             "tvmsr.kernels.conv:direct",
             told=True,
@@ -126,6 +222,15 @@ ALGORITHMS: dict[str, Algorithm] = {
             "tvmsr.kernels.conv:direct",
             told=True,
         ),
+        _winograd("winograd2", _named("dot4", "chain", "matrix"), TRANSFORMS[2]),
+        # The same in windows over the input channels of a position.
+        replace(
+            _winograd("winograd2_window", _named("window"), _F2),
+            legal=_winograd_window_legal,
+            tiles=_winograd_window_tiles,
+            cycles=winograd_window_cycles,
+        ),
+        _winograd("winograd4", _modular, TRANSFORMS[4]),
         Algorithm(
             "depthwise",
             _named("lanewise"),

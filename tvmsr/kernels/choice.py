@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from tvmsr.kernels.algorithms import ALGORITHMS, Algorithm
 from tvmsr.kernels.cost import storage_cycles
 from tvmsr.kernels.isa import ISAS, Isa, Primitive
-from tvmsr.kernels.legality import NO_PRIMITIVE, Weight
+from tvmsr.kernels.legality import NO_PRIMITIVE, NOT_3X3, Weight
 from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Load, Operand, Store, Tile
 
 #: Predictions are no better than this.
@@ -124,5 +124,5 @@ def _cheapest(
 def _worth_saying(source: Conv | Load, why_not: Sequence[tuple[Algorithm, str]]) -> Iterator[str]:
     """Of algorithms that this kind of convolution could have had, and the bits or the weights forbid."""
     for algorithm, problem in why_not:
-        if isinstance(source, Conv) and algorithm.told and NO_PRIMITIVE not in problem:
+        if isinstance(source, Conv) and algorithm.told and NO_PRIMITIVE not in problem and problem != NOT_3X3:
             yield f"{algorithm.name}: {problem}"

@@ -27,13 +27,14 @@ from tvm.tirx.script import builder as T
 from tvmsr.kernels.algorithms import primitive_of, weight_layout
 from tvmsr.kernels.emit import Expr, Frame, Tensor, build_function
 from tvmsr.kernels.epilogue import Block, Pixels, finish, shared_blocks
-from tvmsr.kernels.isa import Primitive
+from tvmsr.kernels.isa import Kind, Primitive
 from tvmsr.kernels.layout import WeightLayout
-from tvmsr.kernels.products import Inputs, Sums, Weights, open_sums
+from tvmsr.kernels.products import Inputs, Sums, Weights, in_windows, open_sums, repeated
 from tvmsr.kernels.spec import Conv, KernelSpec
+from tvmsr.kernels.windows import Level, cut
 
 #: More kernel rows than LLVM unrolls: what it has to reckon with where a column might be negative.
-_NEVER = 64
+NEVER = 64
 
 
 @dataclass(frozen=True)
@@ -97,18 +98,58 @@ def for_columns(frame: Frame, pixels: int, tile: Callable[[Expr, int], None]) ->
 def _tile(d: _Direct, group: int, base: Expr, block: Block, pixels: Pixels) -> None:
     lanes, layout, conv, pitch = d.frame.lanes, d.layout, d.conv, d.x.pitch
     vectors = len(block.valid)
-    sums = open_sums(d.frame.isa, d.primitive, pixels.count, vectors, layout.vectors)
+    window = d.frame.spec.tile.window
+    sums = open_sums(d.frame.isa, d.primitive, pixels.count, vectors, layout.vectors, window)
     sums.start([T.bind(d.frame.params.ints("bias", block.position + n * lanes)) for n in range(vectors)])
     column = pixels.column * (conv.stride * pitch) + group * conv.inputs // conv.groups
     zero = unknown_zero(pixels.column)
     base = base + zero
-    with T.serial(0, layout.kernel_h - zero * _NEVER if d.frame.isa.loops_over_rows else layout.kernel_h) as i:
-        line = T.bind(d.x.row(pixels.row * conv.stride + i * conv.dilation) + column)
-        with T.serial(0, layout.runs) as run:
-            x_index = line + run * (conv.dilation * pitch)
-            w_index = base + (i * layout.runs + run) * (layout.steps * sums.step_size)
-            _run(d, sums, x_index, w_index)
+
+    def line(i: Expr) -> Expr:
+        return T.bind(d.x.row(pixels.row * conv.stride + i * conv.dilation) + column)
+
+    def run(i: Expr, line: Expr, j: Expr) -> tuple[Expr, Expr]:
+        """Elements of x and of the weights at which run j of kernel row i begins."""
+        w_index = base + (i * layout.runs + j) * (layout.steps * sums.step_size)
+        return line + j * (conv.dilation * pitch), w_index
+
+    if d.primitive.kind is Kind.WINDOW:
+        _windows(d, sums, line, run)
+    else:
+        with T.serial(0, layout.kernel_h - zero * NEVER if d.frame.isa.loops_over_rows else layout.kernel_h) as i:
+            at = line(i)
+            with T.serial(0, layout.runs) as j:
+                _run(d, sums, *run(i, at, j))
     finish(d.frame, block, pixels, sums.values())
+
+
+def _windows(
+    d: _Direct, sums: Sums, line: Callable[[Expr], Expr], run: Callable[[Expr, Expr, Expr], tuple[Expr, Expr]]
+) -> None:
+    """The loops over kernel rows, runs and steps, one of them cut into windows; a load brings one step."""
+    layout, group = d.layout, d.primitive.group
+    turns = (layout.kernel_h, layout.runs, layout.steps)
+    where = cut(turns, d.frame.spec.tile.window)
+
+    def repeat(level: Level, turn: Callable[[Expr], None]) -> None:
+        if level is where.level:
+            in_windows(sums, turns[level], where.count, turn)
+        else:
+            repeated(turns[level], turn)
+
+    def add(x_index: Expr, w_index: Expr, at: Expr) -> None:
+        inputs = Inputs(d.x, x_index + at * group, d.conv.stride * d.x.pitch)
+        sums.add(inputs, Weights(d.frame.weights, w_index + at * sums.step_size), 1)
+
+    def one_run(i: Expr, at: Expr, j: Expr) -> None:
+        begins = run(i, at, j)
+        repeat(Level.STEPS, lambda step: add(*begins, step))
+
+    def row(i: Expr) -> None:
+        at = line(i)
+        repeat(Level.RUNS, lambda j: one_run(i, at, j))
+
+    repeat(Level.ROWS, row)
 
 
 def unknown_zero(column: Expr) -> Expr:

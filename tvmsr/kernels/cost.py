@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from tvmsr.kernels.isa import Isa, Primitive
-from tvmsr.kernels.layout import WeightLayout, direct_layout
+from tvmsr.kernels.isa import Isa, Kind, Primitive
+from tvmsr.kernels.layout import WeightLayout, direct_layout, winograd_layout
 from tvmsr.kernels.spec import Conv, Epilogue, Form, Load, Tile
+from tvmsr.kernels.transforms import TRANSFORMS, Transform
+from tvmsr.kernels.windows import widenings
+from tvmsr.kernels.winograd_plan import plan
 
 #: Loads a cycle; cycles that a tile costs beside its steps.
 _LOADS = 2.0
 _TILE = 12.0
+#: Of a tile of F(m x m, 3x3): cycles to transform a vector of inputs, and one of results.
+_TRANSFORM = {2: (40.0, 21.0), 4: (110.0, 110.0)}
+#: Cycles to store a vector of sums, and to begin with a position's weights; loads hide less well than in longer loops.
+_SUM = 0.7
+_POSITION = 10.0
+_BURST = 1.1
+#: Bytes of weights a cycle that arrive while something else is computed: from L2, up to a size, and from beyond.
+_STREAM = (32.0, 12.0)
+_IN_L2 = 200_000
+#: Bytes of scratch that stay in L1, and what each costs, in cycles, where there are more; beyond L2 twice.
+_NEAR = 40_000
+_FAR = 1 / 128
+#: Cycles to widen a vector of 16-bit sums.
+_WIDEN = 1.0
 #: Many blocks with code of their own, where one loop would do, cost instruction fetch and kilobytes.
 _UNSHARED = 1.06
 #: Cycles to write a byte of a map and read it again, as far as that does not hide behind multiplies.
@@ -32,6 +49,61 @@ def direct_cycles(source: Conv | Load, epilogue: Epilogue, isa: Isa, primitive: 
     finish = vectors * epilogue_cycles(epilogue, isa)
     unshared = _UNSHARED if layout.blocks > 2 and not _shares_code(source, epilogue, layout) else 1.0
     return source.groups * (max(issue, loads) + tiles + finish) * unshared
+
+
+def windowed_cycles(
+    source: Conv | Load, epilogue: Epilogue, isa: Isa, primitive: Primitive | None, tile: Tile
+) -> float:
+    """Direct convolution in windows: the same, and widening the sums of each."""
+    cycles = direct_cycles(source, epilogue, isa, primitive, tile)
+    assert isinstance(source, Conv) and primitive is not None  # else there would be no such cycles
+    if primitive.kind is Kind.CHAIN:
+        return cycles  # all windows are of one length, and widening is in the primitive's cycles
+    layout = direct_layout(source, isa, primitive, tile)
+    vectors = source.groups * -(-source.outputs // source.groups // isa.lanes)
+    return cycles + vectors * _WIDEN * widenings((layout.kernel_h, layout.runs, layout.steps), tile.window)
+
+
+def winograd_cycles(
+    source: Conv | Load,
+    epilogue: Epilogue,
+    isa: Isa,
+    primitive: Primitive | None,
+    tile: Tile,
+    transform: Transform,
+) -> float:
+    """A transform: of a tile, its products, the transforms of its inputs and of its results, and the epilogue."""
+    assert isinstance(source, Conv) and primitive is not None  # else it would not be legal
+    layout = winograd_layout(source, isa, primitive, tile, transform)
+    vectors = -(-source.outputs // isa.lanes)
+    steps = layout.points * layout.steps
+    busy = max(1.0, primitive.latency / primitive.cycles / (tile.pixels * min(layout.vectors, vectors)))
+    issue = steps * (vectors * primitive.cycles * busy + layout.blocks * primitive.prepare)
+    loads = steps * (layout.blocks + vectors / tile.pixels) / _LOADS
+    begin = _TILE / tile.pixels + _POSITION / tile.strip
+    groups = layout.points * (layout.blocks * begin + vectors * _SUM)
+    chunks = -(-source.inputs * primitive.weight_bytes // (4 * isa.lanes))
+    moved = _TRANSFORM[transform.outputs]
+    transforms = chunks * moved[0] + vectors * moved[1]
+    scratch = plan(source, isa, tile, transform).bytes
+    far = scratch / tile.strip * _FAR * ((scratch > _NEAR) + (scratch > _IN_L2))
+    finish = transform.outputs**2 * vectors * epilogue_cycles(epilogue, isa)
+    streamed = layout.bytes / tile.strip / _STREAM[layout.bytes > _IN_L2]
+    return (max(issue, loads * _BURST, streamed) + groups + transforms + far + finish) / transform.outputs**2
+
+
+def winograd_window_cycles(
+    source: Conv | Load, epilogue: Epilogue, isa: Isa, primitive: Primitive | None, tile: Tile
+) -> float:
+    """The transform on bytes in windows: the same, and widening the sums of each."""
+    assert isinstance(source, Conv) and primitive is not None  # else it would not be legal
+    transform = TRANSFORMS[2]
+    cycles = winograd_cycles(source, epilogue, isa, primitive, tile, transform)
+    if primitive.kind is Kind.CHAIN:
+        return cycles
+    layout = winograd_layout(source, isa, primitive, tile, transform)
+    widened = layout.points * -(-source.outputs // isa.lanes) * widenings((1, 1, layout.steps), tile.window)
+    return cycles + _WIDEN * widened / transform.outputs**2
 
 
 def _shares_code(source: Conv, epilogue: Epilogue, layout: WeightLayout) -> bool:
@@ -60,7 +132,7 @@ def pointwise_cycles(
     pixels, vectors = tile.pixels, tile.vectors
     blocks = -(-source.outputs // (vectors * isa.lanes))
     computed = -(-source.outputs // isa.lanes)
-    loads = 5 if isinstance(source, Load) and source.times else 2
+    loads = 3 if isinstance(source, Load) and source.times else 1
     return computed * (loads + epilogue_cycles(epilogue, isa)) + blocks * (_TILE + vectors / 4) / pixels
 
 
@@ -71,11 +143,12 @@ def storage_cycles(channels: int, form: Form) -> float:
 
 def epilogue_cycles(epilogue: Epilogue, isa: Isa) -> float:
     """Cycles for one vector of outputs."""
-    cycles = isa.epilogue_cycles * (1 + 0.5 * (len(epilogue.stores) - 1)) + 3 * len(epilogue.residuals)
+    cycles = isa.epilogue_cycles + (1 if isa.packs and not epilogue.tame else 0)
+    cycles = cycles * (1 + 0.5 * (len(epilogue.stores) - 1)) + 2.5 * len(epilogue.residuals)
     if epilogue.leaky:
         cycles += 1
     if epilogue.table:
         cycles += 3 * isa.lanes
     if any(s.block > 1 and s.channels < isa.lanes for s in epilogue.stores):
-        cycles += 8
+        cycles += 1.5
     return cycles

@@ -22,11 +22,6 @@ _DTYPES = {Form.U8: "uint8", Form.S8: "int8", Form.U16: "uint16", Form.S16: "int
 #: Vectors of fewer lanes are cut from loads of a whole NEON register.
 _SHORT, _CUT_BYTES = 8, 16
 
-_ROUND = {
-    Rounding.LRINT: "llvm.lrint.v{lanes}i32.v{lanes}f32",
-    Rounding.FCVTNS: "llvm.aarch64.neon.fcvtns.v{lanes}i32.v{lanes}f32",
-}
-
 #: 1.5 * 2**23: added to |v| <= 2**22 it leaves rne(v) in the low bits of the mantissa.
 _MAGIC = 12582912.0
 _MAGIC_BITS = 0x4B400000
@@ -71,6 +66,7 @@ class Frame:
     stores: tuple[Tensor, ...]
     weights: Expr
     params: Params
+    scratch: Expr  # pointer to bytes
     rows: tuple[Expr, Expr]
     columns: tuple[Expr, Expr]
 
@@ -133,6 +129,12 @@ def concat(vectors: Sequence[Expr], lanes: int, count: int, start: int = 0) -> E
     return tirx.Shuffle(list(vectors), [i % (len(vectors) * lanes) for i in range(start, start + count)])
 
 
+def modular(operation: str, a: Expr, b: Expr, lanes: int) -> Expr:
+    """An operation (add, sub, mul, shl) on int32 vectors, modulo 2**32: TIR's own operations must not wrap."""
+    name, everywhere = f"llvm.vp.{operation}.v{lanes}i32", T.broadcast(T.bool(True), lanes)
+    return T.call_llvm_pure_intrin(f"int32x{lanes}", name, a, b, everywhere, T.int32(lanes))
+
+
 def clamp(value: Expr, low: Expr, high: Expr) -> Expr:
     return T.max(T.min(value, high), low)
 
@@ -146,13 +148,18 @@ def clamp_floats(isa: Isa, value: Expr, low: Expr, high: Expr) -> Expr:
     return T.call_llvm_pure_intrin(kind, larger, T.call_llvm_pure_intrin(kind, smaller, value, high), low)
 
 
+def floats_at_most(isa: Isa, value: Expr, high: Expr) -> Expr:
+    """The lesser of float32 vectors that are never NaN."""
+    if isa.float_min_max is None:
+        return T.min(value, high)
+    return T.call_llvm_pure_intrin(f"float32x{isa.lanes}", isa.float_min_max[0], value, high)
+
+
 def round_to_int(isa: Isa, value: Expr) -> Expr:
-    """Round a clamped float32 vector: ties to even."""
+    """Round a float32 vector of at most 2**22: ties to even. Where `Rounding` adds, it must not be a product itself."""
     lanes = isa.lanes
-    if isa.rounding is not Rounding.MAGIC:
-        name = _ROUND[isa.rounding].format(lanes=lanes)
-        return T.call_llvm_pure_intrin(f"int32x{lanes}", name, value)
-    # The operand comes out of a clamp, never out of a product: there is nothing that could be contracted.
+    if isa.rounding is Rounding.LRINT:
+        return T.call_llvm_pure_intrin(f"int32x{lanes}", f"llvm.lrint.v{lanes}i32.v{lanes}f32", value)
     shifted = value + T.broadcast(T.float32(_MAGIC), lanes)
     return T.reinterpret(f"int32x{lanes}", shifted) - T.broadcast(T.int32(_MAGIC_BITS), lanes)
 
@@ -213,7 +220,7 @@ def _arguments(spec: KernelSpec) -> Frame:
     layout = weight_layout(spec)
     weight_dtype = "int8" if layout is None or layout.element_bytes == 1 else "int16"
     weights, words = T.arg("w", T.handle(weight_dtype)), T.arg("p", T.handle("int32"))
-    T.arg("scratch", T.handle("uint8"))
+    scratch = T.arg("scratch", T.handle("uint8"))
     row0, row1, col0, col1 = (T.arg(n, T.int32()) for n in ("row0", "row1", "col0", "col1"))
     tensors = tuple(_tensor(*operand, *pair) for operand, pair in zip(operands, pointers, strict=True))
     last = spec.read_operands
@@ -227,6 +234,7 @@ def _arguments(spec: KernelSpec) -> Frame:
         stores=tensors[last:],
         weights=T.decl_buffer((1,), weight_dtype, data=weights),
         params=_params(spec, T.decl_buffer((1,), "int32", data=words)),
+        scratch=scratch,
         rows=(row0, row1),
         columns=(col0, col1),
     )

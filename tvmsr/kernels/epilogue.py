@@ -16,15 +16,20 @@ element type only. A float product is always clamped and rounded at once, so not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tvm.tirx.script import builder as T
 
-from tvmsr.kernels.emit import Expr, Frame, clamp, clamp_floats, gather, load_vectors, round_to_int
+from tvmsr.kernels.emit import Expr, Frame, clamp, clamp_floats, floats_at_most, gather, load_vectors, round_to_int
+from tvmsr.kernels.isa import Rounding
+from tvmsr.kernels.narrow import pack, packing_of
 from tvmsr.kernels.spec import Reads
-from tvmsr.kernels.stores import Place, store_channels
+from tvmsr.kernels.stores import Limits, Place, TileStore
 from tvmsr.quant.integer import TERM_LIMIT
+
+#: More terms than this might reach the end of int32 before their sum has its bounds.
+_FEW = 100
 
 
 @dataclass(frozen=True)
@@ -49,16 +54,130 @@ class Pixels:
     count: int
 
 
-def finish(frame: Frame, block: Block, pixels: Pixels, values: Sequence[Sequence[Expr]]) -> None:
-    """Send values[pixel][vector] through the epilogue and store them."""
-    bases = [T.bind(r.row(pixels.row) + pixels.column * r.pitch) for r in frame.residuals]
-    for p in range(pixels.count):
-        codes = [_residual_codes(frame, block, i, base + p * frame.residuals[i].pitch) for i, base in enumerate(bases)]
-        results = [T.bind(_result(frame, block, n, value, [c[n] for c in codes])) for n, value in enumerate(values[p])]
-        for index, store in enumerate(frame.spec.epilogue.stores):
-            stored = [_stored(frame, block, n, index, store.reads, r) for n, r in enumerate(results)]
-            place = Place(pixels.row, pixels.column + p, pixels.count - 1 - p)
-            store_channels(frame, index, block.channel, sum(block.valid), place, stored)
+#: Bounds of stores as registers of elements, by store and by the vectors of a block that a register is made of.
+Prepared = dict[tuple[int, tuple[int, ...]], Limits]
+
+
+def prepare(frame: Frame, block: Block, counts: Iterable[int]) -> Prepared:
+    """What `finish` needs of a block's parameters for tiles of `counts` pixels, computed here and now.
+
+    For callers whose loops LLVM takes nothing out of, because they might not run: to be called before them.
+    """
+    found: Prepared = {}
+    for index, store in enumerate(frame.spec.epilogue.stores):
+        if not _waits(frame, index) or store.full:
+            continue
+        size, vectors = packing_of(frame.isa, frame.stores[index].bytes).vectors, len(block.valid)
+        for total in (count * vectors for count in counts):
+            for first in range(0, total, size):
+                numbers = tuple(k % vectors for k in range(first, min(first + size, total)))
+                if (index, numbers) not in found:
+                    found[index, numbers] = _limits(frame, block, index, numbers)
+    return found
+
+
+def finish(
+    frame: Frame,
+    block: Block,
+    pixels: Pixels,
+    values: Sequence[Sequence[Expr]],
+    prepared: Prepared | None = None,
+) -> None:
+    """Send values[pixel][vector] through the epilogue and store them. prepared: by `prepare`, for this block."""
+    tile = _Tile(frame, block, pixels, values, prepared)
+    place = Place(pixels.row, pixels.column, pixels.count, block.channel, sum(block.valid), len(block.valid))
+    stores = [TileStore(frame, index, place) for index in range(len(frame.spec.epilogue.stores))]
+    total, step = pixels.count * len(block.valid), max(store.packing.vectors for store in stores)
+    for first in range(0, total, step):  # the vectors of a register at a time: results wait in few registers
+        results = [tile.result(k) for k in range(first, min(total, first + step))]
+        for index, store in enumerate(stores):
+            for register, limits in tile.packed(index, first, results):
+                store.add(register, limits)
+
+
+class _Tile:
+    """The vectors of a tile, numbered pixel by pixel."""
+
+    def __init__(
+        self,
+        frame: Frame,
+        block: Block,
+        pixels: Pixels,
+        values: Sequence[Sequence[Expr]],
+        prepared: Prepared | None,
+    ) -> None:
+        self._frame, self._block, self._values = frame, block, values
+        self._bases = [T.bind(r.row(pixels.row) + pixels.column * r.pitch) for r in frame.residuals]
+        self._codes: dict[int, list[list[Expr]]] = {}
+        self._prepared = dict(prepared or {})
+
+    def result(self, k: int) -> Expr:
+        """Result k, less its zero point; still without its bounds where they wait (`_waits`)."""
+        pixel, n = divmod(k, len(self._block.valid))
+        if pixel not in self._codes:
+            places = [base + pixel * r.pitch for base, r in zip(self._bases, self._frame.residuals, strict=True)]
+            self._codes[pixel] = [_residual_codes(self._frame, self._block, i, at) for i, at in enumerate(places)]
+        codes = [found[n] for found in self._codes[pixel]]
+        return T.bind(_result(self._frame, self._block, n, self._values[pixel][n], codes))
+
+    def packed(self, index: int, first: int, results: Sequence[Expr]) -> list[tuple[Expr, Limits | None]]:
+        """Registers of a store, made of the results from number `first` on, and the bounds that they still need."""
+        size = packing_of(self._frame.isa, self._frame.stores[index].bytes).vectors
+        return [self._register(index, first + k, results[k : k + size]) for k in range(0, len(results), size)]
+
+    def _register(self, index: int, first: int, results: Sequence[Expr]) -> tuple[Expr, Limits | None]:
+        frame, store = self._frame, self._frame.spec.epilogue.stores[index]
+        numbers = tuple((first + k) % len(self._block.valid) for k in range(len(results)))
+        if store.reads is Reads.CODE:
+            results = [_requantized(frame, self._block, n, index, r) for n, r in zip(numbers, results, strict=True)]
+        register = _packed(frame, index, results)
+        if not _waits(frame, index) or store.full:
+            return register, None
+        if (index, numbers) not in self._prepared:
+            self._prepared[index, numbers] = _limits(frame, self._block, index, numbers)
+        return register, self._prepared[index, numbers]
+
+
+def _packed(frame: Frame, index: int, vectors: Sequence[Expr]) -> Expr:
+    """A register of a store, zero point included."""
+    return pack(frame.isa, frame.stores[index].dtype, vectors, frame.params.scalar(f"store{index}_zero"))
+
+
+def _limits(frame: Frame, block: Block, index: int, numbers: tuple[int, ...]) -> Limits:
+    """The bounds of a store as a register of the vectors with these numbers."""
+    vectors = [_bounds(frame, block, n, index) for n in numbers]
+    low, high = (_packed(frame, index, [v[side] for v in vectors]) for side in range(2))
+    return low, high
+
+
+def _waits(frame: Frame, index: int) -> bool:
+    """Whether a store's bounds wait for its elements, which saturate: they take fewer instructions there."""
+    epilogue = frame.spec.epilogue
+    if frame.isa.packs is None:
+        return False
+    if epilogue.stores[index].reads is Reads.CODE:
+        return epilogue.tame
+    return _loose(frame) and (bool(epilogue.residuals) or epilogue.tame)
+
+
+def _loose(frame: Frame) -> bool:
+    """Whether nothing but stores reads the results: what they hold beyond their bounds does not matter."""
+    epilogue = frame.spec.epilogue
+    value_only = not epilogue.table and all(s.reads is Reads.VALUE for s in epilogue.stores)
+    return frame.isa.packs is not None and value_only and len(epilogue.residuals) <= _FEW
+
+
+def _bounds(frame: Frame, block: Block, n: int, index: int) -> tuple[Expr, Expr]:
+    """(low, high) of a store as int32, less its zero point."""
+    params, position, lanes = frame.params, block.position + n * frame.lanes, frame.lanes
+    if frame.spec.epilogue.stores[index].reads is Reads.CODE:
+        names = (f"store{index}_lo", f"store{index}_hi")
+    elif frame.spec.epilogue.residuals:
+        return params.ints("sum_lo", position), params.ints("sum_hi", position)
+    else:
+        names = ("lo", "hi")
+    low, high = (T.cast(params.floats(name, position), f"int32x{lanes}") for name in names)
+    return low, high
 
 
 def _result(frame: Frame, block: Block, n: int, value: Expr, residuals: Sequence[Expr]) -> Expr:
@@ -67,22 +186,38 @@ def _result(frame: Frame, block: Block, n: int, value: Expr, residuals: Sequence
     value = T.bind(value)
     if epilogue.leaky:
         m = T.Select(value < T.broadcast(T.int32(0), frame.lanes), params.floats("m_neg", position), m)
-    result = _scaled(frame, value, m, params.floats("lo", position), params.floats("hi", position))
+    bounds = (params.floats("lo", position), params.floats("hi", position))
     if epilogue.residuals:
+        result = _scaled(frame, value, m, None if epilogue.tame else bounds)
         for index, codes in enumerate(residuals):
             result = result + _term(frame, block, n, index, codes)
         result = _add_shift(frame, result)
-        result = clamp(T.bind(result), params.ints("sum_lo", position), params.ints("sum_hi", position))
+        if not _loose(frame):
+            result = clamp(T.bind(result), params.ints("sum_lo", position), params.ints("sum_hi", position))
+    else:
+        result = _scaled(frame, value, m, None if _loose(frame) and epilogue.tame else bounds)
     if epilogue.table:
         index = T.bind(result + params.scalar_vector("table_zero") + T.broadcast(T.int32(params.table), frame.lanes))
         result = params.words[index]
     return result
 
 
-def _scaled(frame: Frame, value: Expr, m: Expr, low: Expr, high: Expr) -> Expr:
-    """rne(clamp(float32(value) * m, low, high))."""
+def _scaled(frame: Frame, value: Expr, m: Expr, bounds: tuple[Expr, Expr] | None) -> Expr:
+    """rne(clamp(float32(value) * m, *bounds)). A tame product needs no bounds.
+
+    What rounding adds to a product makes an FMA of both: where it adds, a bound that does nothing stands between.
+    """
     product = T.bind(T.cast(value, f"float32x{frame.lanes}") * m)
-    return T.bind(round_to_int(frame.isa, clamp_floats(frame.isa, product, low, high)))
+    if bounds is not None:
+        product = clamp_floats(frame.isa, product, *bounds)
+    elif frame.isa.rounding is Rounding.MAGIC:
+        product = floats_at_most(frame.isa, product, T.broadcast(T.float32(TERM_LIMIT), frame.lanes))
+    return T.bind(round_to_int(frame.isa, product))
+
+
+def _term_bounds(frame: Frame) -> tuple[Expr, Expr]:
+    low, high = (T.broadcast(T.float32(limit), frame.lanes) for limit in (-TERM_LIMIT, TERM_LIMIT))
+    return low, high
 
 
 def _add_shift(frame: Frame, total: Expr) -> Expr:
@@ -113,17 +248,15 @@ def _term(frame: Frame, block: Block, n: int, index: int, codes: Expr) -> Expr:
     if residual.identity:
         fraction = frame.spec.epilogue.fraction
         return T.shift_left(centred, T.broadcast(T.int32(fraction), lanes)) if fraction else centred
-    limit = T.broadcast(T.float32(TERM_LIMIT), lanes)
     m = frame.params.floats(f"residual{index}_m", block.position + n * lanes)
-    return _scaled(frame, centred, m, T.broadcast(T.float32(-TERM_LIMIT), lanes), limit)
+    return _scaled(frame, centred, m, None if frame.spec.epilogue.tame else _term_bounds(frame))
 
 
-def _stored(frame: Frame, block: Block, n: int, index: int, reads: Reads, result: Expr) -> Expr:
+def _requantized(frame: Frame, block: Block, n: int, index: int, result: Expr) -> Expr:
+    """The code of a store with a multiplier of its own, less its zero point."""
     params, position = frame.params, block.position + n * frame.lanes
-    if reads is Reads.CODE:
-        m, low, high = (params.floats(f"store{index}_{name}", position) for name in ("m", "lo", "hi"))
-        result = _scaled(frame, result, m, low, high)
-    return result + params.scalar_vector(f"store{index}_zero")
+    m, low, high = (params.floats(f"store{index}_{name}", position) for name in ("m", "lo", "hi"))
+    return _scaled(frame, result, m, None if _waits(frame, index) else (low, high))
 
 
 def shared_blocks(frame: Frame, width: int) -> int:

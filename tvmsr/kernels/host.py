@@ -45,7 +45,7 @@ def missing_features(isa: str) -> tuple[str, ...]:
     text = Path("/proc/cpuinfo").read_text()
     have = {w for line in text.splitlines() if line.startswith(("flags", "Features")) for w in line.split()}
     have |= {w.replace("_", "") for w in have}
-    return tuple(n for n in ISAS[isa].needs if n not in have)
+    return tuple(n for n in ISAS[isa].needs if n.replace(".", "") not in have)
 
 
 def aligned(size: int, alignment: int = 64) -> Bytes:

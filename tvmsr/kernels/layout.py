@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tvmsr.kernels.isa import Isa, Primitive
 from tvmsr.kernels.spec import Conv, Form, KernelSpec, Reads, Tile
+from tvmsr.kernels.transforms import Transform
 
 #: Words of 64 bytes: header and arrays of a parameter block begin at multiples.
 ALIGN_WORDS = 16
@@ -84,7 +85,7 @@ class ParamLayout:
         return astuple(self)
 
 
-def _run(conv: Conv, group: int) -> tuple[int, int, int]:
+def run_shape(conv: Conv, group: int) -> tuple[int, int, int]:
     """(tap_pitch, runs, steps) of a kernel row; `group`: inputs of a step.
 
     A row is one run where its taps are not dilated and that takes no more steps than tap by tap.
@@ -100,7 +101,7 @@ def _run(conv: Conv, group: int) -> tuple[int, int, int]:
 def direct_layout(conv: Conv, isa: Isa, primitive: Primitive, tile: Tile) -> WeightLayout:
     """Weights of a direct convolution, in the order in which its loops read them."""
     vectors, lanes = tile.vectors, isa.lanes
-    tap_pitch, runs, steps = _run(conv, primitive.group)
+    tap_pitch, runs, steps = run_shape(conv, primitive.group)
     return WeightLayout(
         element_bytes=primitive.weight_bytes,
         kernel_h=conv.kernel[0],
@@ -125,10 +126,34 @@ def depthwise_layout(conv: Conv, isa: Isa, primitive: Primitive, tile: Tile) -> 
     return direct_layout(single, isa, primitive, tile)
 
 
+def winograd_layout(conv: Conv, isa: Isa, primitive: Primitive, tile: Tile, transform: Transform) -> WeightLayout:
+    """Transformed weights of a 3x3 convolution: a position of the transform takes the place of a kernel row."""
+    offset, centre = transform.offsets(conv.x.form, conv.max_bits)
+    return WeightLayout(
+        element_bytes=primitive.weight_bytes,
+        kernel_h=3,
+        kernel_w=3,
+        inputs=conv.inputs,
+        outputs=conv.outputs,
+        groups=1,
+        tap_pitch=0,
+        runs=1,
+        steps=-(-conv.inputs // primitive.group),
+        halves=primitive.halves,
+        depth=primitive.depth,
+        blocks=-(-conv.outputs // (tile.vectors * isa.lanes)),
+        vectors=tile.vectors,
+        lanes=isa.lanes,
+        transform=transform.outputs,
+        offset=offset,
+        centre=centre,
+    )
+
+
 def row_inputs(conv: Conv, primitive: Primitive) -> NDArray[np.int64]:
     """Index into (KW, IC/groups) of every element of a kernel row as it is packed, -1 where there is no weight."""
     ins, width = conv.inputs // conv.groups, conv.kernel[1]
-    tap_pitch, runs, steps = _run(conv, primitive.group)
+    tap_pitch, runs, steps = run_shape(conv, primitive.group)
     run, element = np.indices((runs, steps * primitive.group))
     tap, channel = np.divmod(element, tap_pitch) if tap_pitch else (run, element)
     return np.where((tap < width) & (channel < ins), tap * ins + channel, -1).reshape(-1)

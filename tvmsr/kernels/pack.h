@@ -15,15 +15,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the packer has room for: layouts are to be checked before it runs. WORDS: depth of a transform to words. */
+enum { TVMSR_MOST_DEPTH = 8, TVMSR_MOST_WORDS = 4, TVMSR_MOST_HALVES = 4 };
+
 /* Packed weights: [groups][blocks][kernel_h][runs][steps][halves][vectors][lanes][depth] elements.
  *
  * A run is what the inner loop walks without a jump: one tap (tap_pitch 0, runs = kernel_w) of `inputs` elements, or a
  * whole kernel row (runs = 1), whose taps lie tap_pitch elements apart. Element (step, half, d) of a run is
  * its input e = (step * depth + d) * halves + half. What has no weight is 0.
  *
- * Of a transform: [blocks][positions]{[starts]}[steps][halves][vectors][lanes][depth], positions = (m + 2)**2, row by row,
- * of U = G w G' with the integer rows of G that tvmsr/kernels/transforms.py lists. Where elements are bytes, an int32 for
- * each lane of the block comes first, [vectors][lanes]: -offset * (sum of U over the inputs), -centre at position (1, 1).
+ * Of a transform (3x3, one group): [blocks][positions]{[starts]}[steps][halves][vectors][lanes][depth], positions =
+ * (m + 2)**2, row by row, of U = G w G' with the integer rows of G that tvmsr/kernels/transforms.py lists. m = 2 has
+ * bytes, and an int32 for each lane of the block comes first, [vectors][lanes]: -offset * (sum of U over the inputs),
+ * at position (1, 1) -centre * that sum. m = 4 has words, and no start values.
  */
 typedef struct tvmsr_weight_layout {
     int32_t element_bytes; /* 1 or 2 */
@@ -40,7 +44,7 @@ typedef struct tvmsr_weight_layout {
     int32_t blocks; /* of one group: blocks * vectors * lanes positions hold its outputs */
     int32_t vectors;
     int32_t lanes;
-    int32_t transform; /* 0, or m of Winograd's F(m x m, 3x3): see below */
+    int32_t transform; /* 0, or m of Winograd's F(m x m, 3x3) */
     int32_t offset;
     int32_t centre;
 } tvmsr_weight_layout;
@@ -61,6 +65,7 @@ typedef struct tvmsr_param_layout {
 
 size_t tvmsr_weight_bytes(const tvmsr_weight_layout *layout);
 
+/* Every byte of `packed` is written. Re-entrant, without memory but about 30 KB of stack; so are the others. */
 void tvmsr_pack_weights(const tvmsr_weight_layout *layout, const void *codes, int32_t weight_bits, void *packed);
 
 size_t tvmsr_plain_bytes(const tvmsr_param_layout *layout, const void *plain);

@@ -3,19 +3,25 @@
 A tile is `pixels` x `vectors` sums. One *load* of a pixel brings the inputs of up to `span` steps into a register; a
 step adds the products of one group of inputs (`Primitive.group`) with `vectors` vectors of weights, which lie in
 memory as [step][half][vector][lane][depth].
+
+Whoever drives the loops opens `with sums.window():` around the steps of each window (tvmsr/kernels/windows.py); that
+does nothing for primitives that sum in 32 bits. `in_windows` is such a loop.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from tvm import tirx
 from tvm.tirx.script import builder as T
 
-from tvmsr.kernels.emit import Expr, Tensor, concat, ramp
+from tvmsr.kernels.emit import Expr, Tensor, concat, modular, ramp
 from tvmsr.kernels.isa import Isa, Kind, Primitive
+from tvmsr.kernels.spec import Tile
 
 _REGISTER = 16  # bytes of an ARM vector register
 
@@ -43,10 +49,10 @@ class Weights:
 class Sums(ABC):
     """The sums of one tile."""
 
-    def __init__(self, isa: Isa, primitive: Primitive, pixels: int, vectors: int, stored_vectors: int) -> None:
+    def __init__(self, isa: Isa, primitive: Primitive, tile: Tile, stored_vectors: int) -> None:
         """stored_vectors: of a block in memory; the last block of a layer may compute fewer."""
         self.lanes, self.primitive = isa.lanes, primitive
-        self.pixels, self.vectors = pixels, vectors
+        self.pixels, self.vectors, self.chain = tile.pixels, tile.vectors, tile.window or 2
         self.vector_size = isa.lanes * primitive.depth  # weights that one issue takes
         self.step_size = primitive.halves * stored_vectors * self.vector_size
 
@@ -63,6 +69,11 @@ class Sums(ABC):
     def add(self, inputs: Inputs, weights: Weights, steps: int) -> None:
         """Add the products of `steps` (at most `span`) steps."""
 
+    @contextmanager
+    def window(self) -> Iterator[None]:
+        """Around the steps whose products are summed in 16 bits, where the primitive does so."""
+        yield
+
     @abstractmethod
     def values(self) -> list[list[Expr]]:
         """The sums: [pixel][vector] of int32."""
@@ -71,9 +82,9 @@ class Sums(ABC):
 class _PerPixel(Sums):
     """One register a pixel and a vector of channels."""
 
-    def __init__(self, isa: Isa, primitive: Primitive, pixels: int, vectors: int, stored_vectors: int) -> None:
-        super().__init__(isa, primitive, pixels, vectors, stored_vectors)
-        self._acc = [[_register(self.lanes) for _ in range(vectors)] for _ in range(pixels)]
+    def __init__(self, isa: Isa, primitive: Primitive, tile: Tile, stored_vectors: int) -> None:
+        super().__init__(isa, primitive, tile, stored_vectors)
+        self._acc = [[_register(self.lanes) for _ in range(tile.vectors)] for _ in range(tile.pixels)]
 
     def start(self, first: Sequence[Expr]) -> None:
         for n, value in enumerate(first):
@@ -104,6 +115,40 @@ class Broadcast(_PerPixel):
         self._update(p, n, lambda acc: add_products(self.primitive, self.lanes, acc, x, w))
 
 
+class Windowed(Broadcast):
+    """As Broadcast, with sums of 16 bits while a window is open: a product and an addition an issue.
+
+    They start at zero and are widened (neighbours of a channel added up) when the window is closed. The sums of 32 bits
+    rest meanwhile: where registers do not hold both, LLVM keeps those on the stack, outside of the loops of a window.
+    """
+
+    def __init__(self, isa: Isa, primitive: Primitive, tile: Tile, stored_vectors: int) -> None:
+        super().__init__(isa, primitive, tile, stored_vectors)
+        self._narrow: list[list[Expr]] = []
+
+    @contextmanager
+    def window(self) -> Iterator[None]:
+        count, i32 = 2 * self.lanes, f"int32x{self.lanes}"
+        self._narrow = [[_register(count, "int16") for _ in range(self.vectors)] for _ in range(self.pixels)]
+        zero, ones = (T.broadcast(T.int16(n), count) for n in (0, 1))
+        for line in self._narrow:
+            for narrow in line:
+                T.buffer_store(narrow, zero, [ramp(0, count)])
+        yield
+        for p, line in enumerate(self._narrow):
+            for n, narrow in enumerate(line):
+                wide = T.call_llvm_pure_intrin(i32, self.primitive.widen, narrow[ramp(0, count)], ones)
+                self._update(p, n, partial(self._plus, wide))
+
+    def _plus(self, wide: Expr, acc: Expr) -> Expr:
+        return plus(self.primitive, acc, wide, self.lanes)
+
+    def _issue(self, p: int, n: int, x: Expr, w: Expr) -> None:
+        narrow, at = self._narrow[p][n], ramp(0, 2 * self.lanes)
+        sums = T.call_llvm_pure_intrin(f"int16x{2 * self.lanes}", self.primitive.pairs, x, w)
+        T.buffer_store(narrow, narrow[at] + sums, [at])
+
+
 class ByElement(_PerPixel):
     """A register holds inputs of each pixel, and an issue takes element i of it: sdot, smlal by element.
 
@@ -131,35 +176,60 @@ class ByElement(_PerPixel):
             self._update(p, n, lambda acc: T.call_llvm_pure_intrin(i32, prim.fused, acc, w, x))
         else:
             x = tirx.Shuffle([row], [step] * self.lanes)
-            self._update(p, n, lambda acc: acc + T.call_llvm_pure_intrin(i32, prim.pairs, w, x))
+            self._update(p, n, lambda acc: plus(prim, acc, T.call_llvm_pure_intrin(i32, prim.pairs, w, x), self.lanes))
 
 
 class Chain(_PerPixel):
-    """NEON without dot products: two products of bytes fit 16 bits, neighbours are then added into 32.
+    """NEON without dot products: products of bytes are summed in 16 bits, neighbours are then added into 32.
 
-    |x| <= 128 and |w| <= 127, so two products are at most 2 * 128 * 127 = 32512 < 2**15. A step is a pair of inputs,
-    copied to all lanes; lane 2c + d of the 16-bit sums holds channel c and input d of both steps of a chain.
+    |x| <= 128 and |w| <= 127, so two products are at most 2 * 128 * 127 = 32512 < 2**15; windows.py says where more
+    fit. A step is a pair of inputs, copied to all lanes; lane 2c + d of the 16-bit sums holds channel c and input d of
+    the steps of a chain.
     """
 
     def add(self, inputs: Inputs, weights: Weights, steps: int) -> None:
         rows = _load_pixels(inputs, self.pixels, self.primitive)
-        for first in range(0, steps, 2):
-            chain = range(first, min(first + 2, steps))
-            vectors = [_pairs_of_vectors(weights, s * self.step_size, self.vector_size, self.vectors) for s in chain]
-            for p, row in enumerate(rows):
-                pairs = T.reinterpret(f"int16x{_REGISTER // 2}", row)
-                xs = [self._copied(pairs, s) for s in chain]
-                for n in range(self.vectors):
-                    self._issue(p, n, [w[n][1] for w in vectors], xs)
+        pairs = [T.reinterpret(f"int16x{_REGISTER // 2}", row) for row in rows]
+        for first in range(0, steps, self.chain):
+            chain = range(first, min(first + self.chain, steps))
+            if self.chain == 2:
+                self._pixel_by_pixel(pairs, weights, chain)
+            else:
+                self._step_by_step(pairs, weights, chain)
+
+    def _pixel_by_pixel(self, pairs: Sequence[Expr], weights: Weights, chain: range) -> None:
+        """The weights of a short chain stay in registers, the sums of one pixel and vector pass by."""
+        vectors = [self._weights(weights, step) for step in chain]
+        for p, row in enumerate(pairs):
+            xs = [self._copied(row, step) for step in chain]
+            for n in range(self.vectors):
+                products = [self._product(w[n][1], x) for w, x in zip(vectors, xs, strict=True)]
+                self._widen(p, n, products[0] if len(products) == 1 else products[0] + products[1])
+
+    def _step_by_step(self, pairs: Sequence[Expr], weights: Weights, chain: range) -> None:
+        """The sums of all pixels and vectors stay in registers, the weights of one step pass by."""
+        sums: dict[tuple[int, int], Expr] = {}
+        for step in chain:
+            vectors = self._weights(weights, step)
+            for p, row in enumerate(pairs):
+                x = self._copied(row, step)
+                for n, w in vectors:
+                    product = self._product(w, x)
+                    sums[p, n] = T.bind(sums[p, n] + product if (p, n) in sums else product)
+        for (p, n), total in sums.items():
+            self._widen(p, n, total)
+
+    def _weights(self, weights: Weights, step: int) -> list[tuple[int, Expr]]:
+        return _pairs_of_vectors(weights, step * self.step_size, self.vector_size, self.vectors)
 
     def _copied(self, pairs: Expr, step: int) -> Expr:
         return T.bind(T.reinterpret(f"int8x{2 * self.lanes}", tirx.Shuffle([pairs], [step] * self.lanes)))
 
-    def _issue(self, p: int, n: int, ws: Sequence[Expr], xs: Sequence[Expr]) -> None:
-        prim, i16 = self.primitive, f"int16x{2 * self.lanes}"
-        products = [T.call_llvm_pure_intrin(i16, prim.pairs, w, x) for w, x in zip(ws, xs, strict=True)]
-        total = products[0] if len(products) == 1 else products[0] + products[1]
-        i32 = f"int32x{self.lanes}"
+    def _product(self, w: Expr, x: Expr) -> Expr:
+        return T.call_llvm_pure_intrin(f"int16x{2 * self.lanes}", self.primitive.pairs, w, x)
+
+    def _widen(self, p: int, n: int, total: Expr) -> None:
+        prim, i32 = self.primitive, f"int32x{self.lanes}"
         if prim.fused:
             self._update(p, n, lambda acc: T.call_llvm_pure_intrin(i32, prim.fused, acc, total))
         else:
@@ -173,10 +243,10 @@ class Matrix(Sums):
     holds eight of one pixel, then eight of the next. An odd last pixel, or a tile of one, is computed twice.
     """
 
-    def __init__(self, isa: Isa, primitive: Primitive, pixels: int, vectors: int, stored_vectors: int) -> None:
-        super().__init__(isa, primitive, pixels, vectors, stored_vectors)
-        self._pairs = -(-pixels // 2)
-        self._acc = [[[_register(4) for _ in range(2)] for _ in range(vectors)] for _ in range(self._pairs)]
+    def __init__(self, isa: Isa, primitive: Primitive, tile: Tile, stored_vectors: int) -> None:
+        super().__init__(isa, primitive, tile, stored_vectors)
+        self._pairs = -(-tile.pixels // 2)
+        self._acc = [[[_register(4) for _ in range(2)] for _ in range(tile.vectors)] for _ in range(self._pairs)]
 
     def start(self, first: Sequence[Expr]) -> None:
         for n, value in enumerate(first):
@@ -214,20 +284,43 @@ class Matrix(Sums):
 _KINDS: dict[Kind, type[Sums]] = {
     Kind.BROADCAST: Broadcast,
     Kind.PLAIN: Broadcast,
+    Kind.WINDOW: Windowed,
     Kind.ELEMENT: ByElement,
     Kind.CHAIN: Chain,
     Kind.MATRIX: Matrix,
 }
 
 
-def open_sums(isa: Isa, primitive: Primitive, pixels: int, vectors: int, stored_vectors: int) -> Sums:
-    """Registers for one tile."""
-    return _KINDS[primitive.kind](isa, primitive, pixels, vectors, stored_vectors)
+def open_sums(isa: Isa, primitive: Primitive, pixels: int, vectors: int, stored_vectors: int, window: int = 0) -> Sums:
+    """Registers for one tile; window: steps of a chain (`Tile.window`)."""
+    return _KINDS[primitive.kind](isa, primitive, Tile(pixels, vectors, window), stored_vectors)
 
 
-def _register(lanes: int) -> Expr:
+def in_windows(sums: Sums, turns: int, count: int, turn: Callable[[Expr], None]) -> None:
+    """Call turn(number) in a loop of `turns`, `count` of them to a window of `sums`."""
+    whole, rest = divmod(turns, count)
+
+    def window(first: Expr, size: int) -> None:
+        with sums.window():
+            repeated(size, lambda at: turn(first + at))
+
+    repeated(whole, lambda k: window(k * count, count))
+    if rest:
+        window(whole * count, rest)
+
+
+def repeated(turns: int, turn: Callable[[Expr], None]) -> None:
+    """A loop, where there is more than one turn."""
+    if turns == 1:
+        turn(0)
+    elif turns:
+        with T.serial(0, turns) as at:
+            turn(at)
+
+
+def _register(lanes: int, dtype: str = "int32") -> Expr:
     # One small buffer for each vector: it becomes a stack slot, and LLVM makes a register of it.
-    return T.alloc_buffer((lanes,), "int32", scope="global")
+    return T.alloc_buffer((lanes,), dtype, scope="global")
 
 
 def _load_pixels(inputs: Inputs, pixels: int, primitive: Primitive) -> list[Expr]:
@@ -247,15 +340,20 @@ def _pairs_of_vectors(weights: Weights, base: int, size: int, vectors: int) -> l
     return found
 
 
+def plus(primitive: Primitive, acc: Expr, products: Expr, lanes: int) -> Expr:
+    """A sum that wraps only where that is allowed."""
+    return modular("add", acc, products, lanes) if primitive.modular else acc + products
+
+
 def add_products(primitive: Primitive, lanes: int, acc: Expr, x: Expr, weights: Expr) -> Expr:
     """Sum of `acc` and the products of one issue of a broadcasting primitive."""
     i32 = f"int32x{lanes}"
     if primitive.fused:
         return T.call_llvm_pure_intrin(i32, primitive.fused, acc, x, weights)
     if not primitive.pairs:
-        return acc + T.cast(x, i32) * T.cast(weights, i32)
+        return plus(primitive, acc, T.cast(x, i32) * T.cast(weights, i32), lanes)
     if not primitive.widen:
-        return acc + T.call_llvm_pure_intrin(i32, primitive.pairs, x, weights)
+        return plus(primitive, acc, T.call_llvm_pure_intrin(i32, primitive.pairs, x, weights), lanes)
     sums = T.call_llvm_pure_intrin(f"int16x{2 * lanes}", primitive.pairs, x, weights)
     ones = T.broadcast(T.int16(1), 2 * lanes)
     return acc + T.call_llvm_pure_intrin(i32, primitive.widen, sums, ones)

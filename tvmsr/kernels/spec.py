@@ -50,7 +50,8 @@ class Store:
     """A tensor that is written: channels [first, first + channels * block**2) of the grid's pixel.
 
     block > 1 is depth to space: channel first + (dy*block + dx)*channels + c -> pixel (y*block + dy, x*block + dx), c.
-    pitch: bytes between stored pixels.
+    pitch: bytes between stored pixels. full: for every channel and every bit choice, the bounds of its codes are those
+    of the form's type, to which elements may be saturated (the bytes are the same).
     """
 
     form: Form
@@ -59,6 +60,7 @@ class Store:
     first: int = 0
     block: int = 1
     reads: Reads = Reads.VALUE
+    full: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,18 @@ class Residual:
 
 @dataclass(frozen=True)
 class Epilogue:
-    """From int32 to stored codes; the formulas are in tvmsr/quant/integer.py and docs/numerics.md."""
+    """From int32 to stored codes; the formulas are in tvmsr/quant/integer.py and docs/numerics.md.
+
+    tame: for every channel, every bit choice and whatever is read, no float product leaves +-TERM_LIMIT, and a source
+    that is a term has no other bounds. Bounds may then wait for the integer that is stored (the bytes are the same).
+    """
 
     stores: tuple[Store, ...]
     residuals: tuple[Residual, ...] = ()
     fraction: int = 0  # of the terms, where there are residuals
     leaky: bool = False  # another multiplier for negative values of the source
     table: bool = False  # the final code is looked up (before any store); the table ends the block
+    tame: bool = False
 
 
 @dataclass(frozen=True)

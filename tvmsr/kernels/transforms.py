@@ -18,7 +18,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.kernels.spec import Form
+
 Matrix = NDArray[np.int64]
+
+#: Least and greatest value that memory of a form can hold, a code or not.
+TYPE_RANGE: dict[Form, tuple[int, int]] = {
+    Form.U8: (0, 2**8 - 1),
+    Form.S8: (-(2**7), 2**7 - 1),
+    Form.U16: (0, 2**16 - 1),
+    Form.S16: (-(2**15), 2**15 - 1),
+}
+
+
+def code_range(form: Form, bits: int) -> tuple[int, int]:
+    """Least and greatest stored code of up to `bits` bits."""
+    low = -form.offset(bits)
+    return low, low + 2**bits - 1
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,32 @@ class Transform:
         downs = downs + np.einsum("ik,jl->ij", down, up)
         return ups * low - downs * high, ups * high - downs * low
 
+    def offsets(self, form: Form, bits: int) -> tuple[int, int]:
+        """What is added to B' x B where it is stored as a byte: at all positions but (1, 1), and at (1, 1).
+
+        Bytes wrap as they are computed, so only the stored value has to fit. Of u8 it then lies in [0, 4 * top], top =
+        2**bits - 1: at (1, 1) the codes are added up, elsewhere as many are subtracted as added. Of s8 differences need
+        no offset; the sum of four codes less 128 is less by 512, and is stored less by 128.
+        """
+        if not self.bytes:
+            return 0, 0
+        low, _ = self.input_range(*code_range(form, bits))
+        if form is Form.S8:
+            return 0, TYPE_RANGE[form][0] - int(low[1, 1])
+        return -int(low.min()), 0
+
+    def stored_range(self, form: Form, bits: int) -> tuple[Matrix, Matrix]:
+        """Least and greatest transformed input as it is stored, for codes of up to `bits` bits: (t, t) each.
+
+        Where it is int16, for all that memory of this form can hold: a window of F(4x4) at an edge takes in pixels that
+        no output of its own needs, and what they add cancels as long as no value wraps. In F(2x2) they add nothing.
+        """
+        low, high = self.input_range(*(code_range(form, bits) if self.bytes else TYPE_RANGE[form]))
+        offset, centre = self.offsets(form, bits)
+        added = np.full_like(low, offset)
+        added[1, 1] = centre
+        return low + added, high + added
+
 
 TRANSFORMS: dict[int, Transform] = {
     row.outputs: row
@@ -71,7 +113,7 @@ TRANSFORMS: dict[int, Transform] = {
         Transform(
             "F(4x4,3x3)",
             4,
-            weights=((1, 0, 0), (-1, -1, -1), (-1, 1, -1), (1, 2, 4), (1, -2, 4), (0, 0, 1)),
+            weights=((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 12)),
             inputs=(
                 (4, 0, -5, 0, 1, 0),
                 (0, -4, -4, 1, 1, 0),
@@ -80,7 +122,7 @@ TRANSFORMS: dict[int, Transform] = {
                 (0, 2, -1, -2, 1, 0),
                 (0, 4, 0, -5, 0, 1),
             ),
-            results=((6, 4, 4, 1, 1, 0), (0, 4, -4, 2, -2, 0), (0, 4, 4, 4, 4, 0), (0, 4, -4, 8, -8, 24)),
+            results=((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 2)),
             scale=576,
             bytes=False,
         ),

@@ -1,4 +1,4 @@
-"""Phase 4, agree: one stored form, and one kind of surroundings, for each place.
+"""Phase 3, agree: one stored form, and one kind of surroundings, for each place.
 
 Convolutions say in which form they want to read, and what lies outside of their picture: pad codes, or pixels of the
 picture itself. Where the readers of one place do not agree, those that differ get a place of their own, stored beside

@@ -1,4 +1,4 @@
-"""Phase 7, check: what the kernel contract asks of a program, and what this part cannot do yet."""
+"""Phase 8, check: what the kernel contract asks of a program, and what this part cannot do yet."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def run(draft: Draft) -> None:
         missing = {field.name for field in param_fields(step.spec)} ^ set(step.params[0]) if step.spec else set()
         if missing:
             raise _error(group, f"parameters {sorted(missing)} do not fit its kernel")
-        if group.spatial and len(group.writes) != 1:
-            raise _error(group, f"it has {len(group.writes)} stores; a step of the driver's own has one")
+        if step.spatial and len(group.writes) != len(step.spatial.each):
+            raise _error(group, f"it has {len(group.writes)} stores; the driver makes {len(step.spatial.each)}")
         _check_size(draft, group)
         _check_spans(draft, group)
     _check_writers(draft)

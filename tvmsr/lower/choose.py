@@ -9,6 +9,7 @@ import numpy as np
 from tvmsr.errors import WorkError
 from tvmsr.kernels.choice import choose
 from tvmsr.kernels.spec import Conv, Epilogue, KernelSpec, Load, Operand, Reads, Residual, Store
+from tvmsr.lower.bounds import full, tame
 from tvmsr.lower.draft import Draft, Factor, Group, Place, Term, Write
 from tvmsr.lower.params import params_of
 from tvmsr.lower.program import Layer, Step, Stored, View
@@ -87,18 +88,20 @@ def _epilogue(draft: Draft, group: Group) -> Epilogue:
     terms = total.terms if total else ()
     fraction = total.fraction if total else 0
     return Epilogue(
-        stores=tuple(_store(draft, write) for write in group.writes),
+        stores=tuple(_store(draft, group, write) for write in group.writes),
         residuals=tuple(_residual(draft, term, fraction) for term in terms),
         fraction=fraction if terms else 0,
         leaky=group.value.m_neg is not None,
         table=group.value.table is not None,
+        tame=tame(group),
     )
 
 
-def _store(draft: Draft, write: Write) -> Store:
+def _store(draft: Draft, group: Group, write: Write) -> Store:
     place = draft.places[write.place]
     reads = Reads.VALUE if write.requant is None else Reads.CODE
-    return Store(place.form, place.pitch, write.channels, write.first, write.block, reads)
+    whole = full(group, write, place)
+    return Store(place.form, place.pitch, write.channels, write.first, write.block, reads, whole)
 
 
 def _residual(draft: Draft, term: Term, fraction: int) -> Residual:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import cast
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tvmsr.graph.extent import Extent
 from tvmsr.graph.model import PadMode
+from tvmsr.hardware.caching import Caching
 from tvmsr.hardware.target import Level
 from tvmsr.kernels.algorithms import ALGORITHMS, Algorithm, weight_layout
 from tvmsr.kernels.layout import ParamLayout, WeightLayout, param_layout, plain_params, plain_weights
@@ -18,6 +22,7 @@ from tvmsr.kernels.spec import Form, KernelSpec
 from tvmsr.lower.ctext import Arrays, array, quoted, table
 from tvmsr.lower.data import Blob
 from tvmsr.lower.program import Buffer, Layer, Program, Spatial, Step
+from tvmsr.lower.short import short_form
 from tvmsr.lower.spatial import plain_spatial
 from tvmsr.quant.checks import Check, data_checksum
 from tvmsr.quant.integer import IntegerGraph
@@ -31,6 +36,12 @@ CHOICES = ("default",)
 #: Packed weights are read by whole vectors, and packing starts at the first code.
 _WEIGHT_ALIGN = 64
 _PARAM_ALIGN = 4
+
+#: SR_SHORT of program.h.
+_SHORT = 1
+
+#: Of a uint32_t.
+_MOST = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -47,14 +58,21 @@ class Emitted:
 
 
 def emit(
-    programs: Sequence[Program], levels: Sequence[Level], graph: IntegerGraph, checks: Sequence[Check] = ()
+    programs: Sequence[Program],
+    levels: Sequence[Level],
+    graph: IntegerGraph,
+    checks: Sequence[Check] = (),
+    caching: Caching | None = None,
 ) -> Emitted:
-    """The tables of one artifact: a program for each level, in this order (best first). checks: its self check."""
+    """The tables of one artifact: a program for each level, in this order (best first).
+
+    checks: its self check. caching: of the target, where it is known; bytes of results do not depend on it.
+    """
     if [program.level for program in programs] != [level.name for level in levels]:
         raise ValueError("programs and levels differ")
     writer = _Writer(tuple(programs))
     bodies = [writer.level(program, level) for program, level in zip(programs, levels, strict=True)]
-    model = writer.model(graph, programs, bodies, checks)
+    model = writer.model(graph, programs, bodies, checks, caching or Caching())
     kernels = {level.name: dict(sorted(writer.specs[level.name].items())) for level in levels}
     return Emitted(_file(writer.externs(levels), writer.arrays.text(), model), bytes(writer.blob), kernels)
 
@@ -192,18 +210,22 @@ class _Writer:
             scratch=-(-algorithm.scratch(spec) // 64) * 64,
             weights="0" if layout is None else self.arrays.share("tvmsr_weight_layout", "weights", [_ints(layout)]),
             block=self.arrays.share("tvmsr_param_layout", "block", [_ints(param_layout(spec))]),
-            params=[self.blob.add(plain_params(spec, choice), _PARAM_ALIGN) for choice in step.params],
+            params=[self._plain(plain_params(spec, choice), choice) for choice in step.params],
         )
+
+    def _plain(self, words: bytes, params: Mapping[str, NDArray[Any] | int]) -> int:
+        """Where plain parameters lie: an offset, and what says that they are in the short form."""
+        table = -(-np.size(params["table"]) // 2) if "table" in params else 0
+        return self.blob.add(short_form(words, table), _PARAM_ALIGN) + _SHORT
 
     def _spatial(self, step: Step) -> _Work:
         s = cast(Spatial, step.spatial)
-        numbers = (s.channels, s.method, s.grid, int(s.unbiased), s.numerator, s.denominator, s.cubic)
         return _Work(
             kernel="0",
             stride=s.stride,
             extents=s.kernel,
-            spatial=self.arrays.share("sr_spatial", "spatial", [f"{{{', '.join(map(str, numbers))}}}"]),
-            params=[self.blob.add(plain_spatial(choice), _PARAM_ALIGN) for choice in step.params],
+            spatial=self.arrays.share("sr_spatial", "spatial", map(_numbers, s.each)),
+            params=[self._plain(plain_spatial(choice), choice) for choice in step.params],
         )
 
     def _stored(self, step: Step) -> str:
@@ -211,7 +233,12 @@ class _Writer:
         return self.arrays.share("sr_stored", "stored", rows)
 
     def model(
-        self, graph: IntegerGraph, programs: Sequence[Program], levels: list[str], checks: Sequence[Check]
+        self,
+        graph: IntegerGraph,
+        programs: Sequence[Program],
+        levels: list[str],
+        checks: Sequence[Check],
+        caching: Caching,
     ) -> str:
         """The tables of layers, levels and checks, and the model itself."""
         affines = [f"{{{a}, {b}, {c}}}" for steps in self.extents for a, b, c in steps]
@@ -237,6 +264,8 @@ class _Writer:
             "choices": str(len(CHOICES)),
             "layer_count": str(len(self.layers)),
             "level_count": str(len(levels)),
+            "core_cache": f"{min(caching.core, _MOST)}u",
+            "shared_cache": f"{min(caching.shared, _MOST)}u",
             "choice_names": "model_choices",
             "extent_count": str(len(self.extents)),
             "affine_count": str(len(affines)),
@@ -257,6 +286,11 @@ class _Writer:
 def _columns(algorithm: Algorithm, spec: KernelSpec) -> int:
     """What the columns of a kernel's pieces are multiples of: a granule, as many of them as it takes at a time."""
     return algorithm.granule[1] * (spec.tile.strip or spec.tile.pixels)
+
+
+def _numbers(s: Spatial) -> str:
+    numbers = (s.channels, s.method, s.grid, int(s.unbiased), s.numerator, s.denominator, s.cubic)
+    return f"{{{', '.join(map(str, numbers))}}}"
 
 
 def _ints(layout: WeightLayout | ParamLayout) -> str:

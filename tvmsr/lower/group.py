@@ -245,12 +245,33 @@ def _also_computes(walk: Walk, name: str, node: IntegerNode) -> None:
 
 
 def _table(walk: Walk, node: IntegerNode) -> None:
-    """A pass that looks codes up: the index is the code itself, so its zero point counts as 0."""
+    """The end of the group that made its operand, where nobody else reads that; else a pass of its own.
+
+    A pass looks codes up: the index is the code itself, so its zero point counts as 0.
+    """
     operand, table = walk.tensor(node.inputs[0], node), node.params["table"]
+    maker = _maker_of_nothing_else(walk, operand.name)
+    if maker is not None and maker.value.table is None:
+        value = replace(maker.value, table=table, zero=operand.code.zero)
+        walk.draft.update(maker.name, value=value, code=cast(Code, node.output))
+        _also_computes(walk, maker.name, node)
+        walk.define(node, Made(maker.name, 0, maker.channels))
+        return
     top = np.full(node.channels, len(table) - 1, np.float32)
     value = Value(unity(node.channels), np.zeros_like(top), top, 0, table=table)
     group = _load(walk, node, walk.whole(operand.name, node), value)
     walk.group(Group(**{**vars(group), "x_code": _without_zero(operand.code)}), node)
+
+
+def _maker_of_nothing_else(walk: Walk, name: str) -> Group | None:
+    """The group whose value a tensor is, if one node reads that and nothing else is stored of the group."""
+    origin, draft = walk.made(name), walk.draft
+    if origin is None or origin.requant is not None or origin.block > 1:
+        return None
+    made_too = [t.name for t in draft.tensors.values() if isinstance(t.origin, Made) and t.origin.group == origin.group]
+    whole = origin.channels == draft.group(origin.group).channels
+    alone = whole and made_too == [name] and len(walk.readers(name)) == 1 and name != draft.graph.output
+    return draft.group(origin.group) if alone else None
 
 
 def _without_zero(code: Code) -> Code:

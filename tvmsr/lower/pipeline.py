@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from tvmsr.hardware.target import Level
-from tvmsr.lower import agree, assemble, check, choose, group, layout, places, trim
+from tvmsr.lower import agree, assemble, check, choose, group, join, layout, places, trim
 from tvmsr.lower.draft import Draft
 from tvmsr.lower.program import Program
 from tvmsr.quant.integer import IntegerGraph
@@ -19,10 +19,11 @@ Phase = Callable[[Draft], None]
 PHASES: tuple[tuple[str, Phase], ...] = (
     ("group", group.run),  # nodes -> groups: what becomes one step
     ("places", places.run),  # tensors -> places: what is stored, slices and concats as views
-    ("trim", trim.run),  # channels of a place that nobody reads there
     ("agree", agree.run),  # one form, one set of pad codes and one border a place
+    ("trim", trim.run),  # stores that nobody reads, and steps that have no others
     ("layout", layout.run),  # bytes from pixel to pixel
     ("choose", choose.run),  # groups -> steps: kernel specs and parameters
+    ("join", join.run),  # statistics of one tensor
     ("check", check.run),  # the kernel contract
 )
 

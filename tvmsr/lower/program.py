@@ -70,7 +70,8 @@ class Kind(IntEnum):
 class Spatial:
     """A step of the driver's own: sr_spatial of program.h. `words` says what it does, for people.
 
-    kernel (height, width), stride: of a pool. method, grid: numbers of program.h.
+    kernel (height, width), stride: of a pool. method, grid: numbers of program.h. more: further statistics of the same
+    rows, one a store.
     """
 
     kind: Kind
@@ -84,6 +85,12 @@ class Spatial:
     numerator: int = 0
     denominator: int = 0
     cubic: int = 0
+    more: tuple[Spatial, ...] = ()
+
+    @property
+    def each(self) -> tuple[Spatial, ...]:
+        """One for each store."""
+        return (self, *self.more)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +123,9 @@ class Step:
     @property
     def blocks(self) -> tuple[int, ...]:
         """Of its stores: depth to space."""
-        return (1,) if self.spec is None else tuple(store.block for store in self.spec.epilogue.stores)
+        if self.spec is None:
+            return (1,) * len(self.stored)
+        return tuple(store.block for store in self.spec.epilogue.stores)
 
     @property
     def reads(self) -> int:

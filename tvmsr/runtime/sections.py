@@ -10,6 +10,7 @@ from typing import Any
 
 from tvmsr.errors import InputFileError
 from tvmsr.runtime import elf, macho
+from tvmsr.runtime.folding import unfold_layers
 from tvmsr.runtime.library import MANIFEST_SECTION, Library, Reader
 
 #: The first bytes of a file to what reads it.
@@ -43,12 +44,16 @@ def read_section(path: Path, name: str, what: str) -> bytes:
     return sections[name]
 
 
-def manifest_text(path: Path) -> str:
-    """The manifest of an artifact, JSON, whatever CPU it is for."""
-    raw = read_section(path, MANIFEST_SECTION, "manifest").rstrip(b"\0")
+def manifest_of(path: Path) -> Any:
+    """The manifest of an artifact, as its JSON says, whatever CPU it is for: an object, unless it is damaged."""
+    return _unfolded(path, read_section(path, MANIFEST_SECTION, "manifest"))
+
+
+def _unfolded(path: Path, raw: bytes) -> Any:
     try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
+        values = json.loads(raw.rstrip(b"\0"))
+        return unfold_layers(values) if isinstance(values, dict) else values
+    except (ValueError, RecursionError) as error:
         raise InputFileError(f"{path}: its manifest is damaged") from error
 
 
@@ -56,10 +61,7 @@ def manifest_values(file: Library) -> dict[str, Any]:
     """The manifest of a file to be opened: a JSON object whose `prefix` begins names in C. Else InputFileError."""
     if MANIFEST_SECTION not in file.sections:
         raise InputFileError(f"{file.path}: not an artifact of tvmsr (it has no manifest)")
-    try:
-        values = json.loads(file.sections[MANIFEST_SECTION].rstrip(b"\0"))
-    except (ValueError, RecursionError) as error:
-        raise InputFileError(f"{file.path}: its manifest is damaged") from error
+    values = _unfolded(file.path, file.sections[MANIFEST_SECTION])
     prefix = values.get("prefix", "tvmsr") if isinstance(values, dict) else None
     if not isinstance(prefix, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", prefix):
         raise InputFileError(f"{file.path}: its manifest is damaged")

@@ -1,158 +1,7 @@
 /* Files that lie: one network with weights and a table, whose tables are changed before each tvmsr_open. Every lie must be
  * TVMSR_DAMAGED, and nothing may be read or written outside, which a sanitizer sees.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* The driver's files see constants; here they are changed. */
-#define sr_the_model sr_the_constant_model
-#include "checksum.h"
-#include "program.h"
-#undef sr_the_model
-#include "tvmsr.h"
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, current, #condition); \
-            exit(1); \
-        } \
-    } while (0)
-
-enum { DATA = 256, WEIGHTS = 0, PARAMS = 64, TABLE = 20, MANIFEST = 127 };
-
-extern unsigned char forge_data[];
-extern char forge_manifest[];
-
-static const char *current = "nothing yet";
-
-/* Takes the picture over as it is. */
-static void copy(void *x, const int32_t *xr, void *y, const int32_t *yr, const void *w, const void *p, void *s,
-                 int32_t row0, int32_t row1, int32_t col0, int32_t col1) {
-    (void)w, (void)p, (void)s;
-    for (int32_t r = row0; r < row1; r++) {
-        memcpy((uint8_t *)y + yr[r] + col0 * 3, (uint8_t *)x + xr[r] + col0 * 3, (size_t)(col1 - col0) * 3);
-    }
-}
-
-typedef struct {
-    sr_buffer buffers[2];
-    sr_operand operands[2];
-    sr_stored stored[1];
-    sr_layer layer;
-    tvmsr_weight_layout weights;
-    tvmsr_param_layout block;
-    uint64_t params[1];
-    sr_spatial spatial;
-    const char *needs[2];
-    sr_affine affines[2];
-    sr_extent extents[2];
-    sr_check check;
-    sr_step step;
-    sr_level levels[2];
-} tables;
-
-static const char *const CHOICES[] = {"default", 0};
-static tables t;
-sr_model sr_the_model;
-
-/* 1x1 convolution of 3 to 3 channels, packed for 4 lanes; parameters: scalars x_zero, length, two zeros; bias, m; table. */
-static const tables WHOLE = {
-    .buffers = {{"input", 3, 3, 0, 0, 0, SR_FORM_U8, 8, 0, 0, 0}, {"output", 3, 3, 1, 1, 0, SR_FORM_U8, 8, 0, 0, 0}},
-    .operands = {{0, 1, 0}, {1, 1, 0}},
-    .stored = {{"output", 0, 3}},
-    .layer = {"conv", WEIGHTS, 9, 8},
-    .weights = {1, 1, 1, 3, 3, 1, 0, 1, 3, 1, 1, 1, 1, 4},
-    .block = {3, 1, 4, 4, 2, 1, 1},
-    .params = {PARAMS},
-    .check = {3, 5, 4, 0, 0},
-    .affines = {{2, 3, 1}, {1, -3, 2}},
-    .extents = {{0, 0}, {0, 2}},
-    .step = {"conv", (sr_kernel)copy, 0, SR_KERNEL, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0},
-    .levels = {{"only", 0, 0, 0, 2, 1, 0, 1}, {0}},
-};
-
-static void put(int at, int32_t value) { memcpy(forge_data + at, &value, sizeof value); }
-
-static uint64_t picture_checksum(void) {
-    const sr_codes codes = {3, 3, 1, 0, 5};
-    uint8_t pixels[5 * 4 * 3];
-    uint64_t sum = 0;
-    sr_seeded_picture(3, 5, 4, pixels);
-    for (int row = 0; row < 4; row++) sum += sr_row_checksum(&codes, pixels + row * 15, (uint64_t)row);
-    return sum;
-}
-
-static void restore(void) {
-    memset(forge_data, 1, DATA);
-    put(PARAMS, 0);
-    put(PARAMS + 4, TABLE);
-    snprintf(forge_manifest, MANIFEST, "{\"model\":\"data_size\",\"y\":\"\\\"data_size\\\":7\",\"data_size\" : %d,\"x\":1}", DATA);
-    t = WHOLE;
-    t.check.checksum = picture_checksum();
-    t.step.operands = t.operands;
-    t.step.stored = t.stored;
-    t.step.weights = &t.weights;
-    t.step.block = &t.block;
-    t.step.params = t.params;
-    t.levels[0].needs = t.needs;
-    t.levels[0].buffers = t.buffers;
-    t.levels[0].steps = &t.step;
-    sr_the_model = (sr_model){SR_PROGRAM_VERSION, 1, SR_COLOUR_RGB, 0, 1, 1, 1, 1, 1, 1, 2, 2, 1, CHOICES, t.extents, t.affines,
-                              &t.layer, t.levels, forge_data, DATA, sr_data_checksum(forge_data, DATA), &t.check, 1};
-}
-
-/* What is said of a file before it is opened. */
-static void look_at_file(void) {
-    tvmsr_info info;
-    memset(&info, 0, sizeof info);
-    info.struct_size = sizeof info;
-    CHECK(tvmsr_get_info(&info) == TVMSR_OK && info.levels <= 2 && info.choices <= 1);
-    for (int32_t i = 0; i < 9; i++) {
-        CHECK((tvmsr_level_name(i) != NULL) == (i < info.levels));
-        CHECK((tvmsr_choice_name(i) != NULL) == (i < info.choices));
-        CHECK(tvmsr_level_runs(i) == 0 || i < info.levels);
-    }
-}
-
-static tvmsr_status open_file(void) {
-    look_at_file();
-    tvmsr_options options;
-    memset(&options, 0, sizeof options);
-    options.struct_size = sizeof options;
-    options.threads = 1;
-    options.self_check = 1;
-    tvmsr_session *session = NULL;
-    const tvmsr_status status = tvmsr_open(&options, &session);
-    uint64_t bytes = 0;
-    if (status == TVMSR_OK) CHECK(tvmsr_workspace(session, 7, 5, &bytes) == TVMSR_OK && bytes > 0);
-    CHECK((status == TVMSR_OK) == (session != NULL));
-    tvmsr_close(session);
-    return status;
-}
-
-static void expect(tvmsr_status expected, const char *words) {
-    char text[256] = "";
-    const tvmsr_status status = open_file();
-    tvmsr_open_error(text, sizeof text);
-    if (status != expected || (expected != TVMSR_OK && strstr(text, words) == NULL)) {
-        fprintf(stderr, "%s: status %d, not %d: %s\n", current, status, expected, text);
-        exit(1);
-    }
-    restore();
-}
-
-#define LIE(change, words) \
-    do { \
-        current = #change; \
-        change; \
-        expect(TVMSR_DAMAGED, words); \
-    } while (0)
-
-/* The same, of the data: its checksum is made to fit. */
-#define LIE_IN_DATA(change, words) \
-    LIE((change, sr_the_model.data_checksum = sr_data_checksum(forge_data, DATA)), words)
+#include "forge_tables.h"
 
 static void check_data(void) {
     LIE(forge_data[200] ^= 1, "data were changed");
@@ -189,6 +38,54 @@ static void check_layers(void) {
     LIE(t.weights.lanes = -4, "layout of weights");
     LIE(t.weights.element_bytes = 4, "layout of weights");
     LIE(t.weights.tap_pitch = -1, "layout of weights");
+    LIE(t.weights.depth = 9, "layout of weights");
+    LIE(t.weights.halves = 5, "layout of weights");
+    LIE(t.weights.transform = 2, "transform");
+    LIE(t.weights.offset = 1, "transform");
+    LIE(t.weights.centre = 1, "transform");
+}
+
+/* The layer as a 3x3 convolution whose weights are transformed: its codes reach over the parameters, which only its size
+ * is about. Its kernel takes the picture over as the other does. */
+static void transform(int32_t m) {
+    t.layer.bytes = 81;
+    t.weights = (tvmsr_weight_layout){m == 2 ? 1 : 2, 3, 3, 3, 3, 1, 0, 1, 2, 1, 2, 1, 1, 4, m, m == 2 ? 126 : 0, m == 2 ? 384 : 0};
+}
+
+#define TRANSFORM_LIE(m, change, words) LIE((transform(m), change), words)
+
+static void check_transforms(void) {
+    for (int32_t m = 2; m <= 4; m += 2) {
+        current = "a transform";
+        transform(m);
+        expect(TVMSR_OK, "");
+        TRANSFORM_LIE(m, t.layer.bytes = 80, "fewer weights");
+        TRANSFORM_LIE(m, t.weights.transform = 3, "transform of weights");
+        TRANSFORM_LIE(m, t.weights.transform = 6 - m, "transform of weights");
+        TRANSFORM_LIE(m, t.weights.transform = -m, "transform of weights");
+        TRANSFORM_LIE(m, t.weights.transform = 1 << 30, "transform of weights");
+        TRANSFORM_LIE(m, t.weights.kernel_h = 2, "transform of weights");
+        TRANSFORM_LIE(m, t.weights.kernel_w = 4, "transform of weights");
+        TRANSFORM_LIE(m, t.weights.groups = 3, "transform of weights");
+        TRANSFORM_LIE(m, t.weights.runs = 3, "transform of weights");
+        TRANSFORM_LIE(m, t.weights.tap_pitch = 3, "transform of weights");
+        TRANSFORM_LIE(m, t.weights.element_bytes = 3 - t.weights.element_bytes, "transform of weights");
+        TRANSFORM_LIE(m, t.weights.steps = 1, "hold its inputs");
+        TRANSFORM_LIE(m, t.weights.offset = -1, "transform of weights");
+        TRANSFORM_LIE(m, t.weights.centre = 513, "transform of weights");
+        TRANSFORM_LIE(m, t.weights.blocks = 2, "hold its channels");
+        TRANSFORM_LIE(m, t.weights.lanes = 2, "hold its channels");
+        TRANSFORM_LIE(m, (t.weights.steps = 1 << 20, t.weights.lanes = 1 << 20), "too large");
+        TRANSFORM_LIE(m, t.weights.lanes = 1 << 20 | 1, "layout of weights");
+        TRANSFORM_LIE(m, (t.weights.lanes = 1 << 20, t.weights.vectors = 1 << 6), "too large");
+    }
+    TRANSFORM_LIE(4, t.weights.depth = 5, "transform of weights");
+    TRANSFORM_LIE(4, t.weights.offset = 126, "transform of weights");
+    current = "a transform as deep as there is room for, by bytes and by words";
+    transform(2), t.weights.depth = 8, t.weights.halves = 4;
+    expect(TVMSR_OK, "");
+    transform(4), t.weights.depth = 4, t.weights.halves = 4;
+    expect(TVMSR_OK, "");
 }
 
 static void check_parameters(void) {
@@ -218,6 +115,8 @@ static void check_steps(void) {
     LIE(t.step.stores = 0, "operands");
     LIE(t.step.stores = 8, "operands");
     LIE(t.step.stride = 0, "geometry");
+    LIE(t.step.granule_rows = 0, "geometry");
+    LIE(t.step.granule_columns = 0, "geometry");
     LIE(t.step.stride = 2, "different sizes");
     LIE(t.step.pad_left = 1, "border");
     LIE(t.step.pad_right = 1, "border");
@@ -354,8 +253,8 @@ static void check_model(void) {
     expect(TVMSR_BAD_ARGUMENT, "no check pictures");
 }
 
-/* Any number in any field: it is opened or it is not, and nothing else happens. */
-static void check_any_number(void) {
+/* Any number in any field: it is opened or it is not, and nothing else happens. `m`: of the weights' transform, or 0. */
+static void check_any_number(int32_t m) {
     static const int32_t NUMBERS[] = {INT32_MIN, INT32_MAX, -70000, -1, 0, 1, 2, 3, 4, 5, 63, 64, 257, 70000};
     int32_t *fields[] = {(int32_t *)(void *)&t.weights, (int32_t *)(void *)&t.block};
     const size_t counts[] = {sizeof t.weights / 4, sizeof t.block / 4};
@@ -363,6 +262,7 @@ static void check_any_number(void) {
         for (size_t field = 0; field < counts[which]; field++) {
             for (size_t i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++) {
                 current = "any number in a layout";
+                if (m != 0) transform(m);
                 fields[which][field] = NUMBERS[i];
                 const tvmsr_status status = open_file();
                 CHECK(status == TVMSR_OK || status == TVMSR_DAMAGED);
@@ -388,11 +288,12 @@ int main(void) {
     expect(TVMSR_OK, "");
     check_data();
     check_layers();
+    check_transforms();
     check_parameters();
     check_steps();
     check_own_steps();
     check_model();
-    check_any_number();
+    for (int32_t m = 0; m <= 4; m += 2) check_any_number(m);
     puts("ok");
     return 0;
 }

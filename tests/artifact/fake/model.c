@@ -4,6 +4,8 @@
  * kernel of five rows with two stores, signed and 16-bit forms, depth to space, two bit choices, scratch of each thread.
  * tests/artifact/fake_reference.py computes the same in numpy.
  */
+#include <stdlib.h>
+
 #include "program.h"
 
 #define K2 void *x, const int32_t *xr, void *y, const int32_t *yr, const void *w, const void *p, void *s, \
@@ -13,22 +15,34 @@
 #define K4 void *x, const int32_t *xr, void *a, const int32_t *ar, void *b, const int32_t *br, void *y, \
            const int32_t *yr, const void *w, const void *p, void *s, int32_t row0, int32_t row1, int32_t col0, int32_t col1
 
-/* y[c] = bias + sum (1 + 3 i + j) x[i][j][c], 3 x 3; the first operand's stored values are q - minus. */
+/* Grid rows and columns that some kernels compute together, as those of a transform do. */
+#ifndef GRANULE
+#define GRANULE 1
+#endif
+#define PATCH (GRANULE + 2)
+
+static void must_begin_at_granules(int32_t row0, int32_t col0) {
+    if (row0 % GRANULE != 0 || col0 % GRANULE != 0) abort();
+}
+
+/* y[c] = bias + sum (1 + 3 i + j) x[i][j][c], 3 x 3; the first operand's stored values are q - minus. A granule's inputs are
+ * read together, into the scratch, which no other thread may use: those of pixels outside of the range too. */
 static void blur(uint8_t *x, const int32_t *xr, int xp, uint8_t *y, const int32_t *yr, int yp, int minus, int bias,
-                 uint8_t *s, int32_t row0, int32_t row1, int32_t col0, int32_t col1) {
-    for (int32_t r = row0; r < row1; r++) {
-        for (int32_t c = col0; c < col1; c++) {
-            for (int k = 0; k < 3; k++) {
-                int sum = bias;
-                for (int i = 0; i < 3; i++) {
-                    for (int j = 0; j < 3; j++) {
-                        uint8_t q = (uint8_t)(x[xr[r + i] + (c + j) * xp + k] + minus);
-                        sum += (1 + 3 * i + j) * q;
-                    }
-                }
-                s[k] = (uint8_t)sum; /* by way of the scratch, which no other thread may use */
-                y[yr[r] + c * yp + k] = s[k];
-            }
+                 uint8_t (*s)[PATCH][3], int32_t row0, int32_t row1, int32_t col0, int32_t col1) {
+    must_begin_at_granules(row0, col0);
+    const int32_t across = (col1 - col0 + GRANULE - 1) / GRANULE;
+    for (int32_t n = 0; row0 + n / across * GRANULE < row1; n++) {
+        const int32_t r0 = row0 + n / across * GRANULE, c0 = col0 + n % across * GRANULE;
+        for (int i = 0; i < PATCH * PATCH * 3; i++) {
+            const int u = i / (PATCH * 3), v = i / 3 % PATCH, k = i % 3;
+            s[u][v][k] = (uint8_t)(x[xr[r0 + u] + (c0 + v) * xp + k] + minus);
+        }
+        for (int i = 0; i < GRANULE * GRANULE * 3; i++) {
+            const int u = i / (GRANULE * 3), v = i / 3 % GRANULE, k = i % 3;
+            if (r0 + u >= row1 || c0 + v >= col1) continue;
+            int sum = bias;
+            for (int j = 0; j < 9; j++) sum += (1 + j) * s[u + j / 3][v + j % 3][k];
+            y[yr[r0 + u] + (c0 + v) * yp + k] = (uint8_t)sum;
         }
     }
 }
@@ -84,6 +98,7 @@ static int rounding_error(void) {
 /* depth to space, block 2: y[2r + dy][2c + dx] = x (1 + 2 dy + dx) */
 static void expand(const uint8_t *x, const int32_t *xr, uint8_t *y, const int32_t *yr, int yp, int bias, int32_t row0,
                    int32_t row1, int32_t col0, int32_t col1) {
+    must_begin_at_granules(row0, col0);
     bias += rounding_error();
     for (int32_t r = row0; r < row1; r++) {
         for (int32_t c = col0; c < col1; c++) {
@@ -135,13 +150,14 @@ static const sr_stored HOLDS4[] = {{"expand", 0, 3}};
 static const tvmsr_param_layout BLOCK = {3, 1, 16, 1, 0, 0, 0};
 static const uint64_t PARAMS[] = {0, 4};
 
-#define STEP(n, name, kernel, residuals, stores, rows, top, left, ahead) \
-    {name, (sr_kernel)kernel, OP##n, SR_KERNEL, residuals, stores, 1, rows, 2 * left + 1, top, left, top, left, 1, ahead, \
-     ahead, 100, -1, 10, 0, 0, &BLOCK, PARAMS, HOLDS##n}
+#define STEP(n, name, kernel, residuals, stores, rows, top, left, granule, ahead) \
+    {name, (sr_kernel)kernel, OP##n, SR_KERNEL, residuals, stores, 1, rows, 2 * left + 1, top, left, top, left, granule, 4 * (granule), \
+     ahead, ahead, PATCH * PATCH * 3, -1, 5000, 0, 0, &BLOCK, PARAMS, HOLDS##n}
+#define AHEAD (GRANULE - 1)
 #define STEPS(last) \
-    STEP(0, "blur0", blur_input, 0, 1, 3, 1, 1, 2), STEP(1, "tall", tall, 0, 2, 5, 2, 0, 0), \
-    STEP(2, "blur1", blur_slice, 0, 1, 3, 1, 1, 0), STEP(3, "add", add, 2, 1, 1, 0, 0, 1), \
-    STEP(4, "expand", last, 0, 1, 1, 0, 0, 0)
+    STEP(0, "blur0", blur_input, 0, 1, 3, 1, 1, GRANULE, 2 + AHEAD), STEP(1, "tall", tall, 0, 2, 5, 2, 0, 1, 0), \
+    STEP(2, "blur1", blur_slice, 0, 1, 3, 1, 1, GRANULE, AHEAD), STEP(3, "add", add, 2, 1, 1, 0, 0, 1, 1), \
+    STEP(4, "expand", last, 0, 1, 1, 0, 0, GRANULE, 0)
 
 static const sr_step STEPS_DIRECT[] = {STEPS(expand3)};
 static const sr_step STEPS_COPIED[] = {STEPS(expand4)};
@@ -156,6 +172,11 @@ static const sr_level LEVELS[] = {
     {0},
 };
 
+/* Of a core, and shared. */
+#ifndef CACHES
+#define CACHES 0, 0
+#endif
+
 static const char *const CHOICES[] = {"a8", "a6", 0};
 
 #ifndef DATA_CHECKSUM
@@ -166,5 +187,5 @@ static const char *const CHOICES[] = {"a8", "a6", 0};
 static const sr_check CHECKS[] = {{3, 24, 18, 0, UINT64_C(0x72f29d6d0f792b2f)}, {4, 24, 18, 1, UINT64_C(0x8a22fa2a701b843f)}};
 
 const sr_model sr_the_model = {
-    SR_PROGRAM_VERSION, 2, SR_COLOUR_RGB, 4, 1, 1, 1, 1, 2, 0, 2, 1, 3, CHOICES, EXTENTS, AFFINES, 0, LEVELS, sr_data, 8,
+    SR_PROGRAM_VERSION, 2, SR_COLOUR_RGB, 4, 1, 1, 1, 1, 2, 0, 2, 1, 3, CACHES, CHOICES, EXTENTS, AFFINES, 0, LEVELS, sr_data, 8,
     DATA_CHECKSUM, CHECKS, 2};

@@ -60,37 +60,36 @@ static const sr_buffer BUFFERS[] = {
 /* Plain parameters lie in sr_data: of all kinds the same words, whatever they mean there. */
 static const uint64_t PARAMS[] = {0};
 static const tvmsr_param_layout BLOCK = {3, 1, 16, 1, 0, 0, 0};
-static const sr_stored HOLDS[] = {{"some", 0, 3}};
+static const sr_stored HOLDS[] = {{"some", 0, 3}, {"more", 0, 3}};
 
-static const sr_spatial PLAIN = {3, 0, 0, 0, 0, 0, 0}, A_MEAN = {3, SR_MEAN, 0, 0, 0, 0, 0};
-static const sr_spatial A_DEVIATION = {3, SR_DEVIATION, 0, 1, 0, 0, 0}, A_MAX = {3, SR_MAX, 0, 0, 0, 0, 0};
+static const sr_spatial PLAIN = {3, 0, 0, 0, 0, 0, 0}, A_MAX = {3, SR_MAX, 0, 0, 0, 0, 0};
+static const sr_spatial CONTRAST[] = {{3, SR_MEAN, 0, 0, 0, 0, 0}, {3, SR_DEVIATION, 0, 1, 0, 0, 0}};
 static const sr_spatial BY_SIZE = {3, SR_LINEAR, SR_ALIGN_CORNERS, 0, 0, 0, 0}, TWICE = {3, SR_CUBIC, 0, 0, 2, 1, -192};
 
 #define OPERANDS(name, from, to) static const sr_operand name[] = {{from, 1, 0}, {to, 1, 0}}
 OPERANDS(OP_POOL, INPUT, POOLED);
 OPERANDS(OP_BLUR, POOLED, BLURRED);
-OPERANDS(OP_MEAN, BLURRED, MEAN);
-OPERANDS(OP_DEVIATION, BLURRED, DEVIATION);
 OPERANDS(OP_NORM, GATED, NORMED);
 OPERANDS(OP_LARGEST, NORMED, LARGEST);
 OPERANDS(OP_HALF, GATED_AGAIN, HALF);
 OPERANDS(OP_BACK, HALF, BACK);
 OPERANDS(OP_OUT, BACK, OUTPUT);
+static const sr_operand OP_CONTRAST[] = {{BLURRED, 1, 0}, {MEAN, 1, 0}, {DEVIATION, 1, 0}};
 static const sr_operand OP_GATE[] = {{BLURRED, 1, 0}, {MEAN, 0, 0}, {DEVIATION, 0, 0}, {GATED, 1, 0}};
 static const sr_operand OP_AGAIN[] = {{GATED, 1, 0}, {LARGEST, 0, 0}, {MEAN, 0, 0}, {GATED_AGAIN, 1, 0}};
 
-#define OWN(name, operands, kind, stride, rows, columns, top, left, bottom, right, spatial) \
-    {name, 0, operands, kind, 0, 1, stride, rows, columns, top, left, bottom, right, 1, 0, 0, 0, -1, 0, spatial, 0, 0, PARAMS, \
+#define OWNS(name, operands, kind, stores, stride, rows, columns, top, left, bottom, right, spatial) \
+    {name, 0, operands, kind, 0, stores, stride, rows, columns, top, left, bottom, right, 1, 1, 0, 0, 0, -1, 0, spatial, 0, 0, PARAMS, \
      HOLDS}
+#define OWN(name, operands, kind, ...) OWNS(name, operands, kind, 1, __VA_ARGS__)
 #define KERNEL(name, kernel, operands, beside, side, pad) \
-    {name, (sr_kernel)kernel, operands, SR_KERNEL, beside, 1, 1, side, side, pad, pad, pad, pad, 1, 0, 0, 0, -1, 1, 0, 0, \
+    {name, (sr_kernel)kernel, operands, SR_KERNEL, beside, 1, 1, side, side, pad, pad, pad, pad, 1, 8, 0, 0, 0, -1, 5000, 0, 0, \
      &BLOCK, PARAMS, HOLDS}
 
 static const sr_step STEPS[] = {
     OWN("pool", OP_POOL, SR_MAX_POOL, 1, 5, 3, 3, 1, 1, 1, &PLAIN),
     KERNEL("blur", blur, OP_BLUR, 0, 3, 1),
-    OWN("mean", OP_MEAN, SR_STATISTIC, 1, 1, 1, 0, 0, 0, 0, &A_MEAN),
-    OWN("deviation", OP_DEVIATION, SR_STATISTIC, 1, 1, 1, 0, 0, 0, 0, &A_DEVIATION),
+    OWNS("mean", OP_CONTRAST, SR_STATISTIC, 2, 1, 1, 1, 0, 0, 0, 0, CONTRAST),
     KERNEL("gate", gate, OP_GATE, 2, 1, 0),
     OWN("norm", OP_NORM, SR_LAYER_NORM, 1, 1, 1, 0, 0, 0, 0, &PLAIN),
     OWN("largest", OP_LARGEST, SR_STATISTIC, 1, 1, 1, 0, 0, 0, 0, &A_MAX),
@@ -101,9 +100,14 @@ static const sr_step STEPS[] = {
 };
 
 static const char *const NOTHING[] = {0};
-static const sr_level LEVELS[] = {{"only", NOTHING, BUFFERS, STEPS, 12, 11, INPUT, OUTPUT}, {0}};
+static const sr_level LEVELS[] = {{"only", NOTHING, BUFFERS, STEPS, 12, 10, INPUT, OUTPUT}, {0}};
+/* Of a core, and shared. */
+#ifndef CACHES
+#define CACHES 0, 0
+#endif
+
 static const char *const CHOICES[] = {"a8", 0};
 
 const sr_model sr_the_model = {
-    SR_PROGRAM_VERSION, 2, SR_COLOUR_RGB, 4, 4, 4, 2, 2, 1, 0, 4, 3, 1, CHOICES, EXTENTS, AFFINES, 0, LEVELS, sr_data, 96,
-    UINT64_C(0x2f292df7092d1196), 0, 0};
+    SR_PROGRAM_VERSION, 2, SR_COLOUR_RGB, 4, 4, 4, 2, 2, 1, 0, 4, 3, 1, CACHES, CHOICES, EXTENTS, AFFINES, 0, LEVELS, sr_data, 160,
+    UINT64_C(0x1b8abe691f83a397), 0, 0};

@@ -6,13 +6,14 @@
 #include "checksum.h"
 #include "colour.h"
 #include "memory.h"
+#include "plain.h"
 #include "session.h"
 #include "steps.h"
 
 /* No layout of a real network comes near. Three such numbers multiplied fit 64 bits. */
 #define MOST_CHANNELS (1 << 20)
 
-#define MOST_TABLE 65536
+#define MOST_OFFSET 512 /* of transformed bytes: twice what any has */
 #define MOST_CHECK_PIXELS (1u << 20)
 
 /* Numbers of extents: with them, 64 bits hold what comes of any side below 2^31. */
@@ -59,22 +60,47 @@ static const char *check_layer(const sr_model *model, const sr_layer *layer) {
     return in_data(model, layer->offset, layer->bytes) ? NULL : "a layer's weights lie outside of the data";
 }
 
+/* Bytes that the packer writes, saturated. */
+static uint64_t packed_bytes(const tvmsr_weight_layout *w) {
+    const uint64_t side = (uint64_t)w->transform + 2, block = (uint64_t)w->vectors * (uint64_t)w->lanes;
+    const uint64_t points = w->transform ? side * side : (uint64_t)w->kernel_h;
+    const uint64_t factors[] = {(uint64_t)w->steps, (uint64_t)w->halves, (uint64_t)w->depth, (uint64_t)w->element_bytes};
+    uint64_t bytes = sr_times((uint64_t)w->runs, block);
+    for (size_t i = 0; i < sizeof factors / sizeof *factors; i++) bytes = sr_times(bytes, factors[i]);
+    if (bytes > INT32_MAX) return bytes;
+    if (w->transform == 2) bytes += 4 * block;
+    return sr_times(sr_times(bytes, points), sr_times((uint64_t)w->groups, (uint64_t)w->blocks));
+}
+
+/* Of a transform, or that it is none. */
+static const char *check_transform(const tvmsr_weight_layout *w) {
+    if (w->transform == 0) return w->offset != 0 || w->centre != 0 ? "a transform of weights" : NULL;
+    if (w->transform != 2 && w->transform != 4) return "a transform of weights";
+    if (w->kernel_h != 3 || w->kernel_w != 3 || w->groups != 1) return "a transform of weights";
+    if (w->runs != 1 || w->tap_pitch != 0) return "a transform of weights";
+    if ((int64_t)w->steps * w->halves * w->depth < w->inputs) return "a transform of weights does not hold its inputs";
+    if (w->transform == 2) {
+        const int bytes = w->element_bytes == 1 && between(w->offset, 0, MOST_OFFSET) && between(w->centre, 0, MOST_OFFSET);
+        return bytes ? NULL : "a transform of weights";
+    }
+    const int words = w->element_bytes == 2 && w->depth <= TVMSR_MOST_WORDS && w->offset == 0 && w->centre == 0;
+    return words ? NULL : "a transform of weights";
+}
+
 /* The layout itself, and that the layer has as many codes as it says. */
 static const char *check_weights(const sr_layer *layer, const tvmsr_weight_layout *w) {
     const int32_t sizes[] = {w->kernel_h, w->kernel_w, w->inputs, w->outputs, w->groups, w->runs,
                              w->steps,    w->halves,   w->depth,  w->blocks,  w->vectors, w->lanes};
-    const uint64_t packed[] = {(uint64_t)w->groups, (uint64_t)w->blocks, (uint64_t)w->kernel_h,
-                               (uint64_t)w->runs,   (uint64_t)w->steps,  (uint64_t)w->halves,
-                               (uint64_t)w->depth,  (uint64_t)w->vectors, (uint64_t)w->lanes,
-                               (uint64_t)w->element_bytes};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         if (!between(sizes[i], 1, MOST_CHANNELS)) return "a layout of weights";
     }
     if (!between(w->element_bytes, 1, 2) || !between(w->tap_pitch, 0, MOST_CHANNELS)) return "a layout of weights";
-    uint64_t bytes = 1, codes = (uint64_t)w->kernel_h * (uint64_t)w->kernel_w * (uint64_t)w->inputs;
-    for (size_t i = 0; i < sizeof packed / sizeof *packed; i++) bytes = sr_times(bytes, packed[i]);
+    if (w->depth > TVMSR_MOST_DEPTH || w->halves > TVMSR_MOST_HALVES) return "a layout of weights";
+    const char *wrong = check_transform(w);
+    if (wrong != NULL) return wrong;
+    uint64_t codes = (uint64_t)w->kernel_h * (uint64_t)w->kernel_w * (uint64_t)w->inputs;
     codes = sr_times(codes, (uint64_t)w->outputs);
-    if (bytes > INT32_MAX || codes > INT32_MAX) return "a layout of weights is too large";
+    if (packed_bytes(w) > INT32_MAX || codes > INT32_MAX) return "a layout of weights is too large";
     const int64_t width = w->outputs / w->groups, block = (int64_t)w->vectors * w->lanes;
     if (w->outputs % w->groups != 0 || (w->blocks - 1) * block >= width || w->blocks * block < width) {
         return "a layout of weights does not hold its channels";
@@ -96,18 +122,11 @@ static const char *check_block(const sr_step *step) {
     return l->has_start && w->outputs != l->outputs ? "weights and parameters of different widths" : NULL;
 }
 
-/* Offset and length of the plain parameters; a table's length is among them. */
-static const char *check_params(const sr_model *model, const sr_step *step, uint64_t offset) {
-    const tvmsr_param_layout *l = step->block;
-    const uint64_t words = l == NULL ? SR_KIND[step->kind]->words(step)
-                                     : (uint64_t)l->scalars + (uint64_t)l->arrays * (uint64_t)l->outputs;
-    if (offset % 4 != 0 || !in_data(model, offset, words * 4)) return "a step's parameters lie outside of the data";
-    if (l == NULL || !l->has_table) return NULL;
-    int32_t length;
-    memcpy(&length, model->data + offset + 4, sizeof length);
-    if (!between(length, 1, MOST_TABLE)) return "the length of a table";
-    const uint64_t table = ((uint64_t)length + 1) / 2;
-    return in_data(model, offset, (words + table) * 4) ? NULL : "a table lies outside of the data";
+/* The plain parameters are there; a table's length is among them. What needs memory is said when they are packed. */
+static const char *check_params(const sr_model *model, const sr_step *step, uint32_t choice) {
+    const char *wrong;
+    free(sr_plain_open(model, step, choice, &wrong));
+    return wrong;
 }
 
 static const char *check_operand(const sr_level *level, const sr_step *step, int o) {
@@ -125,22 +144,25 @@ static const char *check_operand(const sr_level *level, const sr_step *step, int
     return end > buffer->pitch ? "what a store holds" : NULL;
 }
 
-/* A step of the driver's own reads and stores as many channels as it says, and has no more operands. */
+/* A step of the driver's own reads and stores as many channels as it says; statistics alone have several stores. */
 static const char *check_spatial(const sr_level *level, const sr_step *step) {
     if (step->kind == SR_KERNEL) return step->spatial != NULL ? "a kernel that is no kernel" : NULL;
     if (step->spatial == NULL || step->block != NULL || step->layer >= 0) return "a step without its numbers";
-    if (step->residuals != 0 || step->stores != 1) return "a step's number of operands";
+    if (step->residuals != 0 || (step->stores != 1 && step->kind != SR_STATISTIC)) return "a step's number of operands";
     const uint32_t channels = step->spatial->channels;
     const sr_operand *x = &step->operands[0];
     const sr_buffer *buffer = &level->buffers[x->buffer];
-    if (channels < 1 || channels > MOST_CHANNELS || channels != step->stored[0].channels) return "a step's channels";
-    if (step->operands[1].block != 1) return "an operand's block";
+    if (channels < 1 || channels > MOST_CHANNELS) return "a step's channels";
+    for (uint32_t s = 0; s < step->stores; s++) {
+        if (channels != step->spatial[s].channels || channels != step->stored[s].channels) return "a step's channels";
+        if (step->operands[1 + s].block != 1) return "an operand's block";
+    }
     return x->offset + (uint64_t)channels * (uint64_t)sr_code_bytes(buffer) > buffer->pitch ? "a step's channels" : NULL;
 }
 
 static const char *check_geometry(const sr_level *level, const sr_step *step) {
     if (step->stride < 1 || step->extent < 1 || step->extent_columns < 1) return "a step's geometry";
-    if (step->granule_rows < 1) return "a step's geometry";
+    if (step->granule_rows < 1 || step->granule_columns < 1) return "a step's geometry";
     const int border = level->buffers[step->operands[0].buffer].border;
     return step->kind == SR_KERNEL && (step->pad_left > border || step->pad_right > border)
                ? "a border narrower than the padding" : NULL;
@@ -148,7 +170,7 @@ static const char *check_geometry(const sr_level *level, const sr_step *step) {
 
 static const char *check_step(const sr_model *model, const sr_level *level, const sr_step *step) {
     if (step->name == NULL || step->operands == NULL) return "a step without a kernel";
-    if (step->kind >= SR_KINDS) return "a step's kind";
+    if (step->kind >= SR_KINDS || SR_KIND[step->kind] == NULL) return "a step's kind";
     if (step->params == NULL || step->stored == NULL) return "a step without parameters";
     if (step->kind == SR_KERNEL && step->block == NULL) return "a step without parameters";
     if (step->stores < 1 || sr_operand_count(step) > SR_MAX_OPERANDS) return "a step's number of operands";
@@ -160,7 +182,7 @@ static const char *check_step(const sr_model *model, const sr_level *level, cons
     if (wrong == NULL) wrong = check_geometry(level, step);
     if (wrong == NULL && step->weights != NULL) wrong = check_weights(&model->layers[step->layer], step->weights);
     if (wrong == NULL) wrong = check_block(step);
-    for (uint32_t c = 0; c < model->choices && wrong == NULL; c++) wrong = check_params(model, step, step->params[c]);
+    for (uint32_t c = 0; c < model->choices && wrong == NULL; c++) wrong = check_params(model, step, c);
     return wrong;
 }
 

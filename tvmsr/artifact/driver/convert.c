@@ -8,7 +8,7 @@
 
 /* Rows of the picture to convert, before or after the network. */
 typedef struct conversion {
-    sr_share rows;
+    sr_share share;
     const tvmsr_session *session;
     const sr_plane *in;
     const sr_finish *finish;
@@ -31,9 +31,10 @@ static void input_task(void *context, int worker) {
     const sr_buffer *buffer = &s->level->buffers[s->level->input];
     const sr_ring *ring = &s->flow.rings[s->level->input];
     uint8_t *base = s->workspace + ring->room.offset;
-    int64_t row0, row1;
-    while (sr_share_next(&c->rows, &row0, &row1)) {
-        for (int64_t row = c->first + row0; row < c->first + row1; row++) {
+    sr_turn turn = {0, 0};
+    sr_piece piece;
+    while (sr_share_next(&c->share, &turn, &piece)) {
+        for (int64_t row = c->first + piece.row0; row < c->first + piece.row1; row++) {
             uint8_t *to = base + sr_ring_row(ring, row);
             input_row(c, row, to + (size_t)buffer->border * buffer->pitch);
             if (buffer->mode != SR_PAD_CONSTANT) sr_fill_edges(buffer, ring, to, 0, 3);
@@ -48,15 +49,12 @@ static void output_task(void *context, int worker) {
     const tvmsr_session *s = c->session;
     const sr_buffer *buffer = &s->level->buffers[s->level->output];
     const sr_ring *ring = &s->flow.rings[s->level->output];
-    const uint8_t *base = s->workspace + ring->room.offset + (size_t)buffer->border * buffer->pitch;
-    const uint8_t *network[SR_MAX_SCALE];
-    const int scale = c->finish->scale;
-    int64_t row0, row1;
-    while (sr_share_next(&c->rows, &row0, &row1)) {
-        for (int64_t row = c->first + row0; row < c->first + row1; row++) {
-            for (int phase = 0; phase < scale; phase++) network[phase] = base + sr_ring_row(ring, row * scale + phase);
-            sr_finish_rows(c->finish, network, buffer->pitch, row);
-        }
+    const size_t left = (size_t)buffer->border * buffer->pitch;
+    const sr_result network = {s->workspace + ring->room.offset + left, ring, buffer->pitch};
+    sr_turn turn = {0, 0};
+    sr_piece piece;
+    while (sr_share_next(&c->share, &turn, &piece)) {
+        sr_finish_rows(c->finish, &network, c->first + piece.row0, c->first + piece.row1);
     }
 }
 
@@ -64,7 +62,7 @@ static void convert(tvmsr_session *session, conversion *c, sr_task task, int64_t
     if (first >= last) return;
     c->session = session;
     c->first = first;
-    sr_share_open(&c->rows, last - first, 1, sr_pool_threads(session->pool));
+    sr_share_rows(&c->share, last - first, session->flow.width, 1, sr_pool_threads(session->pool));
     sr_pool_run(session->pool, task, c);
 }
 

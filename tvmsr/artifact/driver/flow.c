@@ -66,20 +66,48 @@ static size_t link_all(const sr_level *level, sr_link *links) {
     return count;
 }
 
-/* Links backwards are first reader first: what a writer reads was looked at before its own readers. */
-static void set_phases(sr_flow *flow) {
-    flow->phases = 1;
+static int is_statistic(const sr_flow *flow, uint32_t index) { return flow->level->steps[index].kind == SR_STATISTIC; }
+
+static int makes_output(const sr_flow *flow, uint32_t index) {
+    const sr_step *step = &flow->level->steps[index];
+    for (int o = 1 + step->residuals; o < sr_operand_count(step); o++) {
+        if (step->operands[o].buffer == flow->level->output) return 1;
+    }
+    return 0;
+}
+
+/* The earliest part in which each step can run, in `phase`. Links backwards are first reader first: what a writer reads was
+ * looked at before its own readers. */
+static void find_earliest(sr_flow *flow) {
+    flow->parts = 1;
     for (size_t i = flow->link_count; i-- > 0;) {
         const sr_link *link = &flow->links[i];
         if (link->writer == SR_DRIVER) continue;
-        const int statistic = flow->level->steps[link->writer].kind == SR_STATISTIC;
-        const int32_t phase = flow->spans[link->writer].phase + statistic;
+        const int32_t phase = flow->spans[link->writer].phase + is_statistic(flow, link->writer);
         sr_span *reader = &flow->spans[link->reader];
         if (phase > reader->phase) reader->phase = phase;
     }
     for (uint32_t i = 0; i < flow->level->step_count; i++) {
-        const int statistic = flow->level->steps[i].kind == SR_STATISTIC;
-        if (statistic && flow->spans[i].phase + 2 > flow->phases) flow->phases = flow->spans[i].phase + 2;
+        if (is_statistic(flow, i) && flow->spans[i].phase + 2 > flow->parts) flow->parts = flow->spans[i].phase + 2;
+    }
+}
+
+/* A step runs in the first part that wants rows of it: one that needs it for a statistic of its own, or the last. */
+static void set_parts(sr_flow *flow) {
+    find_earliest(flow);
+    for (uint32_t i = 0; i < flow->level->step_count; i++) flow->spans[i].part = -1;
+    for (int32_t part = 0; part < flow->parts; part++) {
+        const int last = part == flow->parts - 1;
+        for (uint32_t i = 0; i < flow->level->step_count; i++) {
+            sr_span *span = &flow->spans[i];
+            const int wanted = last ? makes_output(flow, i) : is_statistic(flow, i) && span->phase == part;
+            if (wanted && span->part < 0) span->part = part;
+        }
+        for (size_t i = 0; i < flow->link_count; i++) {
+            const sr_link *link = &flow->links[i];
+            if (link->writer == SR_DRIVER || flow->spans[link->reader].part != part) continue;
+            if (flow->spans[link->writer].part < 0) flow->spans[link->writer].part = part;
+        }
     }
 }
 
@@ -111,8 +139,9 @@ int sr_flow_open(sr_flow *flow, const sr_level *level) {
     if (flow->rings == NULL || flow->spans == NULL || flow->links == NULL || flow->users == NULL) return 0;
     if (flow->user_starts == NULL || flow->active_links == NULL || flow->active_steps == NULL) return 0;
     link_all(level, flow->links);
-    set_phases(flow);
+    set_parts(flow);
     list_users(flow);
+    sr_flow_arrange(flow, NULL);
     return 1;
 }
 
@@ -142,123 +171,30 @@ int64_t sr_other_entries(const sr_step *step, const sr_operand *operand, int64_t
     return (rows + step->read_ahead_rows) * (operand->block > 0 ? operand->block : 1);
 }
 
-void sr_flow_rewind(sr_flow *flow) {
-    flow->in_done = flow->in_goal = 0;
-    flow->out_done = flow->out_goal = 0;
-    flow->phase = -1;
-    flow->turn = flow->strips;
-    for (uint32_t i = 0; i < flow->level->step_count; i++) flow->spans[i].done = flow->spans[i].goal = 0;
-}
-
-static int makes_output(const sr_flow *flow, uint32_t index) {
-    const sr_step *step = &flow->level->steps[index];
-    for (int o = 1 + step->residuals; o < sr_operand_count(step); o++) {
-        if (step->operands[o].buffer == flow->level->output) return 1;
+void sr_flow_arrange(sr_flow *flow, const uint32_t *groups) {
+    const uint32_t count = flow->level->step_count;
+    flow->phases = 0;
+    for (int32_t part = 0; part < flow->parts; part++) {
+        int32_t most = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            sr_span *span = &flow->spans[i];
+            const int32_t group = groups == NULL ? 0 : (int32_t)groups[i];
+            if (span->part != part) continue;
+            span->phase = flow->phases + group;
+            most = group > most ? group : most;
+        }
+        flow->phases += most + 1;
     }
-    return 0;
-}
-
-/* Which steps this phase wants rows of: what its goals need, as far as earlier phases have not made it. */
-static void begin_phase(sr_flow *flow) {
-    const sr_level *level = flow->level;
-    flow->active_link_count = 0;
-    flow->active_step_count = 0;
-    for (uint32_t i = 0; i < level->step_count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         sr_span *span = &flow->spans[i];
-        span->active = sr_flow_ends(flow) ? makes_output(flow, i)
-                                          : level->steps[i].kind == SR_STATISTIC && span->phase == flow->phase;
+        if (span->part < 0) span->phase = -1;
+        span->leads = is_statistic(flow, i) || (makes_output(flow, i) && span->phase != flow->phases - 1);
     }
     for (size_t i = 0; i < flow->link_count; i++) {
         const sr_link *link = &flow->links[i];
-        if (!flow->spans[link->reader].active) continue;
-        sr_span *writer = link->writer == SR_DRIVER ? NULL : &flow->spans[link->writer];
-        if (writer != NULL && writer->done == writer->shape.height) continue;
-        if (writer != NULL) writer->active = 1;
-        flow->active_links[flow->active_link_count++] = (uint32_t)i;
+        if (link->writer == SR_DRIVER) continue;
+        sr_span *writer = &flow->spans[link->writer];
+        if (flow->spans[link->reader].phase > writer->phase) writer->leads = 1;
     }
-    for (uint32_t i = 0; i < level->step_count; i++) {
-        if (flow->spans[i].active) flow->active_steps[flow->active_step_count++] = i;
-    }
-}
-
-/* Whoever makes what the link reads must have made its first `rows` rows. */
-static void want(sr_flow *flow, const sr_link *link, int64_t rows) {
-    if (rows <= 0) return;
-    if (link->writer == SR_DRIVER) {
-        flow->in_goal = sr_max(flow->in_goal, sr_min(rows, flow->height));
-        return;
-    }
-    sr_span *span = &flow->spans[link->writer];
-    span->goal = sr_max(span->goal, sr_min(sr_ceil_div(rows, link->block), span->shape.height));
-}
-
-/* The output's writers must reach out_goal; without a step the driver itself writes it. */
-static void want_output(sr_flow *flow) {
-    const sr_level *level = flow->level;
-    flow->out_goal = sr_min(flow->out_done + flow->strip, flow->out_height);
-    if (level->output == level->input) flow->in_goal = sr_max(flow->in_goal, flow->out_goal);
-    for (uint32_t n = 0; n < flow->active_step_count; n++) {
-        const uint32_t i = flow->active_steps[n];
-        const sr_step *step = &level->steps[i];
-        for (int o = 1 + step->residuals; o < sr_operand_count(step); o++) {
-            const sr_link link = {0, i, (uint16_t)o, step->operands[o].block};
-            if (step->operands[o].buffer == level->output) want(flow, &link, flow->out_goal);
-        }
-    }
-}
-
-/* The statistics of this phase advance together, each by its part of its input. */
-static void want_statistics(sr_flow *flow) {
-    for (uint32_t n = 0; n < flow->active_step_count; n++) {
-        const uint32_t i = flow->active_steps[n];
-        sr_span *span = &flow->spans[i];
-        if (flow->level->steps[i].kind != SR_STATISTIC || span->phase != flow->phase) continue;
-        span->goal = sr_ceil_div(span->shape.height * flow->turn, flow->strips);
-    }
-}
-
-/* What a phase has begun it ends, rows that nobody reads too: a step runs in one phase, and a trace has all of it. */
-static void want_all(sr_flow *flow) {
-    for (uint32_t n = 0; n < flow->active_step_count; n++) {
-        sr_span *span = &flow->spans[flow->active_steps[n]];
-        span->goal = span->shape.height;
-    }
-}
-
-int sr_flow_next(sr_flow *flow) {
-    if (flow->turn == flow->strips) {
-        if (flow->phase == flow->phases - 1) return 0;
-        flow->phase++;
-        flow->turn = 0;
-        begin_phase(flow);
-    }
-    flow->turn++;
-    if (sr_flow_ends(flow)) {
-        want_output(flow);
-    } else {
-        want_statistics(flow);
-    }
-    if (flow->turn == flow->strips) want_all(flow);
-    for (size_t i = 0; i < flow->active_link_count; i++) {
-        /* Readers come last first, and write only for readers after them: their goals are final here. */
-        const sr_link *link = &flow->links[flow->active_links[i]];
-        const sr_span *span = &flow->spans[link->reader];
-        const sr_step *step = span->shape.step;
-        if (span->goal == span->done) continue;
-        if (link->operand == 0) {
-            want(flow, link, SR_KIND[step->kind]->needs(&span->shape, span->done, span->goal));
-        } else {
-            want(flow, link, step->operands[link->operand].block == 0 ? 1 : span->goal);
-        }
-    }
-    return 1;
-}
-
-void sr_flow_advance(sr_flow *flow) {
-    flow->in_done = flow->in_goal;
-    flow->out_done = flow->out_goal;
-    for (uint32_t n = 0; n < flow->active_step_count; n++) {
-        sr_span *span = &flow->spans[flow->active_steps[n]];
-        span->done = span->goal;
-    }
+    sr_flow_rewind(flow);
 }

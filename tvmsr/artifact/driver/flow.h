@@ -2,14 +2,14 @@
  *
  * The picture is cut into horizontal strips of the output. For each strip the steps run once, in order, over the rows
  * that the strip needs and earlier strips have not computed; what a strip needs is found backwards, from the output
- * through every step's windows. Buffers are rings of rows: as many as are alive at one time, so that no row is computed
+ * through every step's windows (goals.c). Buffers are rings of rows: as many as are alive at one time, so that no row is computed
  * twice and none is copied. Every row is computed by the same step from the same rows whatever the strips are.
  *
- * A statistic has its result after the last row of its input, so that what reads it comes in a later phase. A step's phase
- * is the earliest in which it can run. Every phase but the last goes down the picture for the statistics of that phase
- * alone, all together, and computes what they need and earlier phases have not; the last one makes the output. What a later
- * phase still reads is alive from its first row on: those buffers hold the whole tensor, and share memory with buffers of
- * other phases.
+ * A phase goes down the whole picture. A statistic has its result after the last row of its input, so that what reads it
+ * comes in a later phase: all phases but the last are there for the statistics that can be made in them, all together, and
+ * compute what those need and earlier phases have not; the last one makes the output. Where bands.c says so, a phase is cut
+ * into several, by the order of its steps. What a later phase still reads is alive from its first row on: those buffers hold
+ * the whole tensor, and share memory with buffers of other phases.
  */
 #ifndef SR_FLOW_H
 #define SR_FLOW_H
@@ -41,8 +41,10 @@ typedef struct sr_span {
     sr_shape shape;
     int64_t done;
     int64_t goal;
-    int32_t phase; /* the earliest in which it can run */
-    int32_t active; /* 1: this phase wants rows of it */
+    int64_t want; /* the goal, or less than that: goals.c */
+    int32_t part;  /* the phase that runs it where none is cut; -1: nobody wants its rows */
+    int32_t phase; /* the one that does */
+    int32_t leads; /* 1: its phase goes down by its rows: later phases read them */
     uint64_t own_bytes; /* what its kind keeps, a thread */
     sr_room own;
 } sr_span;
@@ -65,6 +67,14 @@ typedef struct sr_user {
     uint32_t operand;
 } sr_user;
 
+/* What the last plan was made for; height 0: none was. */
+typedef struct sr_asked {
+    int64_t height;
+    int64_t width;
+    int64_t threads;
+    uint64_t limit;
+} sr_asked;
+
 typedef struct sr_flow {
     const sr_level *level;
     sr_ring *rings; /* [buffers] */
@@ -79,14 +89,17 @@ typedef struct sr_flow {
     uint32_t active_step_count;
     int32_t phase;
     int32_t phases;
+    int32_t parts; /* phases where none is cut */
     int64_t height; /* that the network runs on */
     int64_t width;
     int64_t out_height; /* of the result: scale times the picture's */
     int64_t strip;  /* output rows of a strip */
+    int64_t lead;   /* rows above the picture at which the front begins: goals.c */
     int64_t strips; /* of each phase */
     int64_t turn;   /* strips of this phase that were begun */
     int64_t in_done;  /* input rows converted in earlier strips */
     int64_t in_goal;  /* at the end of this strip */
+    int64_t in_want;
     int64_t out_done; /* output rows handed out in earlier strips */
     int64_t out_goal; /* in this strip */
     int threads;
@@ -95,6 +108,8 @@ typedef struct sr_flow {
     uint64_t scratch_bytes; /* a thread */
     uint64_t scratch_offset;
     uint64_t bytes; /* of the workspace */
+    sr_asked asked;
+    int32_t fit; /* sr_fit: what came of it */
 } sr_flow;
 
 /* Arrays for a level. 0: out of memory. */
@@ -104,8 +119,16 @@ void sr_flow_close(sr_flow *flow);
 
 typedef enum { SR_FITS, SR_TOO_LARGE, SR_OVER_LIMIT, SR_CONTRADICTS } sr_fit;
 
-/* Choose strips for a picture and lay out the workspace. limit 0: none. Ends ready for sr_flow_next. */
+/* Choose strips and phases for a picture and lay out the workspace, anew where anything differs from the last time. limit
+ * 0: none. */
 sr_fit sr_flow_plan(sr_flow *flow, int64_t height, int64_t width, int threads, uint64_t limit);
+
+/* Which phase runs each step: its part, each cut into groups where groups is not NULL: [steps], of a part from 0 on.
+ * Ends in front of the first strip. */
+void sr_flow_arrange(sr_flow *flow, const uint32_t *groups);
+
+/* goals.c: find flow->lead, for the phases and sizes that the flow has. Ends in front of the first strip. */
+void sr_flow_set_lead(sr_flow *flow);
 
 /* Before the first strip. */
 void sr_flow_rewind(sr_flow *flow);

@@ -96,9 +96,8 @@ static tvmsr_status open_level(const tvmsr_options *options, const sr_level *lev
     session->memory_limit = options->memory_limit;
     session->times = calloc((size_t)level->step_count + 2, sizeof *session->times);
     if (session->times == NULL || !sr_flow_open(&session->flow, level)) return out_of_memory(session);
-    if (!sr_pack_open(&session->packed, level)) return out_of_memory(session);
     session->pool = sr_pool_open(session->threads);
-    if (session->pool == NULL) return out_of_memory(session);
+    if (session->pool == NULL || !sr_pack_open(&session->packed, level, session->pool)) return out_of_memory(session);
     if (options->self_check != 0) {
         const tvmsr_status status = sr_self_check(session);
         if (status != TVMSR_OK) return failed_check(session, status);

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "memory.h"
+#include "plain.h"
 #include "session.h"
 #include "steps.h"
 
@@ -9,49 +10,111 @@ static const void *layer_codes(const sr_step *step) { return sr_the_model.data +
 /* Steps of the driver's own read plain parameters. */
 static uint64_t plain_bytes(const sr_step *step) { return 4 * SR_KIND[step->kind]->words(step); }
 
-static uint64_t block_bytes(const sr_step *step, uint32_t choice) {
-    if (step->block == NULL) return sr_round_up(plain_bytes(step), SR_ALIGN);
-    return sr_round_up(tvmsr_block_bytes(step->block, sr_the_model.data + step->params[choice]), SR_ALIGN);
+static uint64_t block_bytes(const sr_step *step, const int32_t *plain) {
+    return sr_round_up(step->block == NULL ? plain_bytes(step) : tvmsr_block_bytes(step->block, plain), SR_ALIGN);
 }
 
 static uint64_t weight_bytes(const sr_step *step) {
     return step->weights == NULL ? 0 : sr_round_up(tvmsr_weight_bytes(step->weights), SR_ALIGN);
 }
 
-int sr_pack_open(sr_packed *packed, const sr_level *level) {
-    const uint32_t steps = level->step_count, choices = sr_the_model.choices;
-    uint64_t bytes = SR_ALIGN; /* kernels may read a little past the end of their weights */
-    for (uint32_t i = 0; i < steps; i++) {
-        bytes += weight_bytes(&level->steps[i]);
-        for (uint32_t c = 0; c < choices; c++) bytes += block_bytes(&level->steps[i], c);
+static void close_plain(int32_t **plain, size_t count) {
+    for (size_t i = 0; plain != NULL && i < count; i++) free(plain[i]);
+    free(plain);
+}
+
+/* Plain parameters, [choices][steps]; NULL: out of memory. */
+static int32_t **open_plain(const sr_level *level, size_t count) {
+    int32_t **plain = calloc(count + 1, sizeof *plain);
+    for (size_t i = 0; plain != NULL && i < count; i++) {
+        const char *wrong;
+        const uint32_t step = (uint32_t)(i % level->step_count), choice = (uint32_t)(i / level->step_count);
+        plain[i] = sr_plain_open(&sr_the_model, &level->steps[step], choice, &wrong);
+        if (plain[i] != NULL) continue;
+        close_plain(plain, count);
+        return NULL;
     }
+    return plain;
+}
+
+/* Bytes of all that step i reads. */
+static uint64_t step_bytes(const sr_level *level, uint32_t i, int32_t *const *plain) {
+    uint64_t bytes = weight_bytes(&level->steps[i]);
+    for (uint32_t c = 0; c < sr_the_model.choices; c++) {
+        bytes += block_bytes(&level->steps[i], plain[(size_t)c * level->step_count + i]);
+    }
+    return bytes;
+}
+
+/* Weights, then the blocks of all choices, from `at` on. */
+static void pack_step(const sr_packed *packed, const sr_level *level, uint32_t i, int32_t *const *plain, unsigned char *at) {
+    const sr_step *step = &level->steps[i];
+    const void *codes = step->layer < 0 ? NULL : layer_codes(step);
+    const int32_t bits = step->layer < 0 ? 8 : sr_the_model.layers[step->layer].bits;
+    if (step->weights != NULL) {
+        tvmsr_pack_weights(step->weights, codes, bits, at);
+        packed->weights[i] = at;
+        at += weight_bytes(step);
+    }
+    for (uint32_t c = 0; c < sr_the_model.choices; c++) {
+        const int32_t *words = plain[(size_t)c * level->step_count + i];
+        if (step->block == NULL) {
+            memcpy(at, words, (size_t)plain_bytes(step));
+        } else {
+            tvmsr_pack_params(step->block, words, step->weights, codes, bits, at);
+        }
+        packed->blocks[(size_t)c * level->step_count + i] = at;
+        at += block_bytes(step, words);
+    }
+}
+
+/* Steps that threads take one by one; each has its place. */
+typedef struct packing {
+    atomic_uint next;
+    const sr_packed *packed;
+    const sr_level *level;
+    const uint64_t *offsets; /* [steps] */
+    int32_t *const *plain;
+} packing;
+
+static void pack_task(void *context, int worker) {
+    (void)worker;
+    packing *p = context;
+    for (;;) {
+        const uint32_t i = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
+        if (i >= p->level->step_count) return;
+        pack_step(p->packed, p->level, i, p->plain, p->packed->memory + p->offsets[i]);
+    }
+}
+
+int sr_pack_open(sr_packed *packed, const sr_level *level, sr_pool *pool) {
+    const uint32_t steps = level->step_count;
+    const size_t blocks = (size_t)steps * sr_the_model.choices;
     memset(packed, 0, sizeof *packed);
-    packed->memory = sr_alloc(bytes);
-    packed->weights = calloc(steps, sizeof *packed->weights);
-    packed->blocks = calloc((size_t)steps * choices, sizeof *packed->blocks);
-    if (packed->memory == NULL || packed->weights == NULL || packed->blocks == NULL) return 0;
-    unsigned char *at = packed->memory;
-    for (uint32_t i = 0; i < steps; i++) {
-        const sr_step *step = &level->steps[i];
-        const void *codes = step->layer < 0 ? NULL : layer_codes(step);
-        const int32_t bits = step->layer < 0 ? 8 : sr_the_model.layers[step->layer].bits;
-        if (step->weights != NULL) {
-            tvmsr_pack_weights(step->weights, codes, bits, at);
-            packed->weights[i] = at;
-            at += weight_bytes(step);
-        }
-        for (uint32_t c = 0; c < choices; c++) {
-            const void *plain = sr_the_model.data + step->params[c];
-            if (step->block == NULL) {
-                memcpy(at, plain, plain_bytes(step));
-            } else {
-                tvmsr_pack_params(step->block, plain, step->weights, codes, bits, at);
-            }
-            packed->blocks[(size_t)c * steps + i] = at;
-            at += block_bytes(step, c);
-        }
+    uint64_t *offsets = calloc((size_t)steps + 1, sizeof *offsets);
+    int32_t **plain = open_plain(level, blocks);
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; offsets != NULL && plain != NULL && i < steps; i++) {
+        offsets[i] = bytes;
+        bytes += step_bytes(level, i, plain);
     }
-    return 1;
+    packed->memory = sr_alloc(bytes + SR_ALIGN); /* kernels may read a little past the end of their weights */
+    packed->weights = calloc((size_t)steps + 1, sizeof *packed->weights);
+    packed->blocks = calloc(blocks + 1, sizeof *packed->blocks);
+    const int there = offsets != NULL && plain != NULL && packed->memory != NULL && packed->weights != NULL &&
+                      packed->blocks != NULL;
+    if (there) {
+        packing p;
+        atomic_init(&p.next, 0);
+        p.packed = packed;
+        p.level = level;
+        p.offsets = offsets;
+        p.plain = plain;
+        sr_pool_run(pool, pack_task, &p);
+    }
+    close_plain(plain, blocks);
+    free(offsets);
+    return there;
 }
 
 void sr_pack_close(sr_packed *packed) {

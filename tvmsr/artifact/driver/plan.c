@@ -1,11 +1,8 @@
 /* How large strips and rings are for a picture, and where everything lies in the workspace. */
+#include "bands.h"
 #include "flow.h"
 #include "memory.h"
 #include "steps.h"
-
-/* Bytes of the widest buffer that a strip should bring forth for each thread: about what a core's own cache holds beside
- * the weights. */
-#define STRIP_BYTES (192u << 10)
 
 /* Kernels may read this far past the last pixel they need (the kernel contract). */
 #define READ_SLACK 64u
@@ -181,19 +178,142 @@ static sr_fit place(sr_flow *flow, uint64_t limit) {
     return limit != 0 && flow->bytes > limit ? SR_OVER_LIMIT : SR_FITS;
 }
 
-/* Input rows of a strip where memory does not matter: enough work for every thread between two barriers. */
+/* Bytes that a buffer has for each row of the picture. */
+static uint64_t bytes_per_row(const sr_flow *flow, const sr_ring *ring) {
+    return ring->row_bytes * (uint64_t)ring->height / (uint64_t)flow->height;
+}
+
+/* Input rows of a strip where memory does not matter. */
 static int64_t preferred_rows(const sr_flow *flow) {
     uint64_t widest = 1;
     for (uint32_t i = 0; i < flow->level->buffer_count; i++) {
-        const sr_ring *ring = &flow->rings[i];
-        const uint64_t bytes = ring->row_bytes * (uint64_t)ring->height / (uint64_t)flow->height;
+        const uint64_t bytes = bytes_per_row(flow, &flow->rings[i]);
         if (bytes > widest) widest = bytes;
     }
-    const int64_t rows = (int64_t)((uint64_t)flow->threads * STRIP_BYTES / widest);
-    return sr_max(rows, sr_max(4, 2 * (int64_t)flow->threads));
+    return sr_strip_rows(widest, (uint64_t)flow->threads, sr_the_model.core_cache, sr_the_model.shared_cache);
 }
 
-sr_fit sr_flow_plan(sr_flow *flow, int64_t height, int64_t width, int threads, uint64_t limit) {
+/* Strips of nearly one size, rather than a thin one at the end; of whole granules where they have that many rows. */
+static void set_strip(sr_flow *flow, int64_t height, int64_t rows) {
+    int64_t granule = 1;
+    for (uint32_t i = 0; i < flow->level->step_count; i++) granule = sr_max(granule, flow->level->steps[i].granule_rows);
+    if (rows < granule) granule = 1;
+    const int64_t even = sr_ceil_div(height, sr_ceil_div(height, rows));
+    flow->strip = sr_min(height, sr_ceil_div(even, granule) * granule) * sr_the_model.scale;
+}
+
+/* Measure and place what the phases are now. A picture of one strip is made at once; others begin above it, by whole strips,
+ * so that all end where they would without. */
+static sr_fit settle(sr_flow *flow, uint64_t limit) {
+    const int64_t strip = flow->strip / sr_the_model.scale, height = flow->out_height / sr_the_model.scale;
+    sr_flow_set_lead(flow);
+    flow->lead = height <= strip ? 0 : sr_ceil_div(flow->lead, strip) * strip;
+    flow->strips = sr_ceil_div(height + flow->lead, strip);
+    measure(flow);
+    return place(flow, limit);
+}
+
+/* What the planner of bands is told of the steps of one part. */
+typedef struct description {
+    sr_bands bands;
+    sr_band_step *steps; /* [steps] */
+    sr_band_map *maps;   /* [buffers] */
+    uint32_t *numbers;   /* [steps]: their numbers in the part */
+    uint32_t *found;     /* [steps]: groups by that number */
+} description;
+
+static void describe_step(const sr_flow *flow, uint32_t index, description *d) {
+    const sr_step *step = &flow->level->steps[index];
+    const sr_shape *shape = &flow->spans[index].shape;
+    sr_band_step *told = &d->steps[d->bands.step_count];
+    told->weights = step->weights == NULL ? 0 : tvmsr_weight_bytes(step->weights);
+    told->working = sr_times(flow->scratch_bytes, (uint64_t)flow->threads);
+    for (int o = 0; o < sr_operand_count(step); o++) {
+        const uint64_t row = bytes_per_row(flow, &flow->rings[step->operands[o].buffer]);
+        told->working += row * (uint64_t)(flow->strip / sr_the_model.scale);
+    }
+    d->bands.macs += (uint64_t)(shape->height * shape->width) * step->macs_per_pixel;
+    d->numbers[index] = d->bands.step_count++;
+}
+
+/* A buffer that steps of this part write, or the driver; whole in any case where another part reads it. */
+static void describe_map(const sr_flow *flow, uint32_t index, int32_t part, description *d) {
+    const sr_level *level = flow->level;
+    const sr_ring *ring = &flow->rings[index];
+    sr_band_map map = {UINT32_MAX, 0, ring->row_bytes * (uint64_t)ring->height, 0};
+    for (uint32_t n = flow->user_starts[index]; n < flow->user_starts[index + 1]; n++) {
+        const uint32_t step = flow->users[n].step;
+        if (flow->spans[step].part != part) {
+            map.bytes = 0;
+            continue;
+        }
+        if (d->numbers[step] < map.first) map.first = d->numbers[step];
+        if (d->numbers[step] > map.last) map.last = d->numbers[step];
+    }
+    if (map.first == UINT32_MAX) return;
+    const int64_t strip = flow->strip / sr_the_model.scale;
+    const int64_t made = sr_min(ring->rows, sr_ceil_div(ring->height * strip, flow->height));
+    map.kept = map.bytes == 0 || index == level->output ? 0 : (uint64_t)(ring->rows - made) * ring->row_bytes;
+    d->maps[d->bands.map_count++] = map;
+}
+
+static void describe(const sr_flow *flow, int32_t part, description *d) {
+    d->bands = (sr_bands){d->steps, d->maps, 0, 0, (uint64_t)flow->strips, 0, 0};
+    d->bands.cache = sr_band_cache((uint64_t)flow->threads, sr_the_model.core_cache, sr_the_model.shared_cache);
+    for (uint32_t i = 0; i < flow->level->step_count; i++) {
+        if (flow->spans[i].part == part) describe_step(flow, i, d);
+    }
+    for (uint32_t i = 0; i < flow->level->buffer_count; i++) describe_map(flow, i, part, d);
+}
+
+/* The group of each step in its part; 1 where a part is cut. */
+static int find_groups(const sr_flow *flow, description *d, uint32_t *groups) {
+    int cut = 0;
+    for (int32_t part = 0; part < flow->parts; part++) {
+        describe(flow, part, d);
+        cut |= sr_bands_plan(&d->bands, d->found) > 1;
+        for (uint32_t i = 0; i < flow->level->step_count; i++) {
+            if (flow->spans[i].part == part) groups[i] = d->found[d->numbers[i]];
+        }
+    }
+    return cut;
+}
+
+static int open_description(description *d, const sr_level *level) {
+    const size_t steps = (size_t)level->step_count + 1;
+    d->steps = calloc(steps, sizeof *d->steps);
+    d->maps = calloc((size_t)level->buffer_count + 1, sizeof *d->maps);
+    d->numbers = calloc(steps, sizeof *d->numbers);
+    d->found = calloc(steps, sizeof *d->found);
+    return d->steps != NULL && d->maps != NULL && d->numbers != NULL && d->found != NULL;
+}
+
+static void close_description(description *d) {
+    free(d->steps);
+    free(d->maps);
+    free(d->numbers);
+    free(d->found);
+}
+
+/* Cut parts in groups where that pays and the memory is there; else everything stays as it is, and fits as it did. */
+static sr_fit cut_in_groups(sr_flow *flow, uint64_t limit, sr_fit fit) {
+    description d;
+    uint32_t *groups = calloc((size_t)flow->level->step_count + 1, sizeof *groups);
+    if (open_description(&d, flow->level) && groups != NULL && find_groups(flow, &d, groups)) {
+        sr_flow_arrange(flow, groups);
+        if (settle(flow, limit) == SR_FITS) {
+            fit = SR_FITS;
+        } else {
+            sr_flow_arrange(flow, NULL);
+            settle(flow, limit);
+        }
+    }
+    close_description(&d);
+    free(groups);
+    return fit;
+}
+
+static sr_fit plan(sr_flow *flow, int64_t height, int64_t width, int threads, uint64_t limit) {
     const int64_t scale = sr_the_model.scale;
     flow->height = sr_padded(height, sr_the_model.minimum_height, sr_the_model.multiple);
     flow->width = sr_padded(width, sr_the_model.minimum_width, sr_the_model.multiple);
@@ -202,15 +322,22 @@ sr_fit sr_flow_plan(sr_flow *flow, int64_t height, int64_t width, int threads, u
     flow->bytes = 0;
     if (flow->height * scale > INT32_MAX || flow->width * scale > INT32_MAX || !set_sizes(flow)) return SR_TOO_LARGE;
     if (sr_sizes_wrong(flow->level, flow->height, flow->width) != NULL) return SR_CONTRADICTS;
+    sr_flow_arrange(flow, NULL);
     uint64_t before = UINT64_MAX;
     for (int64_t rows = sr_min(preferred_rows(flow), height);; rows = (rows + 1) / 2) {
-        /* Strips of nearly one size, rather than a thin one at the end. */
-        flow->strips = sr_ceil_div(height, rows);
-        flow->strip = sr_ceil_div(height, flow->strips) * scale;
-        measure(flow);
-        const sr_fit fit = place(flow, limit);
+        set_strip(flow, height, rows);
+        sr_fit fit = settle(flow, limit);
+        if (fit != SR_TOO_LARGE) fit = cut_in_groups(flow, limit, fit);
         /* Whole tensors do not get smaller with the strips. */
         if (fit == SR_FITS || rows <= 1 || flow->bytes >= before) return fit;
         before = flow->bytes;
     }
+}
+
+sr_fit sr_flow_plan(sr_flow *flow, int64_t height, int64_t width, int threads, uint64_t limit) {
+    const sr_asked *last = &flow->asked;
+    const int known = last->height == height && last->width == width && last->threads == threads && last->limit == limit;
+    if (!known) flow->fit = plan(flow, height, width, threads, limit);
+    flow->asked = (sr_asked){height, width, threads, limit};
+    return (sr_fit)flow->fit;
 }

@@ -13,7 +13,7 @@
 
 #include "pack.h"
 
-#define SR_PROGRAM_VERSION 2
+#define SR_PROGRAM_VERSION 3
 
 /* Operands a kernel may take: those it reads, then stores. */
 #define SR_MAX_OPERANDS 8
@@ -89,6 +89,9 @@ typedef struct sr_layer {
     uint8_t bits; /* 2..8 */
 } sr_layer;
 
+/* How plain parameters lie in the data. */
+enum { SR_SHORT = 1 };
+
 /* A kernel is called as the contract says, through the type that has its number of operands. */
 typedef void (*sr_kernel)(void);
 
@@ -105,7 +108,8 @@ typedef struct sr_spatial {
 } sr_spatial;
 
 /* One kernel, or one loop of the driver's own, over all rows. Operands in the kernel's order: x, the second factor of a
- * product, residuals, stores. A step of the driver's own has x and one store. */
+ * product, residuals, stores. A step of the driver's own has x and one store; statistics of the same rows are one step, with a
+ * store for each. */
 typedef struct sr_step {
     const char *name; /* unique in its level; shown in profiles */
     sr_kernel kernel; /* NULL where kind is not SR_KERNEL */
@@ -121,15 +125,17 @@ typedef struct sr_step {
     int16_t pad_bottom;
     int16_t pad_right;
     uint16_t granule_rows; /* row0 is a multiple of this (1: any) */
+    uint16_t granule_columns; /* col0 is one of this: the kernel's own granule, or what fills its tiles */
     uint16_t read_ahead_rows;   /* input rows read beyond those of the last grid row, by number: table entries */
     uint16_t read_ahead_pixels; /* input pixels read beyond the last one needed in a row */
     uint32_t scratch;  /* bytes a thread, 64-byte aligned */
     int32_t layer;     /* index into sr_model.layers, -1: none */
     uint32_t macs_per_pixel; /* of its grid */
-    const sr_spatial *spatial; /* NULL where kind is SR_KERNEL */
+    const sr_spatial *spatial; /* one for each store; NULL where kind is SR_KERNEL */
     const tvmsr_weight_layout *weights; /* NULL where layer is -1 */
     const tvmsr_param_layout *block;    /* NULL where kind is not SR_KERNEL */
-    const uint64_t *params; /* [choices]: offsets in sr_model.data of the plain parameters, multiples of 4 */
+    const uint64_t *params; /* [choices]: where in sr_model.data the plain parameters are: multiples of 4, and SR_SHORT more
+                               where they are in the short form (plain.c) */
     const sr_stored *stored; /* [stores] */
 } sr_step;
 
@@ -168,6 +174,8 @@ typedef struct sr_model {
     uint32_t extent_count;
     uint32_t affine_count;
     uint32_t level_count;
+    uint32_t core_cache;   /* of the target, bytes: the cache that a core has for itself beyond its first; 0: none known */
+    uint32_t shared_cache; /* and the largest that cores share */
     const char *const *choice_names; /* [choices], then NULL */
     const sr_extent *extents;
     const sr_affine *affines;

@@ -1,4 +1,4 @@
-/* Rows: where they lie in rings, and how threads share them. */
+/* Rows: where they lie in rings, and how threads share what is computed of them. */
 #ifndef SR_ROWS_H
 #define SR_ROWS_H
 
@@ -7,26 +7,39 @@
 #include "flow.h"
 #include "memory.h"
 
-/* Rows handed out to threads, a few at a time. */
+/* Rows and columns of a grid, counted from the strip's first row. */
+typedef struct sr_piece {
+    int64_t row0, row1;
+    int64_t col0, col1;
+} sr_piece;
+
+/* Work over a grid, in units that are numbered along rows: unit u is part u % across of granule u / across. Threads take
+ * runs of units, long ones first: all end together, whatever else the machine does, and few pieces are cut. */
 typedef struct sr_share {
     atomic_llong next;
-    int64_t end;
-    int64_t chunk;
+    int64_t units;
+    int64_t across; /* units beside each other */
+    int64_t rows;
+    int64_t columns;
+    int64_t unit_rows;
+    int64_t unit_columns;
+    int64_t threads;
 } sr_share;
 
-static inline void sr_share_open(sr_share *rows, int64_t count, int64_t granule, int threads) {
-    atomic_init(&rows->next, 0);
-    rows->end = count;
-    /* Three turns a thread even out what the machine's other work takes from one of them. */
-    rows->chunk = threads == 1 ? count : sr_ceil_div(sr_ceil_div(count, (int64_t)threads * 3), granule) * granule;
-}
+/* Units that a thread has taken and not yet cut into pieces. */
+typedef struct sr_turn {
+    int64_t next;
+    int64_t end;
+} sr_turn;
 
-/* The next rows of this thread: [*row0, *row1), or 0. */
-static inline int sr_share_next(sr_share *rows, int64_t *row0, int64_t *row1) {
-    *row0 = atomic_fetch_add_explicit(&rows->next, rows->chunk, memory_order_relaxed);
-    *row1 = sr_min(*row0 + rows->chunk, rows->end);
-    return *row0 < rows->end;
-}
+/* Whole rows only, a granule of them a unit. */
+void sr_share_rows(sr_share *share, int64_t rows, int64_t columns, int64_t granule, int threads);
+
+/* Rows of a kernel's grid, cut across too where there are too few rows for the threads. */
+void sr_share_grid(sr_share *share, const sr_shape *shape, int64_t rows, int threads);
+
+/* The next piece of a thread, whose turn began as {0, 0}; 0: nothing is left. */
+int sr_share_next(sr_share *share, sr_turn *turn, sr_piece *piece);
 
 /* Offset of row `row` of a buffer from its first byte: in the ring, or the row of pad codes where it is none. */
 static inline int32_t sr_ring_row(const sr_ring *ring, int64_t row) {

@@ -21,9 +21,9 @@ typedef struct run {
     sr_finish finish;
 } run;
 
-/* A step and the rows of it that threads share. */
+/* A step and what of it threads share. */
 typedef struct job {
-    sr_share rows;
+    sr_share share;
     const run *run;
     sr_work work;
 } job;
@@ -43,8 +43,8 @@ uint64_t sr_now(void) {
 }
 #endif
 
-/* Border columns that are pixels of the picture itself, of the rows that a thread has just stored. */
-static void fill_edges(const job *j, int64_t row0, int64_t row1) {
+/* Border columns that are pixels of the picture itself, of the rows [0, rows) that the step has stored. */
+static void fill_edges(const job *j, int64_t rows) {
     const sr_flow *flow = &j->run->session->flow;
     const sr_step *step = j->work.shape.step;
     for (int o = 1 + step->residuals; o < sr_operand_count(step); o++) {
@@ -53,7 +53,7 @@ static void fill_edges(const job *j, int64_t row0, int64_t row1) {
         if (buffer->mode == SR_PAD_CONSTANT || buffer->border == 0) continue;
         const uint32_t bytes = step->stored[o - 1 - step->residuals].channels * (uint32_t)sr_code_bytes(buffer);
         const size_t left = (size_t)buffer->border * buffer->pitch + store->offset;
-        for (int64_t row = row0 * store->block; row < row1 * store->block; row++) {
+        for (int64_t row = 0; row < rows * store->block; row++) {
             unsigned char *at = j->work.base[o] + j->work.table[o][row] - left;
             sr_fill_edges(buffer, &flow->rings[store->buffer], at, store->offset, bytes);
         }
@@ -62,11 +62,13 @@ static void fill_edges(const job *j, int64_t row0, int64_t row1) {
 
 static void job_task(void *context, int worker) {
     job *j = context;
-    const sr_kind *kind = SR_KIND[j->work.shape.step->kind];
-    int64_t row0, row1;
-    while (sr_share_next(&j->rows, &row0, &row1)) {
-        kind->run(&j->work, worker, row0, row1);
-        if (j->work.shape.step->kind != SR_STATISTIC) fill_edges(j, row0, row1);
+    sr_work work = j->work;
+    sr_turn turn = {0, 0};
+    sr_piece piece;
+    while (sr_share_next(&j->share, &turn, &piece)) {
+        work.col0 = piece.col0;
+        work.col1 = piece.col1;
+        SR_KIND[work.shape.step->kind]->run(&work, worker, piece.row0, piece.row1);
     }
 }
 
@@ -124,18 +126,22 @@ static void run_step(const run *r, uint32_t index) {
     const sr_step *step = &s->level->steps[index];
     const sr_span *span = &s->flow.spans[index];
     const int64_t rows = span->goal - span->done;
-    if (rows == 0) return;
     job j;
     j.run = r;
     open_work(r, index, &j.work);
     int32_t *table = (int32_t *)(void *)(s->workspace + s->flow.table_offset);
     for (int o = 0; o < sr_operand_count(step); o++) table = bind_operand(r, &j.work, o, span, table);
-    sr_share_open(&j.rows, rows, step->granule_rows, sr_pool_threads(s->pool));
-    sr_pool_run(s->pool, job_task, &j);
-    if (SR_KIND[step->kind]->close != NULL && span->goal == span->shape.height) {
-        SR_KIND[step->kind]->close(&j.work);
-        fill_edges(&j, 0, 1);
+    const int threads = sr_pool_threads(s->pool);
+    if (step->kind == SR_KERNEL) {
+        sr_share_grid(&j.share, &span->shape, rows, threads);
+    } else {
+        sr_share_rows(&j.share, rows, span->shape.width, step->granule_rows, threads);
     }
+    sr_pool_run(s->pool, job_task, &j);
+    const int complete = span->goal == span->shape.height;
+    if (complete && SR_KIND[step->kind]->close != NULL) SR_KIND[step->kind]->close(&j.work);
+    /* Whole rows: whoever computed a piece has only a part of one. */
+    fill_edges(&j, step->kind != SR_STATISTIC ? rows : complete);
     if (s->tracing) sr_trace_step(s, index, &j.work);
 }
 
@@ -178,6 +184,7 @@ static void run_strip(run *r) {
     for (uint32_t n = 0; n < flow->active_step_count; n++) {
         const uint32_t i = flow->active_steps[n];
         const sr_span *span = &flow->spans[i];
+        if (span->goal == span->done) continue; /* above the picture still, or done with it */
         run_step(r, i);
         const uint64_t pixels = (uint64_t)(span->goal - span->done) * (uint64_t)span->shape.width;
         tick(s, i + 1, pixels * level->steps[i].macs_per_pixel, &at);
@@ -202,7 +209,8 @@ static int can_store_directly(const tvmsr_session *s, const sr_plane *in, const 
             if (!sr_is_store(step, o)) return 0;
             block = step->operands[o].block;
         }
-        const int64_t rows = s->flow.strip + step->read_ahead_rows + 2 * ((int64_t)sr_the_model.scale + block);
+        const int64_t more = (int64_t)sr_the_model.scale + block * step->granule_rows;
+        const int64_t rows = s->flow.strip + step->read_ahead_rows + 2 * more;
         if (out->stride > INT32_MAX / rows || out->stride < -(INT32_MAX / rows)) return 0;
     }
     return 1;

@@ -65,8 +65,8 @@ void sr_trace_rewind(tvmsr_session *session);
 /* selfcheck.c: the file's check pictures, in a session that nobody else uses. */
 tvmsr_status sr_self_check(tvmsr_session *session);
 
-/* packing.c: for one level. 0: out of memory. */
-int sr_pack_open(sr_packed *packed, const sr_level *level);
+/* packing.c: for one level, by all threads. 0: out of memory. */
+int sr_pack_open(sr_packed *packed, const sr_level *level, sr_pool *pool);
 void sr_pack_close(sr_packed *packed);
 
 /* The manifest's text, put in its section by tvmsr/artifact/link.py; sr_manifest_end is its closing zero. */

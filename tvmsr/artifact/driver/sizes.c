@@ -24,6 +24,7 @@ int64_t sr_padded(int64_t side, uint32_t minimum, uint32_t multiple) {
 sr_shape sr_shape_of(const sr_level *level, const sr_step *step, int64_t height, int64_t width) {
     const sr_operand *store = &step->operands[1 + step->residuals];
     sr_shape shape;
+    shape.level = level;
     shape.step = step;
     shape.x = &level->buffers[step->operands[0].buffer];
     shape.y = &level->buffers[store->buffer];

@@ -10,6 +10,7 @@ int64_t sr_extent_of(uint32_t extent, int64_t side);
 
 /* What rows and columns of a step's operands are, for one picture. */
 typedef struct sr_shape {
+    const sr_level *level;
     const sr_step *step;
     const sr_buffer *x;
     const sr_buffer *y; /* of the first store */

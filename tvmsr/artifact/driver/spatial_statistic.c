@@ -1,4 +1,5 @@
-/* Statistics: a number a channel over all pixels, stored when the last row was seen. Plain parameters: zero of x and of the
+/* Statistics: a number a channel over all pixels, stored when the last row was seen. Several of the same rows are one step,
+ * with a store and parameters for each: what they are made of is added up once. Plain parameters: zero of x and of the
  * store (both of stored values), shift of a variance, then per channel m, lo, hi (float32), eps (low words, then high ones).
  *
  * Every thread adds up stored values and their squares; zero points are taken off at the end, modulo 2^64. Pictures have
@@ -30,9 +31,25 @@ static sums sums_of(const sr_work *work, int worker) {
     return (sums){at, at + channels, (int64_t *)(void *)(at + 2 * (uint64_t)channels)};
 }
 
-static uint64_t words(const sr_step *step) { return SCALARS + 5 * (uint64_t)step->spatial->channels; }
+/* Of one of the statistics. */
+static uint64_t words_each(const sr_step *step) { return SCALARS + 5 * (uint64_t)step->spatial->channels; }
 
-static const char *check(const sr_step *step) { return step->spatial->method > SR_MAX ? "a statistic's kind" : NULL; }
+static uint64_t words(const sr_step *step) { return step->stores * words_each(step); }
+
+static const char *check(const sr_step *step) {
+    for (int i = 0; i < step->stores; i++) {
+        if (step->spatial[i].method > SR_MAX) return "a statistic's kind";
+    }
+    return NULL;
+}
+
+/* 1 where one of the statistics is between these two in the list of their kinds. */
+static int wants(const sr_step *step, int first, int last) {
+    for (int i = 0; i < step->stores; i++) {
+        if (step->spatial[i].method >= first && step->spatial[i].method <= last) return 1;
+    }
+    return 0;
+}
 
 static int fits(const sr_shape *shape) { return shape->height <= INT32_MAX / shape->width; }
 
@@ -79,10 +96,10 @@ ADD(add_words, uint16_t, 1)
 static uint32_t sign_of(const sr_buffer *x) { return x->form == SR_FORM_S8 ? 1u << 7 : x->form == SR_FORM_S16 ? 1u << 15 : 0; }
 
 #define REST from, s->x->pitch, s->width
-static void add(const sr_shape *s, const unsigned char *from, int count, uint64_t *total, uint64_t *squares) {
+static void add(const sr_shape *s, const unsigned char *from, int count, int squared, uint64_t *total, uint64_t *squares) {
     const uint8_t byte = (uint8_t)sign_of(s->x);
     const uint16_t word = (uint16_t)sign_of(s->x);
-    const int whole = count != BLOCK ? 0 : s->step->spatial->method == SR_MEAN ? 1 : 2;
+    const int whole = count != BLOCK ? 0 : squared ? 2 : 1;
     switch (whole + (sr_code_bytes(s->x) == 2 ? 3 : 0)) {
         case 0: add_bytes(REST, count, 1, byte, total, squares); break;
         case 1: add_bytes(REST, BLOCK, 0, byte, total, squares); break;
@@ -106,38 +123,37 @@ static void run(const sr_work *work, int worker, int64_t row0, int64_t row1) {
     const sr_shape *s = &work->shape;
     const sums sum = sums_of(work, worker);
     const uint32_t channels = s->step->spatial->channels, bytes = (uint32_t)sr_code_bytes(s->x);
+    const int largest = wants(s->step, SR_MAX, SR_MAX), squared = wants(s->step, SR_VARIANCE, SR_DEVIATION);
+    const int added = squared || wants(s->step, SR_MEAN, SR_MEAN);
     for (int64_t row = row0; row < row1; row++) {
         const unsigned char *from = sr_x_row(work, work->first + row);
-        if (s->step->spatial->method == SR_MAX) {
-            find_largest(s, from, sr_scratch_of(work, worker), sum.largest);
-            continue;
-        }
-        for (uint32_t c = 0; c < channels; c += BLOCK) {
-            add(s, from + c * bytes, (int)sr_min(BLOCK, channels - c), sum.total + c, sum.squares + c);
+        if (largest) find_largest(s, from, sr_scratch_of(work, worker), sum.largest);
+        for (uint32_t c = 0; added && c < channels; c += BLOCK) {
+            add(s, from + c * bytes, (int)sr_min(BLOCK, channels - c), squared, sum.total + c, sum.squares + c);
         }
     }
 }
 
 /* Of a channel: sum and sum of squares of its `count` centred codes. */
-static int32_t spread_of(const sr_step *step, uint64_t total, uint64_t squares, uint64_t count, uint64_t eps, int shift) {
+static int32_t spread_of(const sr_spatial *how, uint64_t total, uint64_t squares, uint64_t count, uint64_t eps, int shift) {
     const int64_t sum = (int64_t)total, size = (int64_t)count;
     const int64_t mean = sum / size - (sum % size < 0), rest = sum - mean * size;
-    if (step->spatial->method == SR_MEAN) {
+    if (how->method == SR_MEAN) {
         return (int32_t)((uint64_t)mean * (1u << MEAN_BITS) + (((uint64_t)rest << MEAN_BITS) + count / 2) / count);
     }
     const uint64_t spread = squares - (uint64_t)mean * (total + (uint64_t)rest) - (uint64_t)rest * (uint64_t)rest / count;
-    const uint64_t divisor = step->spatial->unbiased && count > 1 ? count - 1 : count;
+    const uint64_t divisor = how->unbiased && count > 1 ? count - 1 : count;
     const uint64_t whole = spread / divisor, part = spread % divisor;
     const uint64_t variance = (whole << VARIANCE_BITS) + (part << VARIANCE_BITS) / divisor + eps;
-    const uint64_t value = step->spatial->method == SR_DEVIATION ? sr_root(variance) : variance >> (shift & 63);
+    const uint64_t value = how->method == SR_DEVIATION ? sr_root(variance) : variance >> (shift & 63);
     return (int32_t)(value < INT32_MAX ? value : INT32_MAX);
 }
 
-static int32_t value_of(const sr_work *work, uint32_t c) {
-    const sr_step *step = work->shape.step;
-    const uint32_t channels = step->spatial->channels;
-    const uint32_t *eps = (const uint32_t *)work->block + SCALARS + 3 * (uint64_t)channels;
-    const int64_t zero = work->block[X_ZERO];
+/* Channel c of a statistic with these parameters. */
+static int32_t value_of(const sr_work *work, const sr_spatial *how, const int32_t *block, uint32_t c) {
+    const uint32_t channels = how->channels;
+    const uint32_t *eps = (const uint32_t *)block + SCALARS + 3 * (uint64_t)channels;
+    const int64_t zero = block[X_ZERO];
     uint64_t total = 0, squares = 0;
     int64_t largest = INT32_MIN;
     for (int worker = 0; worker < work->threads; worker++) {
@@ -146,23 +162,30 @@ static int32_t value_of(const sr_work *work, uint32_t c) {
         squares += s.squares[c];
         largest = sr_max(largest, s.largest[c]);
     }
-    if (step->spatial->method == SR_MAX) return (int32_t)(uint32_t)(uint64_t)(largest - zero);
+    if (how->method == SR_MAX) return (int32_t)(uint32_t)(uint64_t)(largest - zero);
     const uint64_t count = (uint64_t)work->shape.x_height * (uint64_t)work->shape.x_width;
     const uint64_t z = (uint64_t)zero + sign_of(work->shape.x);
     squares += z * (z * count - 2 * total);
     total -= z * count;
-    return spread_of(step, total, squares, count, (uint64_t)eps[channels + c] << 32 | eps[c], work->block[SHIFT]);
+    return spread_of(how, total, squares, count, (uint64_t)eps[channels + c] << 32 | eps[c], block[SHIFT]);
+}
+
+static void finish_one(const sr_work *work, int store) {
+    const sr_step *step = work->shape.step;
+    const uint32_t channels = step->spatial->channels;
+    const int32_t *block = work->block + (uint64_t)store * words_each(step);
+    const float *m = (const float *)(const void *)(block + SCALARS), *lo = m + channels, *hi = lo + channels;
+    int32_t *pixel = sr_scratch_of(work, 0);
+    for (uint32_t c = 0; c < channels; c++) {
+        const int32_t code = sr_scaled(value_of(work, &step->spatial[store], block, c), m[c], lo[c], hi[c]);
+        pixel[c] = (int32_t)((uint32_t)code + (uint32_t)block[Y_ZERO]);
+    }
+    const sr_buffer *y = &work->shape.level->buffers[step->operands[1 + store].buffer];
+    sr_repack(y, channels, pixel, 1, work->base[1 + store] + work->table[1 + store][0]);
 }
 
 static void finish(const sr_work *work) {
-    const uint32_t channels = work->shape.step->spatial->channels;
-    const float *m = (const float *)(const void *)(work->block + SCALARS), *lo = m + channels, *hi = lo + channels;
-    int32_t *pixel = sr_scratch_of(work, 0);
-    for (uint32_t c = 0; c < channels; c++) {
-        const int32_t code = sr_scaled(value_of(work, c), m[c], lo[c], hi[c]);
-        pixel[c] = (int32_t)((uint32_t)code + (uint32_t)work->block[Y_ZERO]);
-    }
-    sr_repack(work->shape.y, channels, pixel, 1, sr_y_row(work, 0));
+    for (int store = 0; store < work->shape.step->stores; store++) finish_one(work, store);
 }
 
 const sr_kind sr_statistic = {.fits = fits,

@@ -78,7 +78,7 @@ typedef void (*kernel8)(PAIR, PAIR, PAIR, PAIR, PAIR, PAIR, PAIR, PAIR, TAIL);
 #undef TAIL
 
 #define PAIR(i) w->base[i], w->table[i]
-#define TAIL w->weights, w->block, scratch, (int32_t)row0, (int32_t)row1, 0, (int32_t)w->shape.width
+#define TAIL w->weights, w->block, scratch, (int32_t)row0, (int32_t)row1, (int32_t)w->col0, (int32_t)w->col1
 static void kernel_run(const sr_work *w, int worker, int64_t row0, int64_t row1) {
     const sr_kernel kernel = w->shape.step->kernel;
     void *scratch = sr_scratch_of(w, worker);
@@ -104,11 +104,22 @@ static const sr_kind kernel = {.fits = sr_window_fits,
                                .scratch = kernel_scratch,
                                .run = kernel_run};
 
-const sr_kind *const SR_KIND[SR_KINDS] = {[SR_KERNEL] = &kernel,
-                                          [SR_MAX_POOL] = &sr_max_pool,
-                                          [SR_RESIZE] = &sr_resize,
-                                          [SR_STATISTIC] = &sr_statistic,
-                                          [SR_LAYER_NORM] = &sr_layer_norm};
+/* Files of kinds that no program has are not linked. */
+const sr_kind *const SR_KIND[SR_KINDS] = {
+    [SR_KERNEL] = &kernel,
+#ifndef SR_WITHOUT_POOL
+    [SR_MAX_POOL] = &sr_max_pool,
+#endif
+#ifndef SR_WITHOUT_RESIZE
+    [SR_RESIZE] = &sr_resize,
+#endif
+#ifndef SR_WITHOUT_STATISTIC
+    [SR_STATISTIC] = &sr_statistic,
+#endif
+#ifndef SR_WITHOUT_NORM
+    [SR_LAYER_NORM] = &sr_layer_norm,
+#endif
+};
 
 /* A loop for each type. Where pixels have no gaps, rows are one run. */
 #define UNPACK(name, type) \

@@ -1,7 +1,8 @@
 /* The kinds of steps: which rows of x their rows read, what memory they have, and how they run.
  *
  * A kernel is one kind. The others are plain C of the driver, for operations that look at all pixels or choose them by the
- * picture's size: they read x and write one store, in any stored form, with the integers of docs/numerics.md.
+ * picture's size: they read x and write one store (statistics several), in any stored form, with the integers of
+ * docs/numerics.md.
  */
 #ifndef SR_STEPS_H
 #define SR_STEPS_H
@@ -22,6 +23,7 @@ typedef struct sr_work {
     unsigned char *scratch;
     uint64_t scratch_bytes; /* a thread */
     int threads;
+    int64_t col0, col1; /* of a kernel: columns of the piece that runs now; a thread sets them in a copy of its own */
 } sr_work;
 
 /* Rows of the caller's picture or of a buffer are below 2^31. */
@@ -46,6 +48,7 @@ typedef struct sr_kind {
     void (*close)(const sr_work *work);
 } sr_kind;
 
+/* NULL: a kind that no step of this file is. */
 extern const sr_kind *const SR_KIND[SR_KINDS];
 
 /* `needs` and `keeps` of a kind whose row reads the row of x that has its number. */

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmsr.commands.benchmark.energy import Counter, watts_at_work
-from tvmsr.commands.benchmark.results import Benchmark, LayerTime, PeerResult, Timing
+from tvmsr.commands.benchmark.layers import profiled
+from tvmsr.commands.benchmark.profile import Profile
+from tvmsr.commands.benchmark.results import Benchmark, PeerResult, Timing
 from tvmsr.devices.health import Health, changed, doubts, look
 from tvmsr.devices.here import Here
 from tvmsr.devices.runner import Opening
@@ -104,7 +106,7 @@ def _benched(where: Device, subject: Subject, wish: Wish, tick: Callable[[], obj
         before = _look(where)
         timings: list[Timing] = []
         opened: list[float] = []
-        layers: tuple[LayerTime, ...] = ()
+        profile: Profile | None = None
         source = ""
         for count in wish.threads:
             # A process of its own each where the device has one: the peak of its memory is that of these runs alone.
@@ -115,7 +117,7 @@ def _benched(where: Device, subject: Subject, wish: Wish, tick: Callable[[], obj
                 timings.append(timing)
                 source = source or energy
                 if wish.layers and count == wish.threads[0]:
-                    layers = _layers(runner, *wish.size)
+                    profile = profiled(where, runner, wish.size, wish.threads, wish.runs)
                 name, macs = runner.level, float(runner.manifest.get("macs_per_pixel", 0))
             tick()
         compared = None if peer is None else _compared(where, subject.artifact, wish, peer)
@@ -131,7 +133,7 @@ def _benched(where: Device, subject: Subject, wish: Wish, tick: Callable[[], obj
         gmac=macs * wish.size[0] * wish.size[1] / 1e9,
         open_ms=1e3 * min(opened),
         timings=tuple(timings),
-        layers=layers,
+        profile=profile,
         device=where.name,
         notes=doubts(before, after, where.name if where.emulated else ""),
         target=subject.target,
@@ -171,24 +173,6 @@ def _timing(where: Device, runner: Runner, count: int, wish: Wish, health: Healt
             joules = watts * speed.mean
             source = f"{health.power.source}, mean of samples while pictures were upscaled after the runs, times time"
     return Timing.of(speed, count, workspace=runner.workspace(*wish.size), memory=memory, joules=joules), source
-
-
-def _layers(runner: Runner, width: int, height: int) -> tuple[LayerTime, ...]:
-    import numpy as np
-
-    rows = runner.profiled(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
-    pixels = width * height
-    whole = sum(row.seconds for row in rows) or 1.0
-    return tuple(
-        LayerTime(
-            name=row.name,
-            kernel=row.kernel,
-            milliseconds=row.seconds * 1e3,
-            gmacs=row.macs_per_pixel * pixels / max(row.seconds, 1e-9) / 1e9,
-            share=row.seconds / whole,
-        )
-        for row in rows
-    )
 
 
 def check_peer(where: Device, wish: Wish) -> None:

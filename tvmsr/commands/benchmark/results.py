@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from tvmsr.commands.benchmark.profile import LayerTime, Profile
+
 if TYPE_CHECKING:
     from tvmsr.devices.health import Health
     from tvmsr.devices.runner import Speed
@@ -51,17 +53,6 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class LayerTime:
-    """Milliseconds of one step, its share of all steps, and GMAC/s (0 where it has no multiplications)."""
-
-    name: str
-    kernel: str
-    milliseconds: float
-    gmacs: float
-    share: float = 0.0
-
-
-@dataclass(frozen=True)
 class PeerResult:
     """Another runtime on the same network. difference: largest, of its float32 output from our FP32 executor's (0..1).
 
@@ -81,7 +72,7 @@ class Benchmark:
 
     open_ms: opening the artifact, weights packed. before, after: looks at the device, None where it was not looked at
     or did not answer; changes: between them. energy_from: what the joules are of, "" for none. notes: why the figures
-    are not to be trusted, with what to do.
+    are not to be trusted, with what to do. profile: where the layers were asked for, on the first number of threads.
     """
 
     artifact: str
@@ -91,7 +82,7 @@ class Benchmark:
     gmac: float
     open_ms: float
     timings: tuple[Timing, ...]
-    layers: tuple[LayerTime, ...] = ()
+    profile: Profile | None = None
     device: str = "here"
     notes: tuple[str, ...] = ()
     target: str = ""
@@ -101,11 +92,17 @@ class Benchmark:
     energy_from: str = ""
     peer: PeerResult | None = None
 
+    @property
+    def layers(self) -> tuple[LayerTime, ...]:
+        """The layers of the profile."""
+        return () if self.profile is None else self.profile.layers
+
     def as_json(self) -> dict[str, Any]:
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         return {
             **plain,
             "timings": [asdict(timing) for timing in self.timings],
+            "profile": None if self.profile is None else self.profile.as_json(),
             "layers": [asdict(layer) for layer in self.layers],
             "notes": list(self.notes),
             "changes": list(self.changes),

@@ -1,0 +1,1 @@
+"""Parts of benchmarks/peers.py. `serve`, `convert` and `runtimes` run in the peers' interpreter and need no tvmsr."""

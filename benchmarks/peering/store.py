@@ -1,0 +1,81 @@
+"""The results file: what was measured is kept in it as soon as it is, and is not measured again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from peering.runtimes import Size
+
+OURS = "tvmsr"
+
+
+@dataclass(frozen=True)
+class Key:
+    """A row. mode: "native", or "avx2" where all are held to AVX2."""
+
+    network: str
+    size: Size
+    threads: int
+    mode: str
+
+    def __str__(self) -> str:
+        return f"{self.network}|{self.size}|{self.threads}|{self.mode}"
+
+    @staticmethod
+    def parse(words: str) -> Key:
+        network, size, threads, mode = words.split("|")
+        return Key(network, Size.parse(size), int(threads), mode)
+
+
+class Store:
+    """A JSON file. Everything in it is of one machine."""
+
+    def __init__(self, path: Path | None, machine: dict[str, Any]) -> None:
+        self.path = path
+        self.data: dict[str, Any] = {
+            "machine": machine, "versions": {}, "commands": [], "peaks": {}, "losses": {}, "rows": {},
+        }  # fmt: skip
+        if path is not None and path.exists():
+            self.data = json.loads(path.read_text())
+            if self.data["machine"] != machine:
+                raise SystemExit(f"{path}: has results of another machine; give another file, or delete it")
+
+    def began(self, command: str, versions: dict[str, str]) -> None:
+        """A run: other versions of the peers than those of the kept rows are refused."""
+        if self.data["rows"] and self.data["versions"] != versions:
+            raise SystemExit(f"{self.path}: has results of other versions ({self.data['versions']}); give another file")
+        self.data["versions"] = versions
+        if command not in self.data["commands"]:
+            self.data["commands"].append(command)
+
+    def add_peaks(self, found: dict[str, dict[str, float]]) -> None:
+        """The best that was ever seen counts."""
+        for title, by_threads in found.items():
+            kept = self.data["peaks"].setdefault(title, {})
+            for threads, value in by_threads.items():
+                kept[threads] = max(value, kept.get(threads, 0.0))
+
+    def has(self, key: Key, columns: Sequence[str]) -> bool:
+        """True where all these columns of a row are there, be it as a reason."""
+        row = self.data["rows"].get(str(key))
+        return row is not None and all(name in row["columns"] for name in columns)
+
+    def put(self, key: Key, row: dict[str, Any]) -> None:
+        self.data["rows"][str(key)] = row
+        self.save()
+
+    def save(self) -> None:
+        """Whole or not at all."""
+        if self.path is None:
+            return
+        made = self.path.with_name(self.path.name + ".part")
+        made.write_text(json.dumps(self.data, indent=1))
+        made.replace(self.path)
+
+    @property
+    def rows(self) -> dict[Key, dict[str, Any]]:
+        return {Key.parse(words): row for words, row in self.data["rows"].items()}

@@ -1,0 +1,63 @@
+"""Where transforms keep things: areas that do not overlap, strides that share no cache set, strips that fit."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.kernels.harness import operand
+from tvmsr.kernels.algorithms import ALGORITHMS
+from tvmsr.kernels.isa import ISAS
+from tvmsr.kernels.spec import Conv, Tile
+from tvmsr.kernels.transforms import TRANSFORMS
+from tvmsr.kernels.winograd_plan import plan, strips
+
+LINE = 64
+
+
+def conv(inputs, outputs=64):
+    return Conv((3, 3), inputs, outputs, operand(inputs), 6, 4)
+
+
+@given(
+    st.integers(1, 300), st.sampled_from(sorted(ISAS)), st.sampled_from(sorted(TRANSFORMS)), st.integers(1, 14),
+    st.integers(1, 6), st.integers(1, 99),
+)  # fmt: skip
+def test_areas(inputs, isa, m, pixels, vectors, strip):
+    p = plan(conv(inputs), ISAS[isa], Tile(pixels, vectors, strip=strip), TRANSFORMS[m])
+    width, positions, e = vectors * ISAS[isa].lanes, (m + 2) ** 2, p.element
+    assert p.tiles >= strip
+    assert p.tiles % pixels == 0
+    whole, rest = p.chunks
+    assert inputs <= p.pitch == whole * p.vector + rest
+    assert p.pitch * e % 16 == 0
+    assert p.pitch - inputs < max(p.vector, 16 // e)
+    assert p.v_position >= p.tiles * p.pitch
+    assert p.p_tile >= positions * width
+    ends = [0, p.p * 4, p.half_inputs * e, p.half_results * 4, p.narrow * 4, p.bytes]
+    sizes = [
+        positions * p.v_position * e, p.tiles * p.p_tile * 4, positions * p.vector * e, 4 * m * (m + 2) * width,
+        4 * m * width,
+    ]  # fmt: skip
+    assert all(end % LINE == 0 for end in ends)
+    assert all(first + size <= end for (first, end), size in zip(pairwise(ends), sizes, strict=True))
+    assert p.v_position * e // LINE % 2 == p.p_tile * 4 // LINE % 2 == 1
+
+
+@pytest.mark.parametrize("m", TRANSFORMS)
+@pytest.mark.parametrize("isa", ["avx512vnni", "avx2", "dotprod", "neon32"])
+def test_strips(isa, m):
+    """One group of tiles at least; where more fit half a megabyte, more."""
+    row, primitive = ISAS[isa], ALGORITHMS[f"winograd{m}"].primitive(conv(64), ISAS[isa])
+    primitive = primitive or row.primitives[0]
+    found = strips(conv(64), row, primitive, TRANSFORMS[m])
+    assert {t[:2] for t in found} == set(primitive.tiles or row.tiles)
+    assert len(set(found)) == len(found)
+    assert all(t.strip % t.pixels == 0 for t in found)
+    assert all(plan(conv(64), row, t, TRANSFORMS[m]).bytes < 500_000 for t in found)
+    assert any(t.strip > t.pixels for t in found)
+    huge = strips(conv(4000), row, primitive, TRANSFORMS[m])
+    assert [t.strip for t in huge] == [t.pixels for t in huge]
