@@ -146,6 +146,12 @@ def random_params(case: Case, spec: KernelSpec, rng: np.random.Generator) -> dic
                 params[f"residual{i}_m"] = (ratio * rng.uniform(0.1, 1.5, outputs)).astype(np.float32)
     else:
         params["lo"], params["hi"] = bounds.astype(np.float32)
+    if epilogue.post:
+        zero = int(rng.integers(0, 2**bits))
+        params["post_m"] = rng.uniform(0.3, 1.3, outputs).astype(np.float32)
+        params["post_m_neg"] = (params["post_m"] * rng.uniform(-0.3, 0.5, outputs)).astype(np.float32)
+        params["post_lo"] = np.full(outputs, -zero, np.float32)
+        params["post_hi"] = np.full(outputs, 2**bits - 1 - zero, np.float32)
     if epilogue.table:
         params["code_zero"], params["table_zero"] = int(rng.integers(0, 2 ** code_bits[0])), zero
         params["table"] = rng.integers(0, 2 ** code_bits[0], 2**bits).astype(np.uint16)
@@ -181,7 +187,7 @@ def edge_of_bias(case: Case, spec: KernelSpec, zero: int, weight: np.ndarray) ->
 
 
 def _is_multiplier(name: str) -> bool:
-    return name in ("m", "m_neg") or name.endswith("_m")
+    return name in ("m", "m_neg") or name.endswith(("_m", "_m_neg"))
 
 
 def scattered(rows: int, pixels: int, pitch: int, dtype, rng, after: int = GUARD):

@@ -55,6 +55,9 @@ def results(spec, params, weight, x, residuals, times=None):
                 result = result + scaled(centred, params[f"residual{i}_m"], -TERM_LIMIT, TERM_LIMIT)
         result = (result + (1 << epilogue.fraction >> 1)) >> epilogue.fraction
         result = np.clip(result, params["sum_lo"], params["sum_hi"])
+    if epilogue.post:
+        m = np.where(result < 0, params["post_m_neg"], params["post_m"])
+        result = scaled(result, m, params["post_lo"], params["post_hi"])
     if epilogue.table:
         result = np.asarray(params["table"]).astype(np.int64)[result + params["table_zero"]] - params["code_zero"]
     stored = []

@@ -92,6 +92,15 @@ def test_tiles_follow_channels():
     assert tile(16).vectors == tile(3).vectors == 1
 
 
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("source", [conv(), conv(48, 48, groups=48), conv(bits=4, weight_bits=4), Load(64, 64, operand(64))])
+def test_one_pixel_has_tiles_of_one(isa, source):
+    x = replace(source.x, form=ISAS[isa].byte_form)
+    choice = choose(replace(source, x=x), Epilogue((store(source.outputs),)), isa, one_pixel=True)
+    assert choice.spec.tile.pixels == 1
+    assert all(ALGORITHMS[c.algorithm].granule == (1, 1) for c in (choice.best, *choice.others))
+
+
 def test_depthwise():
     source = conv(48, 48, groups=48)
     assert choose(source, Epilogue((store(48),)), "avx512vnni").spec.algorithm == "depthwise"

@@ -68,6 +68,21 @@ CASES = [
         steep=True,
     ),
     Case(
+        "3x3_sum_leaky",
+        conv(3, 20, 50),
+        Epilogue(
+            (store(50, Form.U16), store(50, reads=Reads.CODE)), (Residual(operand(50, Form.U16), True),), post=True
+        ),
+        out_bits=(16, 8),
+    ),
+    Case(
+        "3x3_sum_leaky_steep",
+        conv(3, 12, 48),
+        Epilogue((store(48),), (Residual(operand(48)),), 8, post=True),
+        zero="low",
+        steep=True,
+    ),
+    Case(
         "3x3_slices",
         conv(3, 16, 64),
         Epilogue((store(16, pitch=64), store(48, pitch=50, first=16, reads=Reads.CODE))),

@@ -124,6 +124,14 @@ LIMITS = [
         replace(WIDE, stores=tuple(replace(s, full=True) for s in WIDE.stores), tame=True),
         out_bits=(16, 8),
     ),
+    Case("limit_post_u8", conv(12, 21), Epilogue((store(21),), post=True, tame=True), zero="high"),
+    Case("limit_post_sum", conv(12, 20), replace(WIDE, post=True, tame=True), out_bits=(16, 8)),
+    Case(
+        "limit_full_post",
+        conv(12, 20),
+        replace(WIDE, stores=(store(20, Form.U16, full=True),), post=True, tame=True),
+        out_bits=(16,),
+    ),
 ]
 CASES = tame(test_conv.CASES + test_pointwise.CASES)
 
@@ -141,6 +149,8 @@ def full_bounds(spec, index, zero):
     names, dtype = ("lo", "hi"), np.float32
     if kept.reads is Reads.CODE:
         names = (f"store{index}_lo", f"store{index}_hi")
+    elif spec.epilogue.post:
+        names = ("post_lo", "post_hi")
     elif spec.epilogue.residuals:
         names, dtype = ("sum_lo", "sum_hi"), np.int32
     return {
@@ -155,7 +165,7 @@ def at_the_limit(random):
         found = random(case, spec, rng)
         for name in (n for n in found if harness._is_multiplier(n)):
             largest = 255 * 128 * 12 if isinstance(spec.source, Conv) and name in ("m", "m_neg") else 256
-            largest = 65536 if name.startswith("store") else largest
+            largest = 65536 if name.startswith(("store", "post")) else largest
             signs = np.resize([1, -1, 1], spec.source.outputs)
             found[name] = (signs * TERM_LIMIT / 2 / largest).astype(np.float32)
         for i, kept in enumerate(spec.epilogue.stores):

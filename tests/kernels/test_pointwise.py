@@ -99,6 +99,18 @@ CASES = [
             (store(130),), (Residual(one_pixel()), Residual(one_pixel(), modulo=65), Residual(operand(130))), fraction=8
         ),
     ),
+    Case("sum_leaky", load(70), Epilogue((store(70),), (Residual(operand(70)),), fraction=8, post=True)),
+    Case(
+        "product_leaky_shuffled",
+        load(12, times=operand(12)),
+        Epilogue((store(3, block=2), store(12, Form.S16, reads=Reads.CODE)), post=True),
+    ),
+    Case(
+        "sum_leaky_table",
+        load(20, Form.U16),
+        Epilogue((store(20),), (Residual(operand(20)),), 5, leaky=True, table=True, post=True),
+        bits=12,
+    ),
     Case("split", load(64), Epilogue((store(16, pitch=80), store(48, first=16)))),
 ]
 

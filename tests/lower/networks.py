@@ -108,6 +108,20 @@ def strided(seed: int = 0) -> Model:
     return _end(b, b.concat("both", x, y))
 
 
+def leaky_sums(seed: int = 0, width: int = 9) -> Model:
+    """RFDN's refinement: a leaky activation of each sum, which the next sum and slimmer convolutions read."""
+    b = Builder(seed)
+    trunk = b.conv("head", "input", width)
+    for i in range(2):
+        x, parts = trunk, []
+        for j in range(2):
+            parts.append(b.conv(f"b{i}d{j}", x, 4, k=1, activation=LEAKY))
+            x = b.activate(f"b{i}a{j}", b.add(f"b{i}s{j}", b.conv(f"b{i}c{j}", x, width, gain=0.4), x), LEAKY)
+        joined = b.concat(f"b{i}joined", *parts, b.conv(f"b{i}d2", x, 4, activation=LEAKY))
+        trunk = b.add(f"b{i}", b.conv(f"b{i}fuse", joined, width, k=1, gain=0.4), trunk)
+    return _end(b, b.activate("act", b.add("long", b.conv("close", trunk, width), b.conv("skip", trunk, width)), RELU))
+
+
 def gated(seed: int = 0, width: int = 9) -> Model:
     """Gates: of a convolution and its sigmoid in blocks on a trunk, of the trunk by a table of its own, a square."""
     b = Builder(seed)
@@ -143,6 +157,7 @@ ALL = {
     "dense": dense,
     "pads": pads,
     "moves": moves,
+    "leaky_sums": leaky_sums,
     "gated": gated,
     "simple_gates": simple_gates,
 }

@@ -151,6 +151,9 @@ def _run(step, memory):
     value = _rne(value, m, p["lo"], p["hi"])
     if spec.epilogue.residuals:
         value = _sum(step, value, memory)
+    if spec.epilogue.post:
+        m = np.where(value < 0, p["post_m_neg"], p["post_m"])
+        value = _rne(value, m, p["post_lo"], p["post_hi"])
     if spec.epilogue.table:
         assert p["table_length"] == len(p["table"])
         value = p["table"][value + p["table_zero"]].astype(np.int64) - p["code_zero"]

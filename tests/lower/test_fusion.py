@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from tests.lower.networks import ALL, TANH, Builder, dense, gated, imdn, moves, pads, simple_gates
+from tests.lower.networks import ALL, LEAKY, TANH, Builder, dense, gated, imdn, leaky_sums, moves, pads, simple_gates
 from tests.lower.test_programs import LEVELS, integer_graph
 from tests.quant.networks import split_concat
 from tvmsr.errors import WorkError
@@ -120,6 +120,26 @@ def test_a_table_ends_the_step_whose_code_it_looks_up():
     assert [name for name, step in done.items() if step.spec.epilogue.table] == ["c1", "product", "of_kept"]
     assert done["c1"].nodes[:3] == ("c1", "sum", "of_sum") and len(done["c1"].spec.epilogue.residuals) == 1
     assert isinstance(done["of_kept"].spec.source, Load)
+
+
+def test_an_activation_ends_the_step_whose_sum_it_reads():
+    """With the reading of what it makes as a store; not where something else reads the sum too."""
+    done = program(leaky_sums())
+    assert all(isinstance(step.spec.source, Conv) for step in done.steps)
+    ended = {step.name: step for step in done.steps if step.spec.epilogue.post}
+    assert [step.nodes[:3] for step in ended.values()] == [
+        (f"b{i}c{j}", f"b{i}s{j}", f"b{i}a{j}") for i in range(2) for j in range(2)
+    ]
+    held = stores(done)
+    assert held["b0c0"] == [("b0a0", 9, 1, Reads.VALUE), ("b0a0.read", 9, 1, Reads.CODE)]
+    assert held["b0c1"] == [("b0a1.read", 9, 1, Reads.CODE)]
+    assert not {"b0s0", "b0s1"} & {buffer.name for buffer in done.buffers}
+    b = Builder(1)
+    total = b.add("total", b.conv("c0", "input", 8), b.conv("c1", "input", 8))
+    both = b.add("both", b.conv("c2", b.activate("leaky", total, LEAKY), 8), total)
+    done = program(b.model(b.shuffle("out", b.conv("last", both, 12), 2)))
+    assert [step.name for step in done.steps if isinstance(step.spec.source, Load)] == ["leaky"]
+    assert not any(step.spec.epilogue.post for step in done.steps)
 
 
 def test_gates():

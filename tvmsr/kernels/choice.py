@@ -11,6 +11,8 @@ from tvmsr.kernels.isa import ISAS, Isa, Primitive
 from tvmsr.kernels.legality import NO_PRIMITIVE, NOT_3X3, Weight
 from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Load, Operand, Store, Tile
 
+#: Why a map of one pixel has no transform.
+ONE_PIXEL = "its grid is one pixel"
 #: Predictions are no better than this.
 _CLEARLY = 0.97
 
@@ -85,19 +87,27 @@ def _read_cycles(isa: str, form: Form, conv: Conv, weight: Weight) -> float:
     return choose(source, plain, isa, weight).cycles_per_pixel / conv.stride**2
 
 
-def choose(source: Conv | Load, epilogue: Epilogue, isa: str, weight: Weight | None = None) -> Choice:
+def choose(
+    source: Conv | Load, epilogue: Epilogue, isa: str, weight: Weight | None = None, *, one_pixel: bool = False
+) -> Choice:
     """The cheapest exact algorithm and tile for one step on one isa; `weight`: its codes, where there are any.
 
+    one_pixel: the grid is one pixel for every picture, and so is the tile: wider ones would be code that never runs.
     Raises ValueError where no algorithm computes the source.
     """
     row, found, why_not = ISAS[isa], [], []
     for algorithm in ALGORITHMS.values():
         primitive = algorithm.primitive(source, row)
         problem = algorithm.legal(source, primitive, weight)
+        if one_pixel and not problem and algorithm.granule != (1, 1):
+            problem = ONE_PIXEL
         if problem:
             why_not.append((algorithm, problem))
             continue
-        found.append(_cheapest(algorithm, source, epilogue, row, primitive, weight))
+        tiles = algorithm.tiles(source, row, primitive, weight)
+        if one_pixel:
+            tiles = tuple(dict.fromkeys(tile._replace(pixels=1) for tile in tiles))
+        found.append(_cheapest(algorithm, source, epilogue, row, primitive, tiles))
     if not found:
         reasons = "; ".join(f"{algorithm.name}: {problem}" for algorithm, problem in why_not)
         raise ValueError(f"no algorithm of {isa} computes {source}: {reasons}")
@@ -112,10 +122,9 @@ def _cheapest(
     epilogue: Epilogue,
     isa: Isa,
     primitive: Primitive | None,
-    weight: Weight | None,
+    tiles: Sequence[Tile],
 ) -> Candidate:
     name = primitive.name if primitive else ""
-    tiles = algorithm.tiles(source, isa, primitive, weight)
     costs = ((algorithm.cycles(source, epilogue, isa, primitive, tile), tile) for tile in tiles)
     cycles, tile = min(costs, key=lambda cost: cost[0])
     return Candidate(algorithm.name, name, tile, cycles)

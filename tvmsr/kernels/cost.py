@@ -12,18 +12,20 @@ from tvmsr.kernels.winograd_plan import plan
 #: Loads a cycle; cycles that a tile costs beside its steps.
 _LOADS = 2.0
 _TILE = 12.0
-#: Of a tile of F(m x m, 3x3): cycles to transform a vector of inputs, and one of results.
-_TRANSFORM = {2: (40.0, 21.0), 4: (110.0, 110.0)}
+#: Of a tile of F(m x m, 3x3): cycles to transform a vector of inputs, and one of results; as many times that with vectors
+#: of 64 bytes, of which one is stored a cycle.
+_TRANSFORM = {2: (10.0, 15.0), 4: (25.0, 45.0)}
+_WIDE = 2.6
 #: Cycles to store a vector of sums, and to begin with a position's weights; loads hide less well than in longer loops.
-_SUM = 0.7
-_POSITION = 10.0
-_BURST = 1.1
+_SUM = 0.5
+_POSITION = 0.5
+_BURST = 1.15
 #: Bytes of weights a cycle that arrive while something else is computed: from L2, up to a size, and from beyond.
-_STREAM = (32.0, 12.0)
+_STREAM = (64.0, 20.0)
 _IN_L2 = 200_000
 #: Bytes of scratch that stay in L1, and what each costs, in cycles, where there are more; beyond L2 twice.
 _NEAR = 40_000
-_FAR = 1 / 128
+_FAR = 1 / 200
 #: Cycles to widen a vector of 16-bit sums.
 _WIDEN = 1.0
 #: Many blocks with code of their own, where one loop would do, cost instruction fetch and kilobytes.
@@ -80,11 +82,12 @@ def winograd_cycles(
     busy = max(1.0, primitive.latency / primitive.cycles / (tile.pixels * min(layout.vectors, vectors)))
     issue = steps * (vectors * primitive.cycles * busy + layout.blocks * primitive.prepare)
     loads = steps * (layout.blocks + vectors / tile.pixels) / _LOADS
+    wide = _WIDE if isa.lanes == 16 else 1.0
     begin = _TILE / tile.pixels + _POSITION / tile.strip
-    groups = layout.points * (layout.blocks * begin + vectors * _SUM)
+    groups = layout.points * (layout.blocks * begin + vectors * _SUM * wide)
     chunks = -(-source.inputs * primitive.weight_bytes // (4 * isa.lanes))
     moved = _TRANSFORM[transform.outputs]
-    transforms = chunks * moved[0] + vectors * moved[1]
+    transforms = (chunks * moved[0] + vectors * moved[1]) * wide * isa.transform_cycles
     scratch = plan(source, isa, tile, transform).bytes
     far = scratch / tile.strip * _FAR * ((scratch > _NEAR) + (scratch > _IN_L2))
     finish = transform.outputs**2 * vectors * epilogue_cycles(epilogue, isa)
@@ -147,6 +150,8 @@ def epilogue_cycles(epilogue: Epilogue, isa: Isa) -> float:
     cycles = cycles * (1 + 0.5 * (len(epilogue.stores) - 1)) + 2.5 * len(epilogue.residuals)
     if epilogue.leaky:
         cycles += 1
+    if epilogue.post:
+        cycles += isa.epilogue_cycles + 1
     if epilogue.table:
         cycles += 3 * isa.lanes
     if any(s.block > 1 and s.channels < isa.lanes for s in epilogue.stores):

@@ -7,6 +7,7 @@ The formulas are those of tvmsr/quant/integer.py; `value` is an accumulator, a c
         t_i = (q_i - zero_i) << fraction                             identity: m_i = 2**fraction, the same integer
         t_i = rne(clamp(float32(q_i - zero_i) * m_i, +-TERM_LIMIT))  else
         r = clamp((r + t_0 + ... + half) >> fraction, sum_lo, sum_hi)
+    with an activation behind that: r = rne(clamp(float32(r) * post_m, post_lo, post_hi))      post_m_neg where r < 0
     with a table: r = table[r + table_zero], already less its own zero point
     a store of VALUE keeps r + zero_k; one of CODE keeps rne(clamp(float32(r) * m_k, lo_k, hi_k)) + zero_k
 
@@ -157,7 +158,8 @@ def _waits(frame: Frame, index: int) -> bool:
         return False
     if epilogue.stores[index].reads is Reads.CODE:
         return epilogue.tame
-    return _loose(frame) and (bool(epilogue.residuals) or epilogue.tame)
+    whole_numbers = bool(epilogue.residuals) and not epilogue.post
+    return _loose(frame) and (whole_numbers or epilogue.tame)
 
 
 def _loose(frame: Frame) -> bool:
@@ -172,6 +174,8 @@ def _bounds(frame: Frame, block: Block, n: int, index: int) -> tuple[Expr, Expr]
     params, position, lanes = frame.params, block.position + n * frame.lanes, frame.lanes
     if frame.spec.epilogue.stores[index].reads is Reads.CODE:
         names = (f"store{index}_lo", f"store{index}_hi")
+    elif frame.spec.epilogue.post:
+        names = ("post_lo", "post_hi")
     elif frame.spec.epilogue.residuals:
         return params.ints("sum_lo", position), params.ints("sum_hi", position)
     else:
@@ -182,24 +186,39 @@ def _bounds(frame: Frame, block: Block, n: int, index: int) -> tuple[Expr, Expr]
 
 def _result(frame: Frame, block: Block, n: int, value: Expr, residuals: Sequence[Expr]) -> Expr:
     params, epilogue, position = frame.params, frame.spec.epilogue, block.position + n * frame.lanes
-    m = params.floats("m", position)
     value = T.bind(value)
-    if epilogue.leaky:
-        m = T.Select(value < T.broadcast(T.int32(0), frame.lanes), params.floats("m_neg", position), m)
+    m = _by_sign(frame, value, position) if epilogue.leaky else params.floats("m", position)
     bounds = (params.floats("lo", position), params.floats("hi", position))
+    bounds_wait = _loose(frame) and not epilogue.post
     if epilogue.residuals:
         result = _scaled(frame, value, m, None if epilogue.tame else bounds)
         for index, codes in enumerate(residuals):
             result = result + _term(frame, block, n, index, codes)
         result = _add_shift(frame, result)
-        if not _loose(frame):
+        if not bounds_wait:
             result = clamp(T.bind(result), params.ints("sum_lo", position), params.ints("sum_hi", position))
     else:
-        result = _scaled(frame, value, m, None if _loose(frame) and epilogue.tame else bounds)
+        result = _scaled(frame, value, m, None if bounds_wait and epilogue.tame else bounds)
+    if epilogue.post:
+        result = _activated(frame, T.bind(result), position)
     if epilogue.table:
         index = T.bind(result + params.scalar_vector("table_zero") + T.broadcast(T.int32(params.table), frame.lanes))
         result = params.words[index]
     return result
+
+
+def _activated(frame: Frame, code: Expr, position: Expr) -> Expr:
+    """The activation behind a sum, of its code less its zero point."""
+    params = frame.params
+    bounds = (params.floats("post_lo", position), params.floats("post_hi", position))
+    waits = _loose(frame) and frame.spec.epilogue.tame
+    return _scaled(frame, code, _by_sign(frame, code, position, "post_"), None if waits else bounds)
+
+
+def _by_sign(frame: Frame, value: Expr, position: Expr, which: str = "") -> Expr:
+    """The multiplier of a leaky requantization."""
+    m, m_neg = (frame.params.floats(f"{which}{name}", position) for name in ("m", "m_neg"))
+    return T.Select(value < T.broadcast(T.int32(0), frame.lanes), m_neg, m)
 
 
 def _scaled(frame: Frame, value: Expr, m: Expr, bounds: tuple[Expr, Expr] | None) -> Expr:

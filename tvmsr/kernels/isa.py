@@ -90,6 +90,7 @@ class Isa:
     needs: tuple[str, ...] = ()  # CPU features, by the driver's names
     tiles: tuple[tuple[int, int], ...] = ()  # offered to convolutions: pixels, vectors
     epilogue_cycles: float = 4.0  # per vector of outputs that are tame, rough
+    transform_cycles: float = 1.0  # of a vector in Winograd's transforms, against AVX-512's
     machine: str = ""  # instruction set: "x86_64", "aarch64", "arm"; "": any
     loops_over_rows: bool = False  # the loop over kernel rows is kept from being unrolled
     byte_form: Form = Form.U8  # how codes of up to 8 bits are stored for convolutions
@@ -208,7 +209,9 @@ _PAIRS_TILES = ((4, 2), (12, 1))
 _ARM_TILES = ((6, 4), (7, 3), (8, 2), (14, 1))
 
 
-def _arm64(name: str, bytewise: tuple[Primitive, ...], cpu: str, needs: tuple[str, ...]) -> Isa:
+def _arm64(
+    name: str, bytewise: tuple[Primitive, ...], cpu: str, needs: tuple[str, ...], transform_cycles: float = 1.0
+) -> Isa:
     """A row of AArch64: they differ in how bytes are multiplied."""
     return Isa(
         name=name,
@@ -223,6 +226,7 @@ def _arm64(name: str, bytewise: tuple[Primitive, ...], cpu: str, needs: tuple[st
         machine="aarch64",
         loops_over_rows=True,
         reach=2,
+        transform_cycles=transform_cycles,
         byte_form=Form.S8,
         float_min_max=("llvm.aarch64.neon.fminnm.v4f32", "llvm.aarch64.neon.fmaxnm.v4f32"),
     )
@@ -288,7 +292,7 @@ ISAS: dict[str, Isa] = {
         ),
         _arm64("i8mm", (_MATRIX, _DOT), "neoverse-n2", ("i8mm", "dotprod")),
         _arm64("dotprod", (_DOT,), "cortex-a76", ("dotprod",)),
-        _arm64("neon", (_CHAIN, _CHAINS), "cortex-a53", ()),
+        _arm64("neon", (_CHAIN, _CHAINS), "cortex-a53", (), transform_cycles=2.2),
         Isa(
             name="neon32",
             lanes=4,
@@ -299,6 +303,7 @@ ISAS: dict[str, Isa] = {
             features=("+neon",),
             needs=("neon",),
             tiles=((2, 2), (4, 1)),
+            transform_cycles=4.0,
             machine="arm",
             byte_form=Form.S8,
             float_min_max=("llvm.arm.neon.vmins.v4f32", "llvm.arm.neon.vmaxs.v4f32"),

@@ -188,7 +188,8 @@ def param_fields(spec: KernelSpec) -> tuple[ParamField, ...]:
     (added to the rounded value to index it); times_zero (products); residual{i}_zero, store{i}_zero. Then per channel:
     bias (convolutions); m, m_neg (leaky), lo, hi of the source (float32: of its term where there are residuals, else of
     the result minus its zero); residual{i}_m (not where identity); sum_lo, sum_hi (int32, result minus its zero; where
-    there are residuals); store{i}_m, store{i}_lo, store{i}_hi of stores that read the code. Then table.
+    there are residuals); post_m, post_m_neg, post_lo, post_hi (post: float32, of what it makes minus that one's zero);
+    store{i}_m, store{i}_lo, store{i}_hi of stores that read the code. Then table.
     """
     epilogue = spec.epilogue
     names = ["x_zero"] + (["table_length", "code_zero", "table_zero"] if epilogue.table else [])
@@ -203,6 +204,8 @@ def param_fields(spec: KernelSpec) -> tuple[ParamField, ...]:
     fields += [ParamField(name, FieldKind.FLOAT) for name in floats]
     if epilogue.residuals:
         fields += [ParamField("sum_lo", FieldKind.INT), ParamField("sum_hi", FieldKind.INT)]
+    if epilogue.post:
+        fields += [ParamField(f"post_{name}", FieldKind.FLOAT) for name in ("m", "m_neg", "lo", "hi")]
     for i, store in enumerate(epilogue.stores):
         if store.reads is Reads.CODE:
             fields += [ParamField(f"store{i}_{name}", FieldKind.FLOAT) for name in ("m", "lo", "hi")]

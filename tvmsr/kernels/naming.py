@@ -34,6 +34,8 @@ def _epilogue(epilogue: Epilogue) -> list[str]:
     words = ["leaky" if epilogue.leaky else "requant"]
     if epilogue.residuals:
         words.append(f"add{len(epilogue.residuals)}")
+    if epilogue.post:
+        words.append("post")
     if epilogue.table:
         words.append("table")
     if len(epilogue.stores) > 1:

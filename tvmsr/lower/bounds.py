@@ -24,13 +24,14 @@ def tame(group: Group) -> bool:
     products = [_product(source, m) for m in slopes]
     products += [_product(_centred(term.code), term.m) for term in terms]
     products += [_product(_centred(group.code), w.requant.m) for w in group.writes if w.requant is not None]
+    products += _products_of_post(group)
     free = not group.sum or bool(np.all(value.lo <= -TERM_LIMIT) and np.all(value.hi >= TERM_LIMIT))
     return free and max(products) <= _LIMIT
 
 
 def full(group: Group, write: Write, place: Place) -> bool:
     """Whether the bounds of a store are what `tvmsr.kernels.spec.Store.full` says."""
-    bounds, zero = write.requant or group.sum or group.value, group.code.zero
+    bounds, zero = write.requant or group.post or group.sum or group.value, group.code.zero
     if write.requant is not None:
         zero = write.requant.zero
     bits = 8 * place.form.bytes
@@ -46,6 +47,15 @@ def _source(group: Group) -> NDArray[np.float64] | float | None:
     if low is None or high is None:
         return None
     return np.maximum(-low.astype(np.float64), high.astype(np.float64))
+
+
+def _products_of_post(group: Group) -> list[float]:
+    """The largest products of an activation behind a sum: it reads what has the sum's bounds."""
+    if group.post is None:
+        return []
+    read = group.sum or group.value
+    largest = np.maximum(np.abs(read.lo), np.abs(read.hi)).astype(np.float64)
+    return [_product(largest, m) for m in (group.post.m, group.post.m_neg) if m is not None]
 
 
 def _centred(code: Code) -> float:

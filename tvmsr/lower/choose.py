@@ -14,6 +14,7 @@ from tvmsr.lower.draft import Draft, Factor, Group, Place, Term, Write
 from tvmsr.lower.params import params_of
 from tvmsr.lower.program import Layer, Step, Stored, View
 from tvmsr.lower.shape import convolution_of, padding_of
+from tvmsr.lower.sizes import is_one_pixel
 from tvmsr.lower.spatial import spatial_of, spatial_params
 from tvmsr.quant.integer import IntegerNode
 
@@ -50,8 +51,9 @@ def _kernel_step(draft: Draft, group: Group) -> Step:
     layer = None
     if group.conv is not None:
         layer = Layer(group.conv.name, group.conv.params["weight"], group.conv.weight_bits)
+    weight = None if layer is None else layer.weight
     try:
-        choice = choose(source, epilogue, draft.level.isa, None if layer is None else layer.weight)
+        choice = choose(source, epilogue, draft.level.isa, weight, one_pixel=is_one_pixel(group.size))
     except ValueError as error:
         raise WorkError(f"{group.name!r} cannot be compiled: {error}") from error
     return Step(
@@ -92,6 +94,7 @@ def _epilogue(draft: Draft, group: Group) -> Epilogue:
         residuals=tuple(_residual(draft, term, fraction) for term in terms),
         fraction=fraction if terms else 0,
         leaky=group.value.m_neg is not None,
+        post=group.post is not None,
         table=group.value.table is not None,
         tame=tame(group),
     )

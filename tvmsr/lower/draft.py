@@ -78,7 +78,7 @@ class Write:
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """From the source's int32 to the group's value; names as in tvmsr/quant/integer.py."""
+    """From the source's int32, or an unfinished code (`Group.post`), to the group's value; names as in integer.py."""
 
     m: F32
     lo: F32
@@ -139,6 +139,7 @@ class Group:
     picks: tuple[int, ...] = ()
     times: Factor | None = None
     sum: Sum | None = None
+    post: Value | None = None  # an activation of the code that all this makes; `code` is then what it is stored as
     writes: tuple[Write, ...] = ()
 
     @property

@@ -228,16 +228,27 @@ def _load(
 
 
 def _requantize(walk: Walk, node: IntegerNode) -> None:
-    """A further store of the group that made its operand; else, and where it is a leaky activation, a pass."""
+    """The end of the group that made its operand, where that serves; else a further store of it, or a pass."""
     operand, p, code = walk.tensor(node.inputs[0], node), node.params, cast(Code, node.output)
+    value = Value(p["m0"], p["lo"], p["hi"], code.zero, p.get("m_neg0"))
+    maker = _maker_of_nothing_else(walk, operand.name)
+    if maker is not None and maker.post is None and maker.value.table is None and _is_value(walk, node):
+        walk.draft.update(maker.name, post=value, code=code)
+        _also_computes(walk, maker.name, node)
+        walk.define(node, Made(maker.name, 0, maker.channels))
+        return
     origin = walk.made(operand.name)
     if "m_neg0" not in p and origin is not None and origin.requant is None:
         requant = Requant(p["m0"], p["lo"], p["hi"], code.zero).repeated(origin.block**2)
         walk.define(node, Made(origin.group, origin.first, origin.channels, origin.block, requant))
         _also_computes(walk, origin.group, node)
         return
-    value = Value(p["m0"], p["lo"], p["hi"], code.zero, p.get("m_neg0"))
     walk.group(_load(walk, node, walk.whole(operand.name, node), value), node)
+
+
+def _is_value(walk: Walk, node: IntegerNode) -> bool:
+    """Whether a requantization has to be its group's value: no store does what it does, or what its readers do to it."""
+    return "m_neg0" in node.params or any(reader.op in ("requantize", "table") for reader in walk.readers(node.name))
 
 
 def _also_computes(walk: Walk, name: str, node: IntegerNode) -> None:

@@ -42,6 +42,10 @@ def _source(group: Group) -> Params:
     if value.table is not None:
         given |= {"table": value.table, "table_zero": value.zero, "code_zero": group.code.zero}
         given["table_length"] = len(value.table)
+    if group.post is not None:
+        post = group.post
+        slopes = {"post_m": post.m, "post_m_neg": post.m if post.m_neg is None else post.m_neg}
+        given |= slopes | {"post_lo": post.lo, "post_hi": post.hi}
     if group.conv is not None:
         given["bias"] = group.conv.params["bias"]
     return given
