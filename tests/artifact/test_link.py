@@ -69,7 +69,9 @@ def test_needs_the_c_library_only(fake):
 
 
 def test_size_without_weights(fake):
-    assert fake.stat().st_size <= 98_000
+    """On x86-64, where colour is there twice: 70 KB are the driver's code, spatial steps of all kinds among it, and the
+    packer's, 3 the fake's kernels, 18 tables, names and what the loader reads."""
+    assert fake.stat().st_size <= 94_000
 
 
 def test_same_bytes_from_two_folders(tmp_path, triple, fake):

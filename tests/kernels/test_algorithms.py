@@ -16,6 +16,7 @@ from tvmsr.kernels.naming import symbol
 from tvmsr.kernels.spec import Conv, Epilogue, Form, Load, Residual
 
 PLAIN = Epilogue((store(64),))
+ENDED = replace(PLAIN, residuals=(Residual(operand(64)),), post=True)
 
 
 def conv(inputs=64, outputs=64, bits=8, weight_bits=8, form=Form.U8, **more):
@@ -70,13 +71,14 @@ def test_forms():
 
 def test_bytes_are_stored_in_16_bits_where_that_pays():
     """Where pmaddubsw multiplies bytes, for weights whose pairs of products saturate."""
-    weight = np.full((3, 3, 64, 64), 127, np.int8)
-    assert wanted_form("avx2", 8, [(conv(), weight)]) is Form.S16
-    assert wanted_form("avx2", 8, [(conv(), weight // 2)]) is Form.U8
+    weight = np.full((5, 5, 64, 64), 127, np.int8)
+    large = Conv((5, 5), 64, 64, operand(64), 8, 8)
+    assert wanted_form("avx2", 8, [(large, weight)]) is Form.S16
+    assert wanted_form("avx2", 8, [(large, weight // 2)]) is Form.U8
     point = Conv((1, 1), 64, 64, operand(64), 8, 8)
     assert wanted_form("avx2", 8, [(point, weight[:1, :1])]) is Form.U8
     for isa in set(ISAS) - {"avx2", "sse41"}:
-        assert wanted_form(isa, 8, [(conv(), weight)]) is ISAS[isa].byte_form
+        assert wanted_form(isa, 8, [(large, weight)]) is ISAS[isa].byte_form
 
 
 def test_illegal_is_named():
@@ -92,13 +94,31 @@ def test_tiles_follow_channels():
     assert tile(16).vectors == tile(3).vectors == 1
 
 
+def test_short_loops_have_short_tiles():
+    def tile(size, inputs, outputs):
+        source = Conv((size, size), inputs, outputs, operand(inputs), 8, 8)
+        return choose(source, Epilogue((store(outputs),)), "avx512vnni").spec.tile[:2]
+
+    assert (tile(3, 3, 64), tile(1, 64, 64), tile(3, 3, 28)) == ((4, 4), (4, 4), (8, 2))
+    assert tile(1, 320, 64) == tile(5, 64, 64) == (6, 4)
+
+
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("source", [conv(), conv(48, 48, groups=48), conv(bits=4, weight_bits=4), Load(64, 64, operand(64))])
+@pytest.mark.parametrize(
+    "source", [conv(), conv(48, 48, groups=48), conv(bits=4, weight_bits=4), Load(64, 64, operand(64))]
+)
 def test_one_pixel_has_tiles_of_one(isa, source):
     x = replace(source.x, form=ISAS[isa].byte_form)
     choice = choose(replace(source, x=x), Epilogue((store(source.outputs),)), isa, one_pixel=True)
     assert choice.spec.tile.pixels == 1
     assert all(ALGORITHMS[c.algorithm].granule == (1, 1) for c in (choice.best, *choice.others))
+
+
+@pytest.mark.parametrize("isa", ["neon", "neon32", "dotprod"])
+def test_first_layers_of_arm_are_direct(isa):
+    """Transforms cost as much for 3 inputs as for 8, and results as much as ever."""
+    first = Conv((3, 3), 3, 64, operand(3, Form.S8, 4), 8, 8)
+    assert choose(first, PLAIN, isa).spec.algorithm == "direct"
 
 
 def test_depthwise():
@@ -118,13 +138,14 @@ def test_names():
     assert re.fullmatch(r"tvmsr_conv3x3_u8w8_64x64_t6x4_requant_[0-9a-f]{6}", symbol(spec))
     other = replace(spec, epilogue=Epilogue((store(16, block=2),), (Residual(operand(64)),), leaky=True))
     assert "_leaky_add1_shuffle2_" in symbol(other)
+    assert "_add1_post_table_" in symbol(replace(spec, epilogue=replace(ENDED, table=True)))
     load = choose(Load(3, 3, operand(3)), Epilogue((store(3),)), "avx2").spec
     assert symbol(load).startswith("tvmsr_point_u8_3x3_t")
 
 
 def test_table_is_complete():
     direct = ["direct", "direct_window", "direct_wide", "direct_matrix"]
-    winograd = {"winograd2": 2, "winograd2_window": 2, "winograd4": 4}
+    winograd = {"winograd2": 2, "winograd2_window": 2, "winograd2_words": 2, "winograd4": 4}
     assert list(ALGORITHMS) == [*direct, *winograd, "depthwise", "pointwise"]
     assert {name: a.granule for name, a in ALGORITHMS.items()} == {n: (winograd.get(n, 1), 1) for n in ALGORITHMS}
     assert all(a.read_ahead == (0, 0) for a in ALGORITHMS.values())

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tvmsr.kernels.isa import ISAS, Primitive
 from tvmsr.kernels.legality import NO_PRIMITIVE, NOT_3X3, direct_legal, winograd_legal
 from tvmsr.kernels.spec import Conv, Form, Load, Operand
-from tvmsr.kernels.transforms import TRANSFORMS, code_range
+from tvmsr.kernels.transforms import F2_BYTES, F2_WORDS, F4_WORDS, code_range
 
-F2, F4 = TRANSFORMS[2], TRANSFORMS[4]
+F2, F4 = F2_BYTES, F4_WORDS
 BYTE_ROWS = [
     (isa, primitive.name)
     for isa, row in ISAS.items()
@@ -187,11 +187,13 @@ def test_both_signs_of_weights_count(form):
 
 
 @pytest.mark.parametrize("form", [Form.S16, Form.U16])
-def test_codes_in_sixteen_bits_are_not_transformed(form):
-    """What lies past a picture could be any 16-bit number, and would not cancel once it wraps."""
+def test_codes_in_sixteen_bits_have_as_many_bits_as_fit(form):
+    """Four codes are added up in F(2x2), and much more in F(4x4)."""
     pair16 = ISAS["avx2"].primitive("pair16")
-    assert "do not fit 16 bits" in winograd_legal(conv(form, weight_bits=4), pair16, None, F4)
-    assert winograd_legal(conv(Form.U8, weight_bits=4), pair16, None, F4) == ""
+    for transform, bits in ((F2_WORDS, 13), (F4, 8)):
+        source = replace(conv(form, weight_bits=4), max_bits=bits)
+        assert winograd_legal(source, pair16, None, transform) == ""
+        assert "do not fit 16 bits" in winograd_legal(replace(source, max_bits=bits + 1), pair16, None, transform)
 
 
 @pytest.mark.parametrize(("isa", "name"), BYTE_ROWS)

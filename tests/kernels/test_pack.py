@@ -26,7 +26,7 @@ from tvmsr.kernels.layout import (
     winograd_layout,
 )
 from tvmsr.kernels.spec import Conv, Epilogue, Form, Reads, Residual, Tile
-from tvmsr.kernels.transforms import TRANSFORMS
+from tvmsr.kernels.transforms import transform_of
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def expected_direct(layout, weight):
 
 def expected_transformed(layout, weight):
     """The same of a transform: start values and U of every position."""
-    transform, ins = TRANSFORMS[layout.transform], weight.shape[2]
+    transform, ins = transform_of(layout.transform, layout.element_bytes), weight.shape[2]
     u, block, packed = transform.transformed(weight), layout.vectors * layout.lanes, b""
     for b, i, j in np.ndindex(layout.blocks, transform.points, transform.points):
         mine = u[i, j, :, b * block : (b + 1) * block]
@@ -83,7 +83,8 @@ def direct_rows():
 def transformed_rows():
     primitives = [(isa, p) for isa, row in ISAS.items() for p in row.primitives]
     narrow = [(isa, p.name, p.forms[0], 2) for isa, p in primitives if p.weight_bytes == 1]
-    return narrow + [(isa, p.name, f, 4) for isa, p in primitives if p.name == "pair16" for f in (Form.U8, Form.S8)]
+    forms = ((Form.U8, 4), (Form.S8, 4), (Form.S16, 2))
+    return narrow + [(isa, p.name, form, m) for isa, p in primitives if p.name == "pair16" for form, m in forms]
 
 
 #: Kernel, inputs, outputs, groups, elements beside the inputs, dilation: taps in one run or each by itself, blocks that
@@ -121,9 +122,14 @@ def test_transformed(packer, isa, name, form, m):
     for n, (inputs, outputs) in enumerate([(5, 37), (16, 64), (1, 1), (9, 3), (3, 130), (33, 21), (8, 48)] * 2):
         bits = 2 + n % 7
         conv = Conv((3, 3), inputs, outputs, operand(inputs, form), 6, bits)
-        layout = winograd_layout(conv, row, primitive, tiles[n % len(tiles)], TRANSFORMS[m])
+        layout = winograd_layout(conv, row, primitive, tiles[n % len(tiles)], transform_of(m, primitive.weight_bytes))
         limit = 2 ** (bits - 1) - 1
-        check(packer, layout, random_weight(rng, (3, 3, inputs, outputs), min(limit, 14) if m == 2 else limit), bits)
+        check(
+            packer,
+            layout,
+            random_weight(rng, (3, 3, inputs, outputs), min(limit, 14) if layout.starts else limit),
+            bits,
+        )
 
 
 @pytest.mark.parametrize("isa", [isa for isa, row in ISAS.items() if any(p.name == "lanewise" for p in row.primitives)])
@@ -157,7 +163,7 @@ def test_any_layout(packer, data):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     limit = 2 ** (bits - 1) - 1
     shape = (*kernel, inputs, groups * width)
-    check(packer, layout, random_weight(rng, shape, min(limit, 14) if m == 2 else limit), bits)
+    check(packer, layout, random_weight(rng, shape, min(limit, 14) if layout.starts else limit), bits)
 
 
 @pytest.mark.parametrize("bits", range(2, 9))
@@ -234,9 +240,10 @@ def sanitized_layouts():
             direct_layout(conv, avx2, avx2.primitive("dot4"), Tile(12, 1)),
             direct_layout(conv, avx2, avx2.primitive("wide4"), Tile(4, 2)),
             direct_layout(words, avx2, avx2.primitive("pair16"), Tile(4, 2)),
-            winograd_layout(conv, avx2, avx2.primitive("dot4"), Tile(4, 2), TRANSFORMS[2]),
-            winograd_layout(conv, avx2, avx2.primitive("pair16"), Tile(4, 2), TRANSFORMS[4]),
-            winograd_layout(conv, neon, neon.primitive("chain"), Tile(4, 3), TRANSFORMS[2]),
+            winograd_layout(conv, avx2, avx2.primitive("dot4"), Tile(4, 2), transform_of(2, 1)),
+            winograd_layout(conv, avx2, avx2.primitive("pair16"), Tile(4, 2), transform_of(4, 2)),
+            winograd_layout(words, avx2, avx2.primitive("pair16"), Tile(4, 2), transform_of(2, 2)),
+            winograd_layout(conv, neon, neon.primitive("chain"), Tile(4, 3), transform_of(2, 1)),
         ]
         for layout in layouts:
             yield layout.ints(), bits, plain_weights(weight, bits)

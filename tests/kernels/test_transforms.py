@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 
 from tvmsr.kernels.spec import Form
-from tvmsr.kernels.transforms import TRANSFORMS, TYPE_RANGE, Transform, code_range
+from tvmsr.kernels.transforms import (
+    F2_BYTES,
+    F2_WORDS,
+    F4_WORDS,
+    TRANSFORMS,
+    TYPE_RANGE,
+    Transform,
+    code_range,
+    transform_of,
+)
 
-each = pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=lambda t: t.name)
+each = pytest.mark.parametrize("transform", TRANSFORMS, ids=lambda t: t.name)
 
 
 def direct(x, w):
@@ -46,7 +55,7 @@ def test_matrices_are_of_one_size(transform: Transform):
     assert np.array(transform.weights).shape == (t, 3)
     assert np.array(transform.inputs).shape == (t, t)
     assert np.array(transform.results).shape == (m, t)
-    assert TRANSFORMS[m] is transform
+    assert transform_of(m, 1 if transform.bytes else 2) is transform
 
 
 @each
@@ -65,7 +74,7 @@ def test_input_range_is_reached_and_not_left(transform: Transform, low, high):
 
 @pytest.mark.parametrize("bits", range(1, 7))
 def test_transformed_codes_fit_a_byte(bits):
-    transform, top = TRANSFORMS[2], 2**bits - 1
+    transform, top = F2_BYTES, 2**bits - 1
     low, high = transform.stored_range(Form.U8, bits)
     assert (low == 0).all() and (high == 4 * top).all()
     low, high = transform.stored_range(Form.S8, bits)
@@ -78,7 +87,7 @@ def test_transformed_codes_fit_a_byte(bits):
 @pytest.mark.parametrize("bits", [1, 4, 6])
 def test_bytes_may_wrap_on_the_way(form, bits):
     """Bytes modulo 256 and the offset alone give what is stored."""
-    transform = TRANSFORMS[2]
+    transform = F2_BYTES
     b, kind = np.array(transform.inputs, np.int64), np.uint8 if form is Form.U8 else np.int8
     low, high = code_range(form, bits)
     x = np.random.default_rng(2).choice([low, high], (500, 4, 4))
@@ -92,16 +101,23 @@ def test_bytes_may_wrap_on_the_way(form, bits):
 
 
 def test_seven_bits_do_not_fit_a_byte():
-    low, high = TRANSFORMS[2].stored_range(Form.U8, 7)
+    low, high = F2_BYTES.stored_range(Form.U8, 7)
     assert high.max() > 255
-    low, high = TRANSFORMS[2].stored_range(Form.S8, 7)
+    low, high = F2_BYTES.stored_range(Form.S8, 7)
     assert low.min() < -128 and high.max() > 127
 
 
 @pytest.mark.parametrize("form", [Form.U8, Form.S8])
 def test_any_byte_fits_sixteen_bits(form):
-    transform = TRANSFORMS[4]
-    assert transform.offsets(form, 6) == (0, 0)
-    low, high = transform.stored_range(form, 6)
+    transform = F4_WORDS
+    assert transform.offsets(form, 8) == (0, 0)
+    low, high = transform.stored_range(form, 8)
     assert np.array_equal((low, high), transform.input_range(*TYPE_RANGE[form]))
     assert low.min() >= -(2**15) and high.max() < 2**15
+
+
+def test_thirteen_bits_fit_words():
+    """Four codes are added up: 2**15 less four."""
+    for bits, fits in ((13, True), (14, False)):
+        low, high = F2_WORDS.stored_range(Form.S16, bits)
+        assert (low.min() >= -(2**15) and high.max() < 2**15) == fits

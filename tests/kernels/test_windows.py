@@ -16,7 +16,7 @@ from tvmsr.kernels.isa import ISAS, Kind
 from tvmsr.kernels.layout import row_inputs, run_shape
 from tvmsr.kernels.legality import winograd_legal
 from tvmsr.kernels.spec import Conv, Epilogue, Form, Tile
-from tvmsr.kernels.transforms import TRANSFORMS
+from tvmsr.kernels.transforms import F2_BYTES
 from tvmsr.kernels.windows import Cut, Level, cut, exact, legal_windows, step_sums, transformed_sums, widenings
 
 WINDOW = ALGORITHMS["direct_window"]
@@ -217,8 +217,8 @@ def transformed_edge(source, primitive, window, signs):
     """The largest weights of these signs of which windows of the transform are exact, and whether there are larger."""
 
     def fits(weight):
-        sums = transformed_sums(source, primitive, weight, TRANSFORMS[2])
-        return exact(sums, primitive, window) and not winograd_legal(source, primitive, weight, TRANSFORMS[2])
+        sums = transformed_sums(source, primitive, weight, F2_BYTES)
+        return exact(sums, primitive, window) and not winograd_legal(source, primitive, weight, F2_BYTES)
 
     return at_edge(signs, fits)
 

@@ -15,6 +15,7 @@ from tvmsr.kernels.spec import Conv, Tile
 from tvmsr.kernels.transforms import TRANSFORMS
 from tvmsr.kernels.winograd_plan import plan, strips
 
+NAMES = dict(zip(TRANSFORMS, ("winograd2", "winograd2_words", "winograd4"), strict=True))
 LINE = 64
 
 
@@ -23,12 +24,12 @@ def conv(inputs, outputs=64):
 
 
 @given(
-    st.integers(1, 300), st.sampled_from(sorted(ISAS)), st.sampled_from(sorted(TRANSFORMS)), st.integers(1, 14),
+    st.integers(1, 300), st.sampled_from(sorted(ISAS)), st.sampled_from(TRANSFORMS), st.integers(1, 14),
     st.integers(1, 6), st.integers(1, 99),
 )  # fmt: skip
 def test_areas(inputs, isa, m, pixels, vectors, strip):
-    p = plan(conv(inputs), ISAS[isa], Tile(pixels, vectors, strip=strip), TRANSFORMS[m])
-    width, positions, e = vectors * ISAS[isa].lanes, (m + 2) ** 2, p.element
+    p = plan(conv(inputs), ISAS[isa], Tile(pixels, vectors, strip=strip), m)
+    width, positions, e = vectors * ISAS[isa].lanes, m.points**2, p.element
     assert p.tiles >= strip
     assert p.tiles % pixels == 0
     whole, rest = p.chunks
@@ -39,25 +40,25 @@ def test_areas(inputs, isa, m, pixels, vectors, strip):
     assert p.p_tile >= positions * width
     ends = [0, p.p * 4, p.half_inputs * e, p.half_results * 4, p.narrow * 4, p.bytes]
     sizes = [
-        positions * p.v_position * e, p.tiles * p.p_tile * 4, positions * p.vector * e, 4 * m * (m + 2) * width,
-        4 * m * width,
+        positions * p.v_position * e, p.tiles * p.p_tile * 4, positions * p.vector * e,
+        4 * m.outputs * m.points * width, 4 * m.outputs * width,
     ]  # fmt: skip
     assert all(end % LINE == 0 for end in ends)
     assert all(first + size <= end for (first, end), size in zip(pairwise(ends), sizes, strict=True))
     assert p.v_position * e // LINE % 2 == p.p_tile * 4 // LINE % 2 == 1
 
 
-@pytest.mark.parametrize("m", TRANSFORMS)
+@pytest.mark.parametrize("m", TRANSFORMS, ids=lambda m: f"{m.name}{m.bytes}")
 @pytest.mark.parametrize("isa", ["avx512vnni", "avx2", "dotprod", "neon32"])
 def test_strips(isa, m):
     """One group of tiles at least; where more fit half a megabyte, more."""
-    row, primitive = ISAS[isa], ALGORITHMS[f"winograd{m}"].primitive(conv(64), ISAS[isa])
+    row, primitive = ISAS[isa], ALGORITHMS[NAMES[m]].primitive(conv(64), ISAS[isa])
     primitive = primitive or row.primitives[0]
-    found = strips(conv(64), row, primitive, TRANSFORMS[m])
+    found = strips(conv(64), row, primitive, m)
     assert {t[:2] for t in found} == set(primitive.tiles or row.tiles)
     assert len(set(found)) == len(found)
     assert all(t.strip % t.pixels == 0 for t in found)
-    assert all(plan(conv(64), row, t, TRANSFORMS[m]).bytes < 500_000 for t in found)
+    assert all(plan(conv(64), row, t, m).bytes < 500_000 for t in found)
     assert any(t.strip > t.pixels for t in found)
-    huge = strips(conv(4000), row, primitive, TRANSFORMS[m])
+    huge = strips(conv(4000), row, primitive, m)
     assert [t.strip for t in huge] == [t.pixels for t in huge]

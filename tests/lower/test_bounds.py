@@ -44,6 +44,22 @@ def test_steep_multipliers_are_not_tame(steep):
     graph = replace(graph, nodes=nodes)
     (step,) = (s for s in kernels(graph) if isinstance(s.spec.source, Conv) and s.layer.name == first.name)
     assert not step.spec.epilogue.tame
+    _compare(graph)
+
+
+@pytest.mark.parametrize("slope", ["m0", "m_neg0"])
+def test_a_steep_activation_of_a_sum_is_not_tame(slope):
+    graph = integer_graph(ALL["leaky_sums"](), "8")
+    first = next(node for node in graph if "m_neg0" in node.params)
+    steep = first.params[slope] * np.float32(2.0**22)
+    nodes = tuple(replace(n, params={**n.params, slope: steep}) if n is first else n for n in graph)
+    graph = replace(graph, nodes=nodes)
+    ended = [step.spec.epilogue for step in kernels(graph) if step.spec.epilogue.post]
+    assert [epilogue.tame for epilogue in ended] == [False, True, True, True]
+    _compare(graph)
+
+
+def _compare(graph):
     image = picture(3, 11, 12)
     expected = reference.run(graph, image)
     programs = [lower(graph, level) for level in host_levels()]

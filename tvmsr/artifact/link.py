@@ -19,6 +19,13 @@ INCLUDE = HERE / "include"
 DRIVER = HERE / "driver"
 PACK = HERE.parent / "kernels" / "pack.c"
 
+#: An artifact is to be small: loops that gain by being unrolled say so in the source. Files that no time goes into say
+#: that too: driver/small.h.
+_SMALL = ("-fno-unroll-loops",)
+
+#: By object format. Nothing unwinds through the driver: it is C and lets no exception through. ziglang's linker for
+#: Mach-O crashes without these tables where kernels have some; they are small there.
+_NO_UNWINDING = {"ELF": ("-fno-unwind-tables", "-fno-asynchronous-unwind-tables"), "Mach-O": ()}
 
 #: The C ABI's functions (include/tvmsr.h), without their prefix. By name, not `tvmsr_*`: kernels begin like that too.
 API = (
@@ -90,7 +97,8 @@ def exported_names(prefix: str) -> list[str]:
 def compile_command(link_triple: str, cc: str | None, prefix: str) -> list[str]:
     """The compiler with the flags of all C files."""
     includes = (INCLUDE, DRIVER, PACK.parent)
-    return [*compiler(link_triple, cc), *compile_flags(link_triple, cc, prefix, includes)]
+    small = (*_SMALL, *_NO_UNWINDING[format_of(link_triple).name])
+    return [*compiler(link_triple, cc), *compile_flags(link_triple, cc, prefix, includes), *small]
 
 
 def write_parts(parts: Parts, form: ObjectFormat, folder: Path) -> list[Path]:

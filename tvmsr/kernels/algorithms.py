@@ -8,6 +8,7 @@ from functools import partial
 from itertools import product
 
 from tvmsr.kernels.cost import (
+    FEW_WEIGHTS,
     direct_cycles,
     lanewise_cycles,
     pointwise_cycles,
@@ -19,7 +20,7 @@ from tvmsr.kernels.isa import ISAS, Isa, Primitive
 from tvmsr.kernels.layout import WeightLayout, depthwise_layout, direct_layout, winograd_layout
 from tvmsr.kernels.legality import Weight, direct_legal, winograd_legal
 from tvmsr.kernels.spec import Conv, Epilogue, KernelSpec, Load, Tile
-from tvmsr.kernels.transforms import TRANSFORMS, Transform
+from tvmsr.kernels.transforms import F2_BYTES, F2_WORDS, F4_WORDS, Transform
 from tvmsr.kernels.windows import legal_windows, transformed_windows
 from tvmsr.kernels.winograd_plan import plan, strips
 
@@ -45,10 +46,6 @@ class Algorithm:
     scratch: Callable[[KernelSpec], int] = lambda spec: 0
     multiplies: float = 1.0
     told: bool = False  # people want to know why it was not taken
-
-
-#: The transform on bytes.
-_F2 = TRANSFORMS[2]
 
 
 def primitive_of(spec: KernelSpec) -> Primitive:
@@ -83,8 +80,17 @@ def _tiles(shapes: Iterable[tuple[int, int]]) -> tuple[Tile, ...]:
 def _direct_tiles(
     source: Conv | Load, isa: Isa, primitive: Primitive | None, weight: Weight | None
 ) -> tuple[Tile, ...]:
-    del source, weight
-    return _tiles((primitive and primitive.tiles) or isa.tiles)
+    del weight
+    if primitive is None or primitive.tiles or not isinstance(source, Conv):
+        return _tiles((primitive and primitive.tiles) or isa.tiles)
+    return (*_tiles(isa.tiles), *(t for t in _tiles(isa.short_tiles) if _may_be_short(source, isa, primitive, t)))
+
+
+def _may_be_short(source: Conv, isa: Isa, primitive: Primitive, tile: Tile) -> bool:
+    """Whether one block of just these vectors holds all channels, and its weights are few."""
+    layout = direct_layout(source, isa, primitive, tile)
+    vectors = -(-source.outputs // source.groups // isa.lanes)
+    return vectors == tile.vectors and layout.bytes <= FEW_WEIGHTS * layout.groups
 
 
 def _window_legal(source: Conv | Load, primitive: Primitive | None, weight: Weight | None) -> str:
@@ -106,10 +112,10 @@ def _window_tiles(
 
 
 def _winograd_window_legal(source: Conv | Load, primitive: Primitive | None, weight: Weight | None) -> str:
-    problem = winograd_legal(source, primitive, weight, _F2)
+    problem = winograd_legal(source, primitive, weight, F2_BYTES)
     if problem or not isinstance(source, Conv) or primitive is None:
         return problem
-    if transformed_windows(source, primitive, weight, _F2):
+    if transformed_windows(source, primitive, weight, F2_BYTES):
         return ""
     return f"transformed products of two steps of a{source.max_bits} with these weights may leave 16 bits"
 
@@ -119,8 +125,8 @@ def _winograd_window_tiles(
 ) -> tuple[Tile, ...]:
     if not isinstance(source, Conv) or primitive is None:
         return ()
-    windows = transformed_windows(source, primitive, weight, _F2)
-    return tuple(t._replace(window=n) for n in windows for t in strips(source, isa, primitive, _F2))
+    windows = transformed_windows(source, primitive, weight, F2_BYTES)
+    return tuple(t._replace(window=n) for n in windows for t in strips(source, isa, primitive, F2_BYTES))
 
 
 def _depthwise_legal(source: Conv | Load, primitive: Primitive | None, weight: Weight | None) -> str:
@@ -222,15 +228,17 @@ ALGORITHMS: dict[str, Algorithm] = {
             "tvmsr.kernels.conv:direct",
             told=True,
         ),
-        _winograd("winograd2", _named("dot4", "chain", "matrix"), TRANSFORMS[2]),
+        _winograd("winograd2", _named("dot4", "chain", "matrix"), F2_BYTES),
         # The same in windows over the input channels of a position.
         replace(
-            _winograd("winograd2_window", _named("window"), _F2),
+            _winograd("winograd2_window", _named("window"), F2_BYTES),
             legal=_winograd_window_legal,
             tiles=_winograd_window_tiles,
             cycles=winograd_window_cycles,
         ),
-        _winograd("winograd4", _modular, TRANSFORMS[4]),
+        # On words: 9 to 13 bits; and with more outputs a tile, up to 8 bits.
+        _winograd("winograd2_words", _modular, F2_WORDS),
+        _winograd("winograd4", _modular, F4_WORDS),
         Algorithm(
             "depthwise",
             _named("lanewise"),

@@ -5,15 +5,19 @@ from __future__ import annotations
 from tvmsr.kernels.isa import Isa, Kind, Primitive
 from tvmsr.kernels.layout import WeightLayout, direct_layout, winograd_layout
 from tvmsr.kernels.spec import Conv, Epilogue, Form, Load, Tile
-from tvmsr.kernels.transforms import TRANSFORMS, Transform
+from tvmsr.kernels.transforms import F2_BYTES, Transform
 from tvmsr.kernels.windows import widenings
 from tvmsr.kernels.winograd_plan import plan
 
 #: Loads a cycle; cycles that a tile costs beside its steps.
 _LOADS = 2.0
 _TILE = 12.0
-#: Of a tile of F(m x m, 3x3): cycles to transform a vector of inputs, and one of results; as many times that with vectors
-#: of 64 bytes, of which one is stored a cycle.
+#: Of a short tile (`Isa.short_tiles`) only so much of that: it is finished while the next one begins. They read weights
+#: more often, so that one block's should be no more bytes than this, half of a small L1.
+_OVERLAP = 0.4
+FEW_WEIGHTS = 16_384
+#: Of a tile of F(m x m, 3x3): cycles to transform a vector of inputs, and one of results, where the isa has none of its
+#: own; as many times that with vectors of 64 bytes, of which one is stored a cycle.
 _TRANSFORM = {2: (10.0, 15.0), 4: (25.0, 45.0)}
 _WIDE = 2.6
 #: Cycles to store a vector of sums, and to begin with a position's weights; loads hide less well than in longer loops.
@@ -48,6 +52,7 @@ def direct_cycles(source: Conv | Load, epilogue: Epilogue, isa: Isa, primitive: 
     issue = steps * (vectors * primitive.cycles * busy + layout.blocks / layout.halves * primitive.prepare)
     loads = steps * (layout.blocks / layout.halves + vectors / pixels) / _LOADS
     tiles = layout.blocks * (_TILE + layout.kernel_h * layout.runs * 2) / pixels
+    tiles *= _OVERLAP if tile[:2] in isa.short_tiles else 1.0
     finish = vectors * epilogue_cycles(epilogue, isa)
     unshared = _UNSHARED if layout.blocks > 2 and not _shares_code(source, epilogue, layout) else 1.0
     return source.groups * (max(issue, loads) + tiles + finish) * unshared
@@ -86,8 +91,8 @@ def winograd_cycles(
     begin = _TILE / tile.pixels + _POSITION / tile.strip
     groups = layout.points * (layout.blocks * begin + vectors * _SUM * wide)
     chunks = -(-source.inputs * primitive.weight_bytes // (4 * isa.lanes))
-    moved = _TRANSFORM[transform.outputs]
-    transforms = (chunks * moved[0] + vectors * moved[1]) * wide * isa.transform_cycles
+    moved = (isa.transforms or _TRANSFORM)[transform.outputs]
+    transforms = (chunks * moved[0] + vectors * moved[1]) * wide
     scratch = plan(source, isa, tile, transform).bytes
     far = scratch / tile.strip * _FAR * ((scratch > _NEAR) + (scratch > _IN_L2))
     finish = transform.outputs**2 * vectors * epilogue_cycles(epilogue, isa)
@@ -100,7 +105,7 @@ def winograd_window_cycles(
 ) -> float:
     """The transform on bytes in windows: the same, and widening the sums of each."""
     assert isinstance(source, Conv) and primitive is not None  # else it would not be legal
-    transform = TRANSFORMS[2]
+    transform = F2_BYTES
     cycles = winograd_cycles(source, epilogue, isa, primitive, tile, transform)
     if primitive.kind is Kind.CHAIN:
         return cycles

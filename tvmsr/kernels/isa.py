@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from tvmsr.kernels.spec import Form
@@ -89,8 +90,10 @@ class Isa:
     features: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()  # CPU features, by the driver's names
     tiles: tuple[tuple[int, int], ...] = ()  # offered to convolutions: pixels, vectors
+    short_tiles: tuple[tuple[int, int], ...] = ()  # offered too where one block with few weights is all: see cost.py
     epilogue_cycles: float = 4.0  # per vector of outputs that are tame, rough
-    transform_cycles: float = 1.0  # of a vector in Winograd's transforms, against AVX-512's
+    # Of F(m x m, 3x3), by m: cycles to transform a vector of inputs, and one of results. None: what cost.py measured.
+    transforms: Mapping[int, tuple[float, float]] | None = field(default=None, hash=False)
     machine: str = ""  # instruction set: "x86_64", "aarch64", "arm"; "": any
     loops_over_rows: bool = False  # the loop over kernel rows is kept from being unrolled
     byte_form: Form = Form.U8  # how codes of up to 8 bits are stored for convolutions
@@ -202,6 +205,7 @@ _MLAL32 = Primitive(
 # Sums and operands in registers: 32 of them, 16 of them, and 16 that also hold what pairs are widened with. 6x2 is as
 # fast there where LLVM finds room, and a third slower where it does not.
 _WIDE_TILES = ((6, 4), (8, 3), (12, 2), (14, 1))
+_SHORT_TILES = ((4, 4), (8, 2))
 _NARROW_TILES = ((6, 2), (12, 1))
 _PAIRS_TILES = ((4, 2), (12, 1))
 
@@ -209,8 +213,19 @@ _PAIRS_TILES = ((4, 2), (12, 1))
 _ARM_TILES = ((6, 4), (7, 3), (8, 2), (14, 1))
 
 
+# By llvm-mca on Neoverse N1 and Cortex-A57. neon32: its 32-bit state, twice that for an A7, whose vectors are half as
+# wide; what is counted of products is twice that too.
+_TRANSFORMS_N1 = {2: (30.0, 40.0), 4: (190.0, 145.0)}
+_TRANSFORMS_A57 = {2: (41.0, 60.0), 4: (210.0, 300.0)}
+_TRANSFORMS_A7 = {2: (80.0, 120.0), 4: (570.0, 680.0)}
+
+
 def _arm64(
-    name: str, bytewise: tuple[Primitive, ...], cpu: str, needs: tuple[str, ...], transform_cycles: float = 1.0
+    name: str,
+    bytewise: tuple[Primitive, ...],
+    cpu: str,
+    needs: tuple[str, ...],
+    transforms: Mapping[int, tuple[float, float]] = _TRANSFORMS_N1,
 ) -> Isa:
     """A row of AArch64: they differ in how bytes are multiplied."""
     return Isa(
@@ -226,7 +241,7 @@ def _arm64(
         machine="aarch64",
         loops_over_rows=True,
         reach=2,
-        transform_cycles=transform_cycles,
+        transforms=transforms,
         byte_form=Form.S8,
         float_min_max=("llvm.aarch64.neon.fminnm.v4f32", "llvm.aarch64.neon.fmaxnm.v4f32"),
     )
@@ -246,6 +261,7 @@ ISAS: dict[str, Isa] = {
             features=("-prefer-256-bit", "+fast-dpwssd"),
             needs=("avx512vnni", "avx512bw", "avx512vl"),
             tiles=_WIDE_TILES,
+            short_tiles=_SHORT_TILES,
             epilogue_cycles=2.0,
             packs=_PACKS512,
         ),
@@ -292,7 +308,7 @@ ISAS: dict[str, Isa] = {
         ),
         _arm64("i8mm", (_MATRIX, _DOT), "neoverse-n2", ("i8mm", "dotprod")),
         _arm64("dotprod", (_DOT,), "cortex-a76", ("dotprod",)),
-        _arm64("neon", (_CHAIN, _CHAINS), "cortex-a53", (), transform_cycles=2.2),
+        _arm64("neon", (_CHAIN, _CHAINS), "cortex-a53", (), _TRANSFORMS_A57),
         Isa(
             name="neon32",
             lanes=4,
@@ -303,7 +319,7 @@ ISAS: dict[str, Isa] = {
             features=("+neon",),
             needs=("neon",),
             tiles=((2, 2), (4, 1)),
-            transform_cycles=4.0,
+            transforms=_TRANSFORMS_A7,
             machine="arm",
             byte_form=Form.S8,
             float_min_max=("llvm.arm.neon.vmins.v4f32", "llvm.arm.neon.vmaxs.v4f32"),

@@ -31,7 +31,7 @@ static size_t point_count(const tvmsr_weight_layout *l) {
 }
 
 static size_t start_bytes(const tvmsr_weight_layout *l) {
-    return l->transform == 2 ? 4 * block_width(l) : 0;
+    return l->transform != 0 && l->element_bytes == 1 ? 4 * block_width(l) : 0;
 }
 
 static size_t point_bytes(const tvmsr_weight_layout *l) {
@@ -117,7 +117,7 @@ static void put_codes(packer *p, const size_t *from, uint8_t *unit) {
 }
 
 /* Of transforms `unit` is that of the first position. */
-static void put_transformed2(packer *p, const size_t *from, uint8_t *unit) {
+static void put_bytes(packer *p, const size_t *from, uint8_t *unit) {
     enum { POSITIONS = 16 };
     int8_t u[POSITIONS * TVMSR_MOST_DEPTH][LINE];
     const size_t depth = (size_t)p->l->depth, chunks = span_chunks(p), pitch = point_bytes(p->l);
@@ -130,13 +130,17 @@ static void put_transformed2(packer *p, const size_t *from, uint8_t *unit) {
     }
 }
 
-static void put_transformed4(packer *p, const size_t *from, uint8_t *unit) {
-    enum { POSITIONS = 36 };
-    int16_t u[POSITIONS * TVMSR_MOST_WORDS][COLUMNS];
+static void put_words(packer *p, const size_t *from, uint8_t *unit) {
+    enum { MOST_POSITIONS = 36 };
+    int16_t u[MOST_POSITIONS * TVMSR_MOST_WORDS][COLUMNS];
     const size_t depth = (size_t)p->l->depth, chunks = span_chunks(p), pitch = point_bytes(p->l);
+    const size_t positions = point_count(p->l);
     gather(p, from);
-    for (size_t d = 0; d < depth; ++d) transform4(p->room + CHUNK + d * TAPS * LINE, chunks, u[d], depth * COLUMNS);
-    for (size_t i = 0; i < POSITIONS; ++i, unit += pitch) {
+    for (size_t d = 0; d < depth; ++d) {
+        const int8_t *codes = p->room + CHUNK + d * TAPS * LINE;
+        (p->l->transform == 2 ? transform2_words : transform4)(codes, chunks, u[d], depth * COLUMNS);
+    }
+    for (size_t i = 0; i < positions; ++i, unit += pitch) {
         void *to = place(p, unit);
         spread_words(u[i * depth], depth, chunks, (int16_t *)to);
         settle(p, to, unit);
@@ -223,7 +227,7 @@ static void pack_transformed(packer *p, uint8_t *packed) {
                 size_t input = (n / halves * (size_t)l->depth + k / TAPS) * halves + n % halves;
                 from[k] = input < inputs ? (k % TAPS * inputs + input) * outputs + first : NO_WEIGHT;
             }
-            (l->transform == 2 ? put_transformed2 : put_transformed4)(p, from, unit);
+            (l->element_bytes == 1 ? put_bytes : put_words)(p, from, unit);
         }
     }
     if (start_bytes(l) > 0) pack_starts(l, packed);

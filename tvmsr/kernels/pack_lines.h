@@ -12,12 +12,17 @@
 enum { CHUNK = 16, COLUMNS = 4 * CHUNK, LINE = COLUMNS + CHUNK, TAPS = 9 };
 
 /* In front of a loop over a line: clang takes interleaved bytes for dearer than they are. Where it makes no vectors it
- * need not say so. */
+ * need not say so. Artifacts are compiled without unrolling, to be small. WHOLE: in front of a loop in such a one, which is
+ * gone then. FOURS: of one that gets no vectors. */
 #ifdef __clang__
 #pragma clang diagnostic ignored "-Wpass-failed"
 #define VECTORS _Pragma("clang loop vectorize(enable) interleave(disable)")
+#define WHOLE _Pragma("clang loop unroll(full)")
+#define FOURS _Pragma("clang loop unroll_count(4)")
 #else
 #define VECTORS
+#define WHOLE
+#define FOURS
 #endif
 
 static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
@@ -59,7 +64,7 @@ static inline void fetch(const plain_codes *p, size_t index, size_t count, int8_
  * that most layouts have. */
 #define SPREAD_DEPTH(DEPTH, PITCH)                                                                     \
     for (size_t i = 0; i < chunks * CHUNK; ++i) {                                                      \
-        for (size_t d = 0; d < (DEPTH); ++d) out[i * (DEPTH) + d] = lines[d * (PITCH) + i];            \
+        WHOLE for (size_t d = 0; d < (DEPTH); ++d) out[i * (DEPTH) + d] = lines[d * (PITCH) + i];      \
     }
 #define SPREAD(NAME, FROM, PITCH, TO, SOME, OTHER)                                                     \
     static void NAME(const FROM *restrict lines, size_t depth, size_t chunks, TO *restrict out) {      \
@@ -69,23 +74,26 @@ static inline void fetch(const plain_codes *p, size_t index, size_t count, int8_
             VECTORS SPREAD_DEPTH(OTHER, PITCH)                                                         \
         }                                                                                              \
         for (size_t d = 0; depth != (SOME) && depth != (OTHER) && d < depth; ++d) {                    \
-            for (size_t i = 0; i < chunks * CHUNK; ++i) out[i * depth + d] = lines[d * (PITCH) + i];   \
+            FOURS for (size_t i = 0; i < chunks * CHUNK; ++i) out[i * depth + d] = lines[d * (PITCH) + i]; \
         }                                                                                              \
     }
 SPREAD(spread_bytes, int8_t, LINE, int8_t, 2, 4)
 SPREAD(widen_bytes, int8_t, LINE, int16_t, 1, 2)
 SPREAD(spread_words, int16_t, COLUMNS, int16_t, 1, 2)
 
-/* Rows of G of F(2x2,3x3) of three lines: four lines, `pitch` apart. Modulo 256, as what is stored fits a byte. */
-static inline void rows2(const int8_t *restrict a, const int8_t *restrict b, const int8_t *restrict c, size_t chunks,
-                         int8_t *restrict to, size_t pitch) {
-    VECTORS for (size_t i = 0; i < chunks * CHUNK; ++i) {
-        to[i] = (int8_t)(a[i] + a[i]);
-        to[pitch + i] = (int8_t)(a[i] + c[i] + b[i]);
-        to[2 * pitch + i] = (int8_t)(a[i] + c[i] - b[i]);
-        to[3 * pitch + i] = (int8_t)(c[i] + c[i]);
+/* Rows of G of F(2x2,3x3) of three lines: four lines, `pitch` apart. As bytes modulo 256: what is stored fits a byte. */
+#define ROWS2(NAME, TYPE)                                                                                        \
+    static inline void NAME(const TYPE *restrict a, const TYPE *restrict b, const TYPE *restrict c, size_t chunks, \
+                            TYPE *restrict to, size_t pitch) {                                                   \
+        VECTORS for (size_t i = 0; i < chunks * CHUNK; ++i) {                                                    \
+            to[i] = (TYPE)(a[i] + a[i]);                                                                         \
+            to[pitch + i] = (TYPE)(a[i] + c[i] + b[i]);                                                          \
+            to[2 * pitch + i] = (TYPE)(a[i] + c[i] - b[i]);                                                      \
+            to[3 * pitch + i] = (TYPE)(c[i] + c[i]);                                                             \
+        }                                                                                                        \
     }
-}
+ROWS2(rows2, int8_t)
+ROWS2(rows2_words, int16_t)
 
 /* Of F(4x4,3x3), as words: six lines. */
 static inline void rows4(const int16_t *restrict a, const int16_t *restrict b, const int16_t *restrict c, size_t chunks,
@@ -108,6 +116,13 @@ static inline void transform2(const int8_t *codes, size_t chunks, int8_t *u, siz
         rows2(codes + j * LINE, codes + (3 + j) * LINE, codes + (6 + j) * LINE, chunks, half[0][j], 3 * LINE);
     }
     for (size_t i = 0; i < 4; ++i) rows2(half[i][0], half[i][1], half[i][2], chunks, u + 4 * i * pitch, pitch);
+}
+
+static inline void transform2_words(const int8_t *codes, size_t chunks, int16_t *u, size_t pitch) {
+    int16_t taps[TAPS][COLUMNS], half[4][3][COLUMNS];
+    for (size_t k = 0; k < TAPS; ++k) widen_bytes(codes + k * LINE, 1, chunks, taps[k]);
+    for (size_t j = 0; j < 3; ++j) rows2_words(taps[j], taps[3 + j], taps[6 + j], chunks, half[0][j], 3 * COLUMNS);
+    for (size_t i = 0; i < 4; ++i) rows2_words(half[i][0], half[i][1], half[i][2], chunks, u + 4 * i * pitch, pitch);
 }
 
 static inline void transform4(const int8_t *codes, size_t chunks, int16_t *u, size_t pitch) {

@@ -88,8 +88,8 @@ class Epilogue:
     residuals: tuple[Residual, ...] = ()
     fraction: int = 0  # of the terms, where there are residuals
     leaky: bool = False  # another multiplier for negative values of the source
-    # The code is requantized before anything reads it, by another multiplier where it is negative: an activation behind a
-    # sum. All that reads the code (the table, stores) reads what this makes of it.
+    # An activation behind a sum: the code is requantized before the table or a store reads it, by another multiplier
+    # where it is negative.
     post: bool = False
     table: bool = False  # the final code is looked up (before any store); the table ends the block
     tame: bool = False

@@ -13,7 +13,7 @@ value bias - z * sum(w) is added to y, not to anything transformed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,43 +88,49 @@ class Transform:
     def stored_range(self, form: Form, bits: int) -> tuple[Matrix, Matrix]:
         """Least and greatest transformed input as it is stored, for codes of up to `bits` bits: (t, t) each.
 
-        Where it is int16, for all that memory of this form can hold: a window of F(4x4) at an edge takes in pixels that
-        no output of its own needs, and what they add cancels as long as no value wraps. In F(2x2) they add nothing.
+        Nothing but codes is ever transformed: windows at an edge read what is needed twice instead of what lies past it
+        (tvmsr/kernels/winograd_inputs.py), and channels past the convolution's own meet zero weights.
         """
-        low, high = self.input_range(*(code_range(form, bits) if self.bytes else TYPE_RANGE[form]))
+        low, high = self.input_range(*code_range(form, bits))
         offset, centre = self.offsets(form, bits)
         added = np.full_like(low, offset)
         added[1, 1] = centre
         return low + added, high + added
 
 
-TRANSFORMS: dict[int, Transform] = {
-    row.outputs: row
-    for row in (
-        Transform(
-            "F(2x2,3x3)",
-            2,
-            weights=((2, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 2)),
-            inputs=((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
-            results=((1, 1, 1, 0), (0, 1, -1, -1)),
-            scale=4,
-            bytes=True,
-        ),
-        Transform(
-            "F(4x4,3x3)",
-            4,
-            weights=((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 12)),
-            inputs=(
-                (4, 0, -5, 0, 1, 0),
-                (0, -4, -4, 1, 1, 0),
-                (0, 4, -4, -1, 1, 0),
-                (0, -2, -1, 2, 1, 0),
-                (0, 2, -1, -2, 1, 0),
-                (0, 4, 0, -5, 0, 1),
-            ),
-            results=((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 2)),
-            scale=576,
-            bytes=False,
-        ),
-    )
-}
+#: F(2x2,3x3) on bytes: codes of up to 6 bits.
+F2_BYTES = Transform(
+    "F(2x2,3x3)",
+    2,
+    weights=((2, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 2)),
+    inputs=((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
+    results=((1, 1, 1, 0), (0, 1, -1, -1)),
+    scale=4,
+    bytes=True,
+)
+#: The same on int16: codes of up to 13 bits, as four of them are added up.
+F2_WORDS = replace(F2_BYTES, bytes=False)
+#: F(4x4,3x3) on int16: codes of up to 8 bits.
+F4_WORDS = Transform(
+    "F(4x4,3x3)",
+    4,
+    weights=((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 12)),
+    inputs=(
+        (4, 0, -5, 0, 1, 0),
+        (0, -4, -4, 1, 1, 0),
+        (0, 4, -4, -1, 1, 0),
+        (0, -2, -1, 2, 1, 0),
+        (0, 2, -1, -2, 1, 0),
+        (0, 4, 0, -5, 0, 1),
+    ),
+    results=((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 2)),
+    scale=576,
+    bytes=False,
+)
+
+TRANSFORMS: tuple[Transform, ...] = (F2_BYTES, F2_WORDS, F4_WORDS)
+
+
+def transform_of(outputs: int, element_bytes: int) -> Transform:
+    """The transform whose m and size of a transformed input these are: what a layout of weights says of it."""
+    return next(t for t in TRANSFORMS if (t.outputs, t.bytes) == (outputs, element_bytes == 1))

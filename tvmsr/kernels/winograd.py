@@ -33,7 +33,7 @@ from tvmsr.kernels.isa import Kind, Primitive
 from tvmsr.kernels.layout import WeightLayout
 from tvmsr.kernels.products import Inputs, Sums, Weights, in_windows, open_sums
 from tvmsr.kernels.spec import Conv, KernelSpec
-from tvmsr.kernels.transforms import TRANSFORMS
+from tvmsr.kernels.transforms import transform_of
 from tvmsr.kernels.winograd_inputs import Window, transform_inputs
 from tvmsr.kernels.winograd_outputs import Results, finish_tile
 from tvmsr.kernels.winograd_plan import Plan, plan
@@ -73,7 +73,7 @@ def winograd(spec: KernelSpec, name: str) -> tirx.PrimFunc:
 def _body(frame: Frame, conv: Conv) -> None:
     layout = weight_layout(frame.spec)
     assert layout is not None
-    scheme = plan(conv, frame.isa, frame.spec.tile, TRANSFORMS[layout.transform])
+    scheme = plan(conv, frame.isa, frame.spec.tile, transform_of(layout.transform, layout.element_bytes))
     dtype = frame.x.dtype if scheme.element == 1 else "int16"
     v = Tensor(T.decl_buffer((1,), dtype, data=frame.scratch), None, dtype, scheme.pitch)
     words = T.decl_buffer((1,), "int32", data=frame.scratch)

@@ -1,8 +1,8 @@
 """Transformed inputs: V = B' x B for every tile of a strip, a vector of channels at a time.
 
-Bytes, F(2x2): 8-bit arithmetic wraps, so all 16 positions are computed as they come, and only what is stored, V plus
-its position's offset, has to fit a byte. Both passes stay in registers. 16 bits, F(4x4): codes are widened as they are
-loaded, and nothing wraps; what was transformed along columns waits in scratch for the pass along rows.
+F(2x2) stays in registers. On bytes 8-bit arithmetic wraps, so all 16 positions are computed as they come, and only what
+is stored, V plus its position's offset, has to fit a byte. On words codes are widened as they are loaded, and nothing
+wraps. F(4x4), words: what was transformed along columns waits in scratch for the pass along rows.
 
 A tile that reaches past the rows or columns that are asked for reads the last ones that those need instead: their codes
 keep every V in its range, and nothing that is stored depends on them.
@@ -36,7 +36,7 @@ class Window:
 def transform_inputs(x: Tensor, v: Tensor, scheme: Plan, layout: WeightLayout, pixels: Window, at: Expr) -> None:
     """Write V of one tile; at: element of V at which its channels of position 0 begin."""
     whole, rest = scheme.chunks
-    one = _bytes if scheme.transform.bytes else _words
+    one = _small if scheme.transform.outputs == 2 else _large
 
     if whole == 1:
         one(x, v, scheme, layout, pixels, at, 0, scheme.vector)
@@ -47,14 +47,14 @@ def transform_inputs(x: Tensor, v: Tensor, scheme: Plan, layout: WeightLayout, p
         one(x, v, scheme, layout, pixels, at, whole * scheme.vector, rest)
 
 
-def _bytes(
+def _small(
     x: Tensor, v: Tensor, scheme: Plan, layout: WeightLayout, pixels: Window, at: Expr, channel: Expr, count: int
 ) -> None:
     points = scheme.transform.points
     columns, lines = [], [T.bind(line + channel) for line in pixels.lines]
     for j in range(points):
         place = pixels.column(j)
-        columns.append(before_2([T.bind(x.load(line + place, count)) for line in lines]))
+        columns.append(before_2([_element(x, v, line + place, count) for line in lines]))
     at = T.bind(at + channel)
     for i in range(points):
         for j, value in enumerate(before_2([column[i] for column in columns])):
@@ -63,7 +63,7 @@ def _bytes(
             T.buffer_store(v.data, value + _constant(added, v.dtype, count) if added else value, [index])
 
 
-def _words(
+def _large(
     x: Tensor, v: Tensor, scheme: Plan, layout: WeightLayout, pixels: Window, at: Expr, channel: Expr, count: int
 ) -> None:
     del layout
@@ -77,6 +77,11 @@ def _words(
         line = half + i * points * count
         for j, value in enumerate(before_4([T.bind(v.load(line + j * count, count)) for j in range(points)], count)):
             T.buffer_store(v.data, value, [ramp(at + (i * points + j) * scheme.v_position, count)])
+
+
+def _element(x: Tensor, v: Tensor, index: Expr, count: int) -> Expr:
+    """Codes as v holds what becomes of them."""
+    return T.bind(x.load(index, count)) if v.bytes == 1 else _widened(x, index, count)
 
 
 def _widened(x: Tensor, index: Expr, count: int) -> Expr:

@@ -1,9 +1,9 @@
 """Results: A' M A of a tile's sums M, divided by the scale, through the epilogue.
 
 The pass along columns leaves m lines of t values in scratch; then one row of m pixels at a time is finished, as many
-rows as are asked for. F(2x2): nothing wraps (tvmsr/kernels/legality.py), and scale * y = 4 y is shifted. F(4x4): sums
-and what they become are taken modulo 2**32, with operations that may wrap; that 576 y fits int32 is proven, so once it
-is computed it is itself: (576 y >> 6) * (1 / 9 modulo 2**32) = y.
+rows as are asked for. Bytes: nothing wraps (tvmsr/kernels/legality.py), and scale * y = 4 y is shifted. Words: sums and
+what they become are taken modulo 2**32, with operations that may wrap; that scale * y fits int32 is proven, so once it
+is computed it is itself: 4 y >> 2 = y, (576 y >> 6) * (1 / 9 modulo 2**32) = y.
 """
 
 from __future__ import annotations
@@ -97,12 +97,17 @@ def _store(r: Results, index: Expr, value: Expr) -> None:
 
 
 def _after(r: Results, m: Sequence[Expr]) -> list[Expr]:
-    return after_2(m) if r.scheme.transform.bytes else after_4(m, r.frame.lanes)
+    transform = r.scheme.transform
+    if transform.bytes:
+        return [T.bind(m[0] + m[1] + m[2]), T.bind(m[1] - m[2] - m[3])]
+    return (after_2 if transform.outputs == 2 else after_4)(m, r.frame.lanes)
 
 
-def after_2(m: Sequence[Expr]) -> list[Expr]:
-    """The rows of A' of F(2x2) times four vectors of int32."""
-    return [T.bind(m[0] + m[1] + m[2]), T.bind(m[1] - m[2] - m[3])]
+def after_2(m: Sequence[Expr], lanes: int) -> list[Expr]:
+    """The rows of A' of F(2x2) times four vectors of int32, modulo 2**32."""
+    m0, m1, m2, m3 = m
+    sums = [modular("add", m1, m2, lanes), modular("sub", m1, m2, lanes)]
+    return [T.bind(modular("add", m0, sums[0], lanes)), T.bind(modular("sub", sums[1], m3, lanes))]
 
 
 def after_4(m: Sequence[Expr], lanes: int) -> list[Expr]:

@@ -247,7 +247,7 @@ def _requantize(walk: Walk, node: IntegerNode) -> None:
 
 
 def _is_value(walk: Walk, node: IntegerNode) -> bool:
-    """Whether a requantization has to be its group's value: no store does what it does, or what its readers do to it."""
+    """Whether a requantization has to be its group's value: no store does what it does, or what its readers do."""
     return "m_neg0" in node.params or any(reader.op in ("requantize", "table") for reader in walk.readers(node.name))
 
 

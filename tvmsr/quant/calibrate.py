@@ -72,7 +72,7 @@ def calibrate(
         {convolution: bits of the activations that it reads}.
     max_drop
         At 8 bits: the loss of PSNR, in dB, that the reference executor may make expect on the crops before a few
-        layers are widened to 16 activation bits (tvmsr.quant.widen). None never widens.
+        layers are widened to 12 activation bits (tvmsr.quant.widen). None never widens.
     description
         Where the crops come from, in words, for the plan.
     seed
@@ -134,7 +134,7 @@ class _Draft:
 
 
 def _widened(draft: _Draft, plan: Plan, max_drop: float, bias_correction: bool) -> Plan:
-    """Give layers 16 activation bits, those that help most first, until the expected loss is within `max_drop`."""
+    """Give layers 12 activation bits, those that help most first, until the expected loss is within `max_drop`."""
     model, structure = draft.model, analyse(draft.model.graph)
     judge = make_judge(model, spaced(draft.crops, JUDGED_CROPS), spaced(draft.seen.outputs, JUDGED_CROPS))
     drop = expected_drop(judge.noise(plan), model.scale)

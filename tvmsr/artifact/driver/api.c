@@ -8,6 +8,9 @@
 #include "memory.h"
 #include "rounding.h"
 #include "session.h"
+#include "small.h"
+
+SR_SMALL
 
 tvmsr_status sr_fail(tvmsr_session *session, tvmsr_status status, const char *format, ...) {
     va_list arguments;
@@ -203,3 +206,5 @@ SR_API tvmsr_status TVMSR_FN(read_profile)(tvmsr_session *session, const tvmsr_s
 }
 
 SR_API const char *TVMSR_FN(error)(const tvmsr_session *session) { return session == NULL ? "" : session->error; }
+
+SR_SMALL_END

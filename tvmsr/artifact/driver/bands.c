@@ -22,6 +22,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "small.h"
+
+SR_SMALL
+
 /* A byte stored and read once: its line is fetched, written back, and fetched. */
 #define TRANSFERS 3
 
@@ -167,3 +171,5 @@ uint32_t sr_bands_plan(const sr_bands *bands, uint32_t *groups) {
     close_search(&s);
     return total;
 }
+
+SR_SMALL_END

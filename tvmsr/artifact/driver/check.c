@@ -8,7 +8,10 @@
 #include "memory.h"
 #include "plain.h"
 #include "session.h"
+#include "small.h"
 #include "steps.h"
+
+SR_SMALL
 
 /* No layout of a real network comes near. Three such numbers multiplied fit 64 bits. */
 #define MOST_CHANNELS (1 << 20)
@@ -68,7 +71,7 @@ static uint64_t packed_bytes(const tvmsr_weight_layout *w) {
     uint64_t bytes = sr_times((uint64_t)w->runs, block);
     for (size_t i = 0; i < sizeof factors / sizeof *factors; i++) bytes = sr_times(bytes, factors[i]);
     if (bytes > INT32_MAX) return bytes;
-    if (w->transform == 2) bytes += 4 * block;
+    if (w->transform == 2 && w->element_bytes == 1) bytes += 4 * block;
     return sr_times(sr_times(bytes, points), sr_times((uint64_t)w->groups, (uint64_t)w->blocks));
 }
 
@@ -79,8 +82,8 @@ static const char *check_transform(const tvmsr_weight_layout *w) {
     if (w->kernel_h != 3 || w->kernel_w != 3 || w->groups != 1) return "a transform of weights";
     if (w->runs != 1 || w->tap_pitch != 0) return "a transform of weights";
     if ((int64_t)w->steps * w->halves * w->depth < w->inputs) return "a transform of weights does not hold its inputs";
-    if (w->transform == 2) {
-        const int bytes = w->element_bytes == 1 && between(w->offset, 0, MOST_OFFSET) && between(w->centre, 0, MOST_OFFSET);
+    if (w->element_bytes == 1) {
+        const int bytes = w->transform == 2 && between(w->offset, 0, MOST_OFFSET) && between(w->centre, 0, MOST_OFFSET);
         return bytes ? NULL : "a transform of weights";
     }
     const int words = w->element_bytes == 2 && w->depth <= TVMSR_MOST_WORDS && w->offset == 0 && w->centre == 0;
@@ -284,3 +287,5 @@ const char *sr_check_level(const sr_model *model, const sr_level *level) {
     }
     return wrong;
 }
+
+SR_SMALL_END

@@ -4,12 +4,15 @@
 #include <string.h>
 
 #include "cpu.h"
+#include "small.h"
 
 #if defined(__linux__)
 #include <sched.h>
 #elif defined(__APPLE__)
 #include <sys/sysctl.h>
 #endif
+
+SR_SMALL
 
 #define SYSTEM_CPUS "/sys/devices/system/cpu"
 
@@ -111,3 +114,5 @@ int sr_default_threads(void) {
 }
 
 #endif
+
+SR_SMALL_END

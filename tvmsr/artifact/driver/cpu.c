@@ -2,9 +2,13 @@
 
 #include <string.h>
 
+#include "small.h"
+
 #if defined(__APPLE__)
 #include <sys/sysctl.h>
 #endif
+
+SR_SMALL
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
@@ -126,3 +130,5 @@ const char *sr_cpu_lacks(const char *const *needs) {
     }
     return NULL;
 }
+
+SR_SMALL_END

@@ -3,7 +3,10 @@
 #include <string.h>
 
 #include "memory.h"
+#include "small.h"
 #include "steps.h"
+
+SR_SMALL
 
 static void fill_pixel(const sr_buffer *buffer, int32_t choice, unsigned char *to) {
     memset(to, 0, buffer->pitch);
@@ -43,3 +46,5 @@ void sr_fill_edges(const sr_buffer *buffer, const sr_ring *ring, unsigned char *
         }
     }
 }
+
+SR_SMALL_END

@@ -10,6 +10,9 @@
 #include <string.h>
 
 #include "session.h"
+#include "small.h"
+
+SR_SMALL
 
 enum { FFI_DLTENSOR = 7, FFI_TENSOR_OBJECT = 70, FFI_OBJECT_HEADER = 24, DL_CPU = 1, DL_UINT = 1 };
 
@@ -111,3 +114,5 @@ SR_API int __tvm_ffi_sr_upscale(void *self, const ffi_any *arguments, int32_t co
 }
 
 __attribute__((destructor)) static void close_idle(void) { TVMSR_FN(close)(atomic_exchange(&idle, NULL)); }
+
+SR_SMALL_END

@@ -3,7 +3,10 @@
 #include <string.h>
 
 #include "memory.h"
+#include "small.h"
 #include "steps.h"
+
+SR_SMALL
 
 /* Channels that a convolution reads. A depthwise one's weights lie as those of one input: it reads as many as it makes. */
 static int64_t conv_channels(const tvmsr_weight_layout *weights) {
@@ -198,3 +201,5 @@ void sr_flow_arrange(sr_flow *flow, const uint32_t *groups) {
     }
     sr_flow_rewind(flow);
 }
+
+SR_SMALL_END

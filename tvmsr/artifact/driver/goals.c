@@ -9,7 +9,10 @@
  */
 #include "flow.h"
 #include "memory.h"
+#include "small.h"
 #include "steps.h"
+
+SR_SMALL
 
 /* Nobody wants any. */
 #define NONE (INT64_MIN / 4)
@@ -155,3 +158,5 @@ void sr_flow_advance(sr_flow *flow) {
         span->done = span->goal;
     }
 }
+
+SR_SMALL_END

@@ -8,6 +8,9 @@
 #include "cpu.h"
 #include "memory.h"
 #include "session.h"
+#include "small.h"
+
+SR_SMALL
 
 #define MAX_THREADS 256
 
@@ -136,3 +139,5 @@ SR_API void TVMSR_FN(close)(tvmsr_session *session) {
     free(session->sums);
     free(session);
 }
+
+SR_SMALL_END

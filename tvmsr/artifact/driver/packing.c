@@ -3,7 +3,10 @@
 #include "memory.h"
 #include "plain.h"
 #include "session.h"
+#include "small.h"
 #include "steps.h"
+
+SR_SMALL
 
 static const void *layer_codes(const sr_step *step) { return sr_the_model.data + sr_the_model.layers[step->layer].offset; }
 
@@ -123,3 +126,5 @@ void sr_pack_close(sr_packed *packed) {
     free((void *)packed->blocks);
     memset(packed, 0, sizeof *packed);
 }
+
+SR_SMALL_END

@@ -2,7 +2,10 @@
 #include "bands.h"
 #include "flow.h"
 #include "memory.h"
+#include "small.h"
 #include "steps.h"
+
+SR_SMALL
 
 /* Kernels may read this far past the last pixel they need (the kernel contract). */
 #define READ_SLACK 64u
@@ -341,3 +344,5 @@ sr_fit sr_flow_plan(sr_flow *flow, int64_t height, int64_t width, int threads, u
     flow->asked = (sr_asked){height, width, threads, limit};
     return (sr_fit)flow->fit;
 }
+
+SR_SMALL_END

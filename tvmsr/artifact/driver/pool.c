@@ -10,6 +10,9 @@
 
 #include "cpu.h"
 #include "rounding.h"
+#include "small.h"
+
+SR_SMALL
 
 /* Looks at a counter before a thread goes to sleep: a few steps of a small network long, so that the threads stay awake
  * through the short serial parts between steps (ABPN on two threads: 4 % faster than with 1000). */
@@ -234,3 +237,5 @@ void sr_pool_close(sr_pool *pool) {
 __attribute__((destructor)) static void stop_all(void) {
     for (sr_pool *pool = open_pools; pool != NULL; pool = pool->next) stop(pool);
 }
+
+SR_SMALL_END

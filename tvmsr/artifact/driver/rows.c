@@ -1,5 +1,9 @@
 #include "rows.h"
 
+#include "small.h"
+
+SR_SMALL
+
 /* Units a thread: the last ones are what threads may wait for, and a unit's own share of that is small. */
 #define UNITS 16
 
@@ -68,3 +72,5 @@ int sr_share_next(sr_share *share, sr_turn *turn, sr_piece *piece) {
     turn->next += units;
     return 1;
 }
+
+SR_SMALL_END

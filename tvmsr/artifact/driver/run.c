@@ -9,7 +9,10 @@
 #include "memory.h"
 #include "rows.h"
 #include "session.h"
+#include "small.h"
 #include "steps.h"
+
+SR_SMALL
 
 /* A call in progress. */
 typedef struct run {
@@ -258,3 +261,5 @@ tvmsr_status sr_run(tvmsr_session *session, const sr_plane *in, const sr_plane *
     }
     return TVMSR_OK;
 }
+
+SR_SMALL_END

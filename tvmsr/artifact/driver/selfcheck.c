@@ -5,6 +5,9 @@
 #include "memory.h"
 #include "rounding.h"
 #include "session.h"
+#include "small.h"
+
+SR_SMALL
 
 /* What a check must leave as it was. */
 typedef struct {
@@ -75,3 +78,5 @@ SR_API tvmsr_status TVMSR_FN(check)(tvmsr_session *session) {
     if (status != TVMSR_OK) return status;
     return sr_leave(session, sr_self_check(session));
 }
+
+SR_SMALL_END

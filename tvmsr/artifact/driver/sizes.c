@@ -2,7 +2,10 @@
 
 #include "flow.h"
 #include "memory.h"
+#include "small.h"
 #include "steps.h"
+
+SR_SMALL
 
 int64_t sr_extent_of(uint32_t extent, int64_t side) {
     const sr_extent *chain = &sr_the_model.extents[extent];
@@ -71,3 +74,5 @@ const char *sr_sizes_wrong(const sr_level *level, int64_t height, int64_t width)
     }
     return NULL;
 }
+
+SR_SMALL_END

@@ -154,8 +154,14 @@ static void blend_rows(const sr_work *work, int64_t row, int32_t *tall, int32_t 
     for (int64_t i = 0; i < values; i++) tall[i] >>= shift;
 }
 
-/* Inlined with a constant number of taps. */
-static inline void blend_columns(const sr_work *work, const int32_t *tall, int count, int32_t *to) {
+/* Inlined with a constant number of taps, a loop of which is no loop then. */
+#if defined(__clang__)
+#define WHOLE _Pragma("clang loop unroll(full)")
+#else
+#define WHOLE
+#endif
+static inline __attribute__((always_inline)) void blend_columns(const sr_work *work, const int32_t *tall, int count,
+                                                               int32_t *to) {
     const taps *columns = (const taps *)(const void *)work->own;
     const int64_t channels = work->shape.step->spatial->channels;
     const int32_t shift = work->block[COLUMN_SHIFT] & 31;
@@ -164,7 +170,7 @@ static inline void blend_columns(const sr_work *work, const int32_t *tall, int c
         const taps *t = &columns[x];
         for (int64_t c = 0; c < channels; c++) {
             uint32_t sum = half;
-            for (int k = 0; k < count; k++) sum += (uint32_t)t->weight[k] * (uint32_t)tall[t->at[k] + c];
+            WHOLE for (int k = 0; k < count; k++) sum += (uint32_t)t->weight[k] * (uint32_t)tall[t->at[k] + c];
             to[c] = (int32_t)sum >> shift;
         }
     }

@@ -14,7 +14,7 @@
 enum { X_ZERO, Y_ZERO, SHIFT, SCALARS };
 enum { MEAN_BITS = 8, VARIANCE_BITS = 16 };
 
-/* Channels whose sums stay in registers, and pixels whose sums fit 32 bits. */
+/* Channels that are added up together, and pixels whose sums fit 32 bits. */
 #define BLOCK 16
 #define RUN 32768
 
@@ -65,23 +65,19 @@ static void open(const sr_work *work) {
     }
 }
 
-/* Up to BLOCK channels of a row, signed values made unsigned by `sign`; inlined with constants. Halves of a square are added
- * up apart: of bytes they are one, of words two that vector units make at once. */
-#define ADD(name, type, split) \
-    static inline void name(const unsigned char *from, int64_t pitch, int64_t pixels, int count, int squared, type sign, \
-                            uint64_t *total, uint64_t *squares) { \
+/* Up to BLOCK channels of a row, signed values made unsigned by `sign`: fewer of them in arrays, all in vectors, whose sums
+ * stay in registers whatever a compiler unrolls. Halves of a square are added up apart: of bytes they are one, of words two
+ * that vector units make at once. */
+typedef uint32_t lanes __attribute__((vector_size(4 * BLOCK)));
+typedef uint32_t array[BLOCK];
+
+#define ADD(name, type, kind, squared, split, ADD_PIXEL) \
+    static void name(const unsigned char *from, int64_t pitch, int64_t pixels, int count, type sign, uint64_t *total, \
+                     uint64_t *squares) { \
         while (pixels > 0) { \
             const int64_t now = sr_min(pixels, RUN); \
-            uint32_t t[BLOCK] = {0}, low[BLOCK] = {0}, high[BLOCK] = {0}; \
-            for (int64_t x = 0; x < now; x++, from += pitch) { \
-                const type *pixel = (const type *)(const void *)from; \
-                for (int c = 0; c < count; c++) { \
-                    const uint32_t value = (type)(pixel[c] ^ sign), square = value * value; \
-                    t[c] += value; \
-                    if (squared) low[c] += split ? square & 0xFFFFu : square; \
-                    if (squared && split) high[c] += square >> 16; \
-                } \
-            } \
+            kind t = {0}, low = {0}, high = {0}; \
+            for (int64_t x = 0; x < now; x++, from += pitch) ADD_PIXEL(type, squared, split) \
             for (int c = 0; c < count; c++) { \
                 total[c] += t[c]; \
                 squares[c] += low[c] + ((uint64_t)high[c] << 16); \
@@ -89,24 +85,47 @@ static void open(const sr_work *work) {
             pixels -= now; \
         } \
     }
-ADD(add_bytes, uint8_t, 0)
-ADD(add_words, uint16_t, 1)
+#define FEW(type, squared, split) \
+    for (int c = 0; c < count; c++) { \
+        const uint32_t value = (type)(((const type *)(const void *)from)[c] ^ sign), square = value * value; \
+        t[c] += value; \
+        low[c] += split ? square & 0xFFFFu : square; \
+        if (split) high[c] += square >> 16; \
+    }
+#define ALL(type, squared, split) \
+    { \
+        type pixel __attribute__((vector_size(BLOCK * sizeof(type)))); \
+        memcpy(&pixel, from, sizeof pixel); \
+        const lanes value = __builtin_convertvector(pixel ^ sign, lanes), square = value * value; \
+        t += value; \
+        if (squared) low += split ? square & 0xFFFFu : square; \
+        if (squared && split) high += square >> 16; \
+    }
+ADD(add_few_bytes, uint8_t, array, 1, 0, FEW)
+ADD(add_bytes, uint8_t, lanes, 0, 0, ALL)
+ADD(square_bytes, uint8_t, lanes, 1, 0, ALL)
+ADD(add_few_words, uint16_t, array, 1, 1, FEW)
+ADD(add_words, uint16_t, lanes, 0, 1, ALL)
+ADD(square_words, uint16_t, lanes, 1, 1, ALL)
+#undef ADD
+#undef FEW
+#undef ALL
 
 /* What signed forms store is less than what is added up. */
 static uint32_t sign_of(const sr_buffer *x) { return x->form == SR_FORM_S8 ? 1u << 7 : x->form == SR_FORM_S16 ? 1u << 15 : 0; }
 
-#define REST from, s->x->pitch, s->width
+#define REST(sign) from, s->x->pitch, s->width, count, (sign), total, squares
 static void add(const sr_shape *s, const unsigned char *from, int count, int squared, uint64_t *total, uint64_t *squares) {
     const uint8_t byte = (uint8_t)sign_of(s->x);
     const uint16_t word = (uint16_t)sign_of(s->x);
     const int whole = count != BLOCK ? 0 : squared ? 2 : 1;
     switch (whole + (sr_code_bytes(s->x) == 2 ? 3 : 0)) {
-        case 0: add_bytes(REST, count, 1, byte, total, squares); break;
-        case 1: add_bytes(REST, BLOCK, 0, byte, total, squares); break;
-        case 2: add_bytes(REST, BLOCK, 1, byte, total, squares); break;
-        case 3: add_words(REST, count, 1, word, total, squares); break;
-        case 4: add_words(REST, BLOCK, 0, word, total, squares); break;
-        default: add_words(REST, BLOCK, 1, word, total, squares); break;
+        case 0: add_few_bytes(REST(byte)); break;
+        case 1: add_bytes(REST(byte)); break;
+        case 2: square_bytes(REST(byte)); break;
+        case 3: add_few_words(REST(word)); break;
+        case 4: add_words(REST(word)); break;
+        default: square_words(REST(word)); break;
     }
 }
 #undef REST

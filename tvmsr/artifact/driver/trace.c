@@ -5,7 +5,10 @@
 
 #include "checksum.h"
 #include "session.h"
+#include "small.h"
 #include "steps.h"
+
+SR_SMALL
 
 static size_t count_stores(const sr_level *level, uint32_t steps) {
     size_t count = 0;
@@ -73,3 +76,5 @@ SR_API tvmsr_status TVMSR_FN(read_trace)(tvmsr_session *session, const tvmsr_ste
     *count = session->traced ? session->sum_count : 0;
     return sr_leave(session, TVMSR_OK);
 }
+
+SR_SMALL_END
