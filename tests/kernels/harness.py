@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -264,12 +265,10 @@ def snapped(areas, granule: tuple[int, int], size: tuple[int, int]):
 
 
 def cuts(height: int, width: int):
-    """Bands of odd heights, cut again at an odd column."""
-    middle, column = min(3, height), min(7, width)
+    """Bands of odd heights, cut at odd columns, the last first: what is stored too much is not stored again."""
+    middle, columns = min(3, height), sorted({0, min(7, width), min(20, width), width})
     bands = [(0, middle), (middle, height)]
-    return [
-        (*rows, *columns) for rows in bands for columns in ((0, column), (column, width)) if columns[0] < columns[1]
-    ]
+    return [(*rows, *across) for rows in reversed(bands) for across in reversed([*pairwise(columns)])]
 
 
 def _operand(op, channels, bits, rows, pixels, rng, tensors, tables, extreme=False):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ import tvmsr
 from tests.lower.networks import ALL, imdn, srvgg
 from tests.lower.test_programs import integer_graph
 from tvmsr.hardware import load_target
-from tvmsr.kernels.algorithms import weight_layout
+from tvmsr.kernels.algorithms import ALGORITHMS, weight_layout
 from tvmsr.kernels.layout import plain_weights
+from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Operand, Store, Tile
 from tvmsr.lower.ctext import quoted
 from tvmsr.lower.data import Blob
-from tvmsr.lower.emit import emit
+from tvmsr.lower.emit import _columns, emit
 from tvmsr.lower.pipeline import lower
 
 PACKAGE = Path(tvmsr.__file__).parent
@@ -60,6 +62,14 @@ def test_levels_share_weights(bits):
 def test_layers_of_one_shape_share_a_kernel():
     _, result = emitted(ALL["residual"]())
     assert all(len(specs) < 10 for specs in result.kernels.values())
+
+
+def test_pieces_fill_tiles():
+    """Columns of a transform's piece: whole groups of tiles, m pixels across each; of a direct kernel, whole tiles."""
+    source = Conv((3, 3), 64, 64, Operand(Form.U8, 64), 8, 8)
+    spec = KernelSpec(source, Epilogue((Store(Form.U8, 64, 64),)), "avx512vnni", "winograd4", Tile(6, 4, strip=12))
+    assert _columns(ALGORITHMS["winograd4"], spec) == 24
+    assert _columns(ALGORITHMS["direct"], replace(spec, algorithm="direct", tile=Tile(6, 4))) == 6
 
 
 @pytest.mark.parametrize("name", ["plain", "imdn", "dense"])

@@ -19,7 +19,7 @@ FEW_WEIGHTS = 16_384
 #: Of a tile of F(m x m, 3x3): cycles to transform a vector of inputs, and one of results, where the isa has none of its
 #: own; as many times that with vectors of 64 bytes, of which one is stored a cycle.
 _TRANSFORM = {2: (10.0, 15.0), 4: (25.0, 45.0)}
-_WIDE = 2.6
+_WIDE = {2: 2.2, 4: 2.9}
 #: Cycles to store a vector of sums, and to begin with a position's weights; loads hide less well than in longer loops.
 _SUM = 0.5
 _POSITION = 0.5
@@ -87,7 +87,7 @@ def winograd_cycles(
     busy = max(1.0, primitive.latency / primitive.cycles / (tile.pixels * min(layout.vectors, vectors)))
     issue = steps * (vectors * primitive.cycles * busy + layout.blocks * primitive.prepare)
     loads = steps * (layout.blocks + vectors / tile.pixels) / _LOADS
-    wide = _WIDE if isa.lanes == 16 else 1.0
+    wide = _WIDE[transform.outputs] if isa.lanes == 16 else 1.0
     begin = _TILE / tile.pixels + _POSITION / tile.strip
     groups = layout.points * (layout.blocks * begin + vectors * _SUM * wide)
     chunks = -(-source.inputs * primitive.weight_bytes // (4 * isa.lanes))

@@ -25,9 +25,9 @@ enum { TVMSR_MOST_DEPTH = 8, TVMSR_MOST_WORDS = 4, TVMSR_MOST_HALVES = 4 };
  * its input e = (step * depth + d) * halves + half. What has no weight is 0.
  *
  * Of a transform (3x3, one group): [blocks][positions]{[starts]}[steps][halves][vectors][lanes][depth], positions =
- * (m + 2)**2, row by row, of U = G w G' with the integer rows of G that tvmsr/kernels/transforms.py lists. m = 2 has
- * bytes, and an int32 for each lane of the block comes first, [vectors][lanes]: -offset * (sum of U over the inputs),
- * at position (1, 1) -centre * that sum. m = 4 has words, and no start values.
+ * (m + 2)**2, row by row, of U = G w G' with the integer rows of G that tvmsr/kernels/transforms.py lists. Where
+ * elements are bytes (m = 2 alone), an int32 for each lane of the block comes first, [vectors][lanes]: -offset * (sum of
+ * U over the inputs), at position (1, 1) -centre * that sum. Words (m = 2, 4) have no start values.
  */
 typedef struct tvmsr_weight_layout {
     int32_t element_bytes; /* 1 or 2 */

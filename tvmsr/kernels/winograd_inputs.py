@@ -2,7 +2,8 @@
 
 F(2x2) stays in registers. On bytes 8-bit arithmetic wraps, so all 16 positions are computed as they come, and only what
 is stored, V plus its position's offset, has to fit a byte. On words codes are widened as they are loaded, and nothing
-wraps. F(4x4), words: what was transformed along columns waits in scratch for the pass along rows.
+of the convolution's own channels wraps; what lies beside them meets zero weights. F(4x4), words: what was transformed
+along columns waits in scratch for the pass along rows.
 
 A tile that reaches past the rows or columns that are asked for reads the last ones that those need instead: their codes
 keep every V in its range, and nothing that is stored depends on them.

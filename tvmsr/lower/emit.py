@@ -284,8 +284,9 @@ class _Writer:
 
 
 def _columns(algorithm: Algorithm, spec: KernelSpec) -> int:
-    """What the columns of a kernel's pieces are multiples of: a granule, as many of them as it takes at a time."""
-    return algorithm.granule[1] * (spec.tile.strip or spec.tile.pixels)
+    """What the columns of a kernel's pieces are multiples of: what fills a tile, of which a transform's are m x m."""
+    across = algorithm.granule[0] if spec.tile.strip else 1
+    return algorithm.granule[1] * across * spec.tile.pixels
 
 
 def _numbers(s: Spatial) -> str:

@@ -331,8 +331,10 @@ static sr_fit plan(sr_flow *flow, int64_t height, int64_t width, int threads, ui
         set_strip(flow, height, rows);
         sr_fit fit = settle(flow, limit);
         if (fit != SR_TOO_LARGE) fit = cut_in_groups(flow, limit, fit);
+        if (fit == SR_FITS || rows <= 1) return fit;
+        if (fit == SR_TOO_LARGE) continue; /* and nobody knows how large */
         /* Whole tensors do not get smaller with the strips. */
-        if (fit == SR_FITS || rows <= 1 || flow->bytes >= before) return fit;
+        if (flow->bytes >= before) return fit;
         before = flow->bytes;
     }
 }
