@@ -17,8 +17,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-from kernels import bare_loop, features, layer_runner, loops_of, machine, parse_layer, seconds
+from kernels import bare_loop, features, layer_runner, loops_of, machine, parse_layer, seconds, weights
 
 from tvmsr.kernels.algorithms import ALGORITHMS
 from tvmsr.kernels.host import missing_features
@@ -71,14 +70,6 @@ def candidates(isa: str, layer: str) -> Iterator[tuple[KernelSpec, float]]:
         for tile in algorithm.tiles(source, row, primitive, weight):
             cycles = algorithm.cycles(source, epilogue, row, primitive, tile)
             yield KernelSpec(source, epilogue, isa, algorithm.name, tile), cycles
-
-
-def weights(source: Conv) -> np.ndarray:
-    """Codes of a layer."""
-    limit = 2 ** (source.weight_bits - 1) - 1
-    shape = (*source.kernel, source.inputs // source.groups, source.outputs)
-    normal = np.random.default_rng(0).normal(0, limit / 4, shape)
-    return np.clip(np.rint(normal), -limit, limit).astype(np.int8)
 
 
 def time_layer(isa: str, layer: str, runs: int) -> list[Timed]:

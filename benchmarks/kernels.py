@@ -1,6 +1,7 @@
 """Direct kernels against the peak of their primitive on this machine, in one run.
 
     python benchmarks/kernels.py                   # the layers that the speed bars name, every isa of this CPU
+    python benchmarks/kernels.py --algorithms direct direct_window direct_wide
     python benchmarks/kernels.py --isa avx2 --tiles 6x2 12x1 --layers 3x3:64x64:w7
 
 Peaks are bare loops of the primitive (tvmsr/hardware/peaks). Peak and layer runs alternate; both are minima. A layer is
@@ -153,7 +154,7 @@ def measure(spec: KernelSpec, layer: str, predicted: float, runs: int) -> Row:
     """Alternate the bare loop and the layer, keep the minimum of each."""
     conv = spec.source
     assert isinstance(conv, Conv)
-    run, macs = layer_runner(spec, _size(spec, conv))
+    run, macs = layer_runner(spec, _size(spec, conv), weights(conv))
     bare = peak_runner(spec)
     layer_time = bare_time = 1e9
     for _ in range(runs):
@@ -165,19 +166,29 @@ def measure(spec: KernelSpec, layer: str, predicted: float, runs: int) -> Row:
     return Row(spec.isa, layer, spec.tile, what, macs / layer_time / 1e9, peak, predicted)
 
 
-def specs(isa: str, layer: str, tiles: Sequence[str]) -> list[tuple[KernelSpec, float]]:
-    """The chosen kernel of a layer, or one for each given tile."""
-    choice = choose(*parse_layer(layer), isa)
-    if not tiles:
-        return [(choice.spec, choice.cycles_per_pixel)]
+def weights(source: Conv) -> np.ndarray:
+    """Codes of a layer: normal, with a quarter of their range as deviation."""
+    limit = 2 ** (source.weight_bits - 1) - 1
+    shape = (*source.kernel, source.inputs // source.groups, source.outputs)
+    normal = np.random.default_rng(0).normal(0, limit / 4, shape)
+    return np.clip(np.rint(normal), -limit, limit).astype(np.int8)
+
+
+def specs(isa: str, layer: str, tiles: Sequence[str], algorithms: Sequence[str]) -> list[tuple[KernelSpec, float]]:
+    """The chosen kernel of a layer, of these algorithms where any are given; or one for each given tile."""
+    source, epilogue = parse_layer(layer)
+    choice = choose(source, epilogue, isa, weights(source))
+    found = [c for c in (choice.best, *choice.others) if not algorithms or c.algorithm in algorithms][:1]
+    chosen = [(replace(choice.spec, algorithm=c.algorithm, tile=c.tile), c.cycles_per_pixel) for c in found]
     shapes = [tuple(map(int, t.split("x"))) for t in tiles]
-    return [(replace(choice.spec, tile=Tile(p, v)), choice.cycles_per_pixel) for p, v in shapes]
+    return [(replace(spec, tile=Tile(p, v)), cycles) for spec, cycles in chosen for p, v in shapes] or chosen
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--isa", nargs="*", default=[i for i in ISAS if not missing_features(i)])
     parser.add_argument("--layers", nargs="*")
+    parser.add_argument("--algorithms", nargs="*", default=[], help="the best of these; of all by default")
     parser.add_argument("--tiles", nargs="*", default=[], help="PIXELSxVECTORS; the chosen one by default")
     parser.add_argument("--runs", type=int, default=150)
     args = parser.parse_args()
@@ -185,7 +196,7 @@ def main() -> None:
     sys.stdout.write("|---|---|---|---|---:|---:|---:|---:|\n")
     for isa in args.isa:
         for layer in args.layers or LAYERS[isa]:
-            for spec, predicted in specs(isa, layer, args.tiles):
+            for spec, predicted in specs(isa, layer, args.tiles, args.algorithms):
                 sys.stdout.write(measure(spec, layer, predicted, args.runs).text())
                 sys.stdout.flush()
 
