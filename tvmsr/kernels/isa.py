@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from typing import Any
 
 from tvmsr.kernels.spec import Form
 
@@ -247,63 +248,57 @@ def _arm64(
     )
 
 
+def _x86(*, primitives: tuple[Primitive, ...], **more: Any) -> Isa:
+    """A row of x86-64: all of them round by cvtps2dq and narrow by packs."""
+    primitives = (*primitives, _LANEWISE)
+    return Isa(primitives=primitives, rounding=Rounding.LRINT, machine="x86_64", epilogue_cycles=2.0, **more)
+
+
 ISAS: dict[str, Isa] = {
     row.name: row
     for row in (
-        Isa(
+        _x86(
             name="avx512vnni",
             lanes=16,
             registers=32,
-            primitives=(*_AVX512VNNI, _LANEWISE),
-            rounding=Rounding.LRINT,
-            machine="x86_64",
+            primitives=_AVX512VNNI,
             cpu="cascadelake",
             features=("-prefer-256-bit", "+fast-dpwssd"),
             needs=("avx512vnni", "avx512bw", "avx512vl"),
             tiles=_WIDE_TILES,
             short_tiles=_SHORT_TILES,
-            epilogue_cycles=2.0,
             packs=_PACKS512,
         ),
-        Isa(
+        _x86(
             name="avxvnni",
             lanes=8,
             registers=16,
-            primitives=(*_AVXVNNI, _LANEWISE),
-            rounding=Rounding.LRINT,
-            machine="x86_64",
+            primitives=_AVXVNNI,
             cpu="haswell",
             features=("+avxvnni", "+fast-dpwssd"),
             needs=("avx2", "fma", "avxvnni"),
             tiles=_NARROW_TILES,
-            epilogue_cycles=2.0,
             packs=_PACKS256,
         ),
-        Isa(
+        _x86(
             name="avx2",
             lanes=8,
             registers=16,
-            primitives=(*_AVX2, _LANEWISE),
-            rounding=Rounding.LRINT,
-            machine="x86_64",
+            primitives=_AVX2,
             cpu="haswell",
             needs=("avx2", "fma"),
             tiles=_PAIRS_TILES,
-            epilogue_cycles=2.0,
             packs=_PACKS256,
         ),
-        Isa(
+        _x86(
             name="sse41",
             lanes=4,
             registers=16,
-            primitives=(*_SSE41, _LANEWISE),
-            rounding=Rounding.LRINT,
-            machine="x86_64",
+            primitives=_SSE41,
             cpu="x86-64",
             features=("+sse4.1", "+ssse3"),
             needs=("sse4.1", "ssse3"),
             tiles=((4, 2), (3, 3), (8, 1)),
-            epilogue_cycles=2.0,
             packs=_PACKS128,
         ),
         _arm64("i8mm", (_MATRIX, _DOT), "neoverse-n2", ("i8mm", "dotprod")),

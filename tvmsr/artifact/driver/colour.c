@@ -47,20 +47,18 @@ typedef int16_t samples[ROWS][WIDE];
 typedef int16_t enlarged[LONG];
 typedef uint8_t finished[LONG];
 
-SMALL static int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
-
 /* 2048 times Keys' cubic at distance d / n, rounded to nearest, ties up. */
 SMALL static int64_t cubic(int64_t d, int64_t n) {
     const int64_t twice = d <= n ? 3 * d * d * d - 5 * d * d * n + 2 * n * n * n
                           : d <= 2 * n ? -d * d * d + 5 * d * d * n - 8 * d * n * n + 4 * n * n * n
                                        : 0;
-    return floor_div(twice * (1 << WEIGHT_SHIFT) + n * n * n, 2 * n * n * n);
+    return sr_floor_div(twice * (1 << WEIGHT_SHIFT) + n * n * n, 2 * n * n * n);
 }
 
 /* Output sample scale * i + phase lies at i + (2 phase + 1 - scale) / (2 scale) of the input. */
 SMALL static void set_phase(sr_finish *finish, int phase) {
     const int64_t n = 2 * finish->scale, offset = 2 * phase + 1 - finish->scale;
-    const int64_t whole = floor_div(offset, n), part = offset - whole * n;
+    const int64_t whole = sr_floor_div(offset, n), part = offset - whole * n;
     int64_t missing = 1 << WEIGHT_SHIFT;
     int largest = 0;
     for (int k = 0; k < SR_TAPS; k++) {

@@ -17,9 +17,8 @@ SR_SMALL
 /* Nobody wants any. */
 #define NONE (INT64_MIN / 4)
 
-static int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
-
-static int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
+/* Of any a. */
+static int64_t ceil_div(int64_t a, int64_t b) { return -sr_floor_div(-a, b); }
 
 void sr_flow_rewind(sr_flow *flow) {
     flow->in_done = flow->in_goal = 0;
@@ -89,7 +88,7 @@ static int64_t wanted(const sr_span *reader, const sr_link *link) {
         return one ? (rows > 0 ? 1 : NONE) : rows;
     }
     if (rows > 0) return kind->needs(shape, reader->done, rows);
-    return kind->needs(shape, 0, 1) + floor_div((rows - 1) * shape->x_height, shape->height);
+    return kind->needs(shape, 0, 1) + sr_floor_div((rows - 1) * shape->x_height, shape->height);
 }
 
 /* Wants of all steps where the front is at row `front` of the picture. all: what a phase has begun it ends, rows that nobody

@@ -13,7 +13,11 @@ static inline int64_t sr_min(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static inline int64_t sr_max(int64_t a, int64_t b) { return a > b ? a : b; }
 
+/* Of a that is not negative. */
 static inline int64_t sr_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/* Of any a; b > 0. */
+static inline int64_t sr_floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
 
 /* a * b, or UINT64_MAX where it does not fit. */
 static inline uint64_t sr_times(uint64_t a, uint64_t b) {

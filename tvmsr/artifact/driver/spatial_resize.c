@@ -48,8 +48,6 @@ static int fits(const sr_shape *shape) {
     return side_fits(s, shape->x_height, shape->height) && side_fits(s, shape->x_width, shape->width);
 }
 
-static int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
-
 /* Of resized pixel `index` of `count`: the source pixel at or before its exact position, and how far beyond it that lies,
  * in 2^-11, halves upwards. */
 static int64_t position(const sr_spatial *s, int64_t index, int64_t count, int64_t size, int64_t *phase) {
@@ -63,7 +61,7 @@ static int64_t position(const sr_spatial *s, int64_t index, int64_t count, int64
         above = (2 * index + 1) * above - (s->method == SR_NEAREST ? 0 : below);
         below *= 2;
     }
-    const int64_t base = floor_div(above, below), rest = above - base * below;
+    const int64_t base = sr_floor_div(above, below), rest = above - base * below;
     *phase = (rest * (2 << WEIGHT_BITS) + below) / (2 * below);
     return base;
 }
@@ -85,7 +83,7 @@ static void cubic_weights(int64_t a, int64_t phase, int32_t *weight) {
                                       far_weight(a, 2 * one - phase)};
     int32_t missing = 1 << WEIGHT_BITS;
     for (int k = 0; k < MOST_TAPS; k++) {
-        weight[k] = (int32_t)floor_div(exact[k] + unit / 2, unit);
+        weight[k] = (int32_t)sr_floor_div(exact[k] + unit / 2, unit);
         missing -= weight[k];
     }
     weight[weight[1] >= weight[2] ? 1 : 2] += missing;
