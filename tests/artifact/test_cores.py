@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -91,5 +92,23 @@ def test_a_number_that_no_system_gives(cores, tmp_path):
 def test_this_machine(cores):
     cpus = Cpus()
     allowed = len(os.sched_getaffinity(0))
-    assert cores.sr_cpus_allowed(ctypes.byref(cpus)) == allowed
+    assert cores.sr_cpus_allowed(0, ctypes.byref(cpus)) == allowed
     assert 1 <= cores.sr_default_threads() <= allowed
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs Linux")
+def test_one_thread_is_moved_off_a_cpu_and_back(cores):
+    before, here = os.sched_getaffinity(0), cores.sr_cpu_here()
+    assert here in before
+    cpus, thread = Cpus(), cores.sr_thread_id()
+    assert thread == threading.get_native_id()
+    count = cores.sr_cpus_allowed(thread, ctypes.byref(cpus))
+    home = Cpus.from_buffer_copy(cpus)
+    assert cores.sr_cpus_remove(ctypes.byref(cpus), here) == count - 1
+    assert cores.sr_cpus_remove(ctypes.byref(cpus), MOST) == count - 1, "there is no such CPU"
+    assert cores.sr_cpus_bind(thread, ctypes.byref(cpus)) == (count > 1)
+    try:
+        assert os.sched_getaffinity(0) == (before - {here} or before)
+    finally:
+        assert cores.sr_cpus_bind(thread, ctypes.byref(home)) == 1
+    assert os.sched_getaffinity(0) == before

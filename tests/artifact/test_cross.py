@@ -36,8 +36,9 @@ FUNCTIONS = {
     "calloc", "clock_gettime", "fclose", "fgets", "fopen", "free", "getauxval", "getpid", "malloc", "memcmp", "memcpy",
     "memmove", "memset", "pthread_cond_broadcast", "pthread_cond_destroy", "pthread_cond_init", "pthread_cond_signal",
     "pthread_cond_wait", "pthread_create", "pthread_join", "pthread_mutex_destroy", "pthread_mutex_init",
-    "pthread_mutex_lock", "pthread_mutex_unlock", "pthread_sigmask", "sched_getaffinity", "sched_setaffinity",
-    "sigfillset", "snprintf", "strcmp", "strlen", "strncmp", "strstr", "strtol", "syscall", "vsnprintf",
+    "pthread_mutex_lock", "pthread_mutex_unlock", "pthread_sigmask", "sched_getaffinity", "sched_getcpu",
+    "sched_setaffinity", "sigfillset", "snprintf", "strcmp", "strlen", "strncmp", "strstr", "strtol", "syscall",
+    "vsnprintf",
 }  # fmt: skip
 
 #: What a linker's own library has on ARMv7, which need not have a division.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,3 +100,25 @@ def test_wrong_memory(fake):
 def test_a_session_is_freed_with_its_object(fake):
     for _ in range(50):
         load(fake, threads=4).upscale(np.zeros((4, 4, 3), np.uint8))
+
+
+def _threads() -> set[int]:
+    return {int(task.name) for task in Path("/proc/self/task").iterdir()}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a program say where its threads run")
+@pytest.mark.parametrize("given", ["all", "one"])
+def test_threads_run_where_they_may_before_and_after_they_are_woken_elsewhere(fake, given):
+    """A sleeper is kept off the caller's CPU while it wakes, and only then."""
+    before, allowed = _threads(), os.sched_getaffinity(0)
+    with load(fake, threads=2) as session:
+        (worker,) = _threads() - before
+        wanted = allowed if given == "all" else {max(allowed)}
+        os.sched_setaffinity(worker, wanted)
+        for _ in range(20):
+            session.upscale(np.zeros((40, 40, 3), np.uint8))
+            time.sleep(0.005)  # it falls asleep
+        deadline = time.monotonic() + 20
+        while os.sched_getaffinity(worker) != wanted and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert os.sched_getaffinity(worker) == wanted

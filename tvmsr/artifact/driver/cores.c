@@ -8,6 +8,8 @@
 
 #if defined(__linux__)
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #elif defined(__APPLE__)
 #include <sys/sysctl.h>
 #endif
@@ -56,26 +58,51 @@ int sr_cpus_keep_big(sr_cpus *cpus, const char *root) {
     return sr_cpus_count(cpus);
 }
 
-int sr_cpus_allowed(sr_cpus *cpus) {
-    memset(cpus, 0, sizeof *cpus);
-#if defined(__linux__)
-    if (sched_getaffinity(0, sizeof *cpus, (cpu_set_t *)(void *)cpus) != 0) return 0;
-#endif
+int sr_cpus_remove(sr_cpus *cpus, int cpu) {
+    if (0 <= cpu && cpu < SR_MOST_CPUS) cpus->bits[cpu / WORD] &= ~(1ul << cpu % WORD);
     return sr_cpus_count(cpus);
 }
 
-void sr_cpus_bind(const sr_cpus *cpus) {
 #if defined(__linux__)
-    (void)!sched_setaffinity(0, sizeof *cpus, (const cpu_set_t *)(const void *)cpus);
-#else
-    (void)cpus;
-#endif
+
+int sr_thread_id(void) { return (int)syscall(SYS_gettid); }
+
+int sr_cpu_here(void) { return sched_getcpu(); }
+
+int sr_cpus_allowed(int thread, sr_cpus *cpus) {
+    memset(cpus, 0, sizeof *cpus);
+    if (sched_getaffinity(thread, sizeof *cpus, (cpu_set_t *)(void *)cpus) != 0) return 0;
+    return sr_cpus_count(cpus);
 }
+
+int sr_cpus_bind(int thread, const sr_cpus *cpus) {
+    return sched_setaffinity(thread, sizeof *cpus, (const cpu_set_t *)(const void *)cpus) == 0;
+}
+
+#else
+
+int sr_thread_id(void) { return 0; }
+
+int sr_cpu_here(void) { return -1; }
+
+int sr_cpus_allowed(int thread, sr_cpus *cpus) {
+    (void)thread;
+    memset(cpus, 0, sizeof *cpus);
+    return 0;
+}
+
+int sr_cpus_bind(int thread, const sr_cpus *cpus) {
+    (void)thread;
+    (void)cpus;
+    return 0;
+}
+
+#endif
 
 #if defined(__linux__) && (defined(__aarch64__) || defined(__arm__))
 
 int sr_cpus_for(int threads, sr_cpus *cpus) {
-    const int allowed = sr_cpus_allowed(cpus), big = sr_cpus_keep_big(cpus, SYSTEM_CPUS);
+    const int allowed = sr_cpus_allowed(0, cpus), big = sr_cpus_keep_big(cpus, SYSTEM_CPUS);
     return 0 < big && big < allowed && threads <= big;
 }
 
@@ -106,7 +133,7 @@ int sr_default_threads(void) {
 
 int sr_default_threads(void) {
     sr_cpus cpus;
-    int count = sr_cpus_allowed(&cpus);
+    int count = sr_cpus_allowed(0, &cpus);
 #if defined(__aarch64__) || defined(__arm__)
     if (count > 0) count = sr_cpus_keep_big(&cpus, SYSTEM_CPUS);
 #endif
