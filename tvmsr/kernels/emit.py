@@ -196,6 +196,16 @@ def gather(tensor: Tensor, index: Expr, channels: Sequence[int], lanes: int) -> 
     return tirx.Shuffle(loads, picks)
 
 
+def lookup(isa: Isa, words: Expr, index: Expr) -> Expr:
+    """The int32 at each of a vector of indices. On Zen 5, tables of tanh: 0.20 ns a value by AVX-512's gather, 0.33 by
+    loads; AVX2's is no faster than they are.
+    """
+    if not isa.gather:
+        return words[index]
+    nothing, everywhere = T.broadcast(T.int32(0), isa.lanes), T.broadcast(T.bool(True), isa.lanes)
+    return T.call_llvm_pure_intrin(f"int32x{isa.lanes}", isa.gather, nothing, words.data, index, everywhere, T.int32(4))
+
+
 def build_function(spec: KernelSpec, name: str, body: Callable[[Frame], None]) -> tirx.PrimFunc:
     """A PrimFunc with the signature of the kernel contract."""
     with IRBuilder() as ib, T.prim_func(s_tir=True):

@@ -22,7 +22,17 @@ from dataclasses import dataclass
 
 from tvm.tirx.script import builder as T
 
-from tvmsr.kernels.emit import Expr, Frame, clamp, clamp_floats, floats_at_most, gather, load_vectors, round_to_int
+from tvmsr.kernels.emit import (
+    Expr,
+    Frame,
+    clamp,
+    clamp_floats,
+    floats_at_most,
+    gather,
+    load_vectors,
+    lookup,
+    round_to_int,
+)
 from tvmsr.kernels.isa import Rounding
 from tvmsr.kernels.narrow import pack, packing_of
 from tvmsr.kernels.spec import Reads
@@ -203,7 +213,7 @@ def _result(frame: Frame, block: Block, n: int, value: Expr, residuals: Sequence
         result = _activated(frame, T.bind(result), position)
     if epilogue.table:
         index = T.bind(result + params.scalar_vector("table_zero") + T.broadcast(T.int32(params.table), frame.lanes))
-        result = params.words[index]
+        result = lookup(frame.isa, params.words, index)
     return result
 
 

@@ -101,6 +101,7 @@ class Isa:
     float_min_max: tuple[str, str] | None = None  # intrinsics; None: a comparison and a selection
     packs: Packs | None = None  # how int32 are narrowed; None: cut off, as LLVM does it
     reach: int = 1  # registers that one permutation of bytes reads, where there are no packs
+    gather: str = ""  # intrinsic, with a mask of bits: int32 from a vector of places; "": one load after the other
 
     def primitive(self, name: str) -> Primitive:
         return next(p for p in self.primitives if p.name == name)
@@ -268,6 +269,7 @@ ISAS: dict[str, Isa] = {
             tiles=_WIDE_TILES,
             short_tiles=_SHORT_TILES,
             packs=_PACKS512,
+            gather="llvm.x86.avx512.mask.gather.dpi.512",
         ),
         _x86(
             name="avxvnni",
