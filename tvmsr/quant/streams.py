@@ -169,7 +169,9 @@ def _pin(structure: Structure, choice: BitChoice, layer: str, wanted: int, reaso
     held = choice.tensors[name]
     trunk = any(name in members for members in choice.trunks)
     only_convolutions = all(node.op == "conv" for _, node in structure.all_readers(name))
-    if wanted > 8 and (wanted >= held or trunk):
+    # A reading is one for all that read narrowly: wider than theirs, it is only made for a layer that is alone.
+    alone = [node.name for node in structure.readers[read] if structure.weighs_pixels(node)] == [layer]
+    if wanted > 8 and (wanted >= held or (trunk and not alone)):
         if not trunk:
             choice.tensors[name] = wanted
             choice.reasons[name] = f"{layer!r} reads it: {reason}"
