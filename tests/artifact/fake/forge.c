@@ -109,6 +109,67 @@ static void check_parameters(void) {
     LIE(t.step.block = NULL, "without parameters");
 }
 
+/* Words in the short form, all of them 7; returns where they end in the data. */
+static int put_runs(int at, int32_t words) {
+    for (; words > 0; words -= UINT16_MAX, at += 7) {
+        const int count = words < UINT16_MAX ? words : UINT16_MAX;
+        const unsigned char head[] = {31 << 3 | 1, (unsigned char)count, (unsigned char)(count >> 8)};
+        memcpy(forge_data + at, head, sizeof head);
+        put(at + 3, 7);
+    }
+    return at;
+}
+
+/* A table of 384 KiB, unfolded and packed, from 60 bytes of the file. */
+static void long_table(void) {
+    const int32_t words[10] = {0, SR_MOST_TABLE};
+    forge_data[PARAMS] = 10 << 3;
+    memcpy(forge_data + PARAMS + 1, words, sizeof words);
+    put_runs(PARAMS + 1 + (int)sizeof words, SR_MOST_TABLE / 2);
+    t.params[0] = PARAMS | SR_SHORT;
+}
+
+static sr_step same[3];
+static uint64_t many[256];
+static const char *names[257];
+
+/* The step several times: all read the one layer. */
+static void repeat(uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) same[i] = t.step;
+    t.levels[0].steps = same;
+    t.levels[0].step_count = count;
+}
+
+/* A step without weights, whose eight megabytes of parameters every choice has for itself. */
+static void wide_parameters(uint32_t choices) {
+    for (uint32_t i = 0; i < choices; i++) many[i] = PARAMS | SR_SHORT, names[i] = "one";
+    names[choices] = NULL;
+    named = (int32_t)choices;
+    sr_the_model.choices = choices;
+    sr_the_model.choice_names = names;
+    t.step.params = many;
+    t.step.layer = -1;
+    t.step.weights = NULL;
+    t.block = (tvmsr_param_layout){1 << 20, 1, 1 << 20, 4, 1, 0, 0};
+    CHECK(put_runs(PARAMS, 4 + (1 << 20)) <= DATA);
+}
+
+/* No step, and no choice, asks for too much by itself. What is refused is refused before memory is asked for. */
+static void check_sums(void) {
+    LIE((t.weights.lanes = 1 << 20, t.weights.vectors = 1 << 8, repeat(3)), "more than 2 GiB");
+    LIE_IN_DATA(wide_parameters(256), "more than 2 GiB");
+    LIE_IN_DATA((long_table(), t.weights.lanes = 1048000, t.weights.vectors = 683), "more than 2 GiB");
+    current = "several steps, and parameters that are large when they are unfolded";
+    repeat(3);
+    expect(TVMSR_OK, "");
+    wide_parameters(2);
+    sr_the_model.data_checksum = sr_data_checksum(forge_data, DATA);
+    expect(TVMSR_OK, "");
+    long_table();
+    sr_the_model.data_checksum = sr_data_checksum(forge_data, DATA);
+    expect(TVMSR_OK, "");
+}
+
 static void check_steps(void) {
     LIE(t.step.stored = NULL, "without parameters");
     LIE(t.step.kernel = NULL, "without a kernel");
@@ -291,6 +352,7 @@ int main(void) {
     check_layers();
     check_transforms();
     check_parameters();
+    check_sums();
     check_steps();
     check_own_steps();
     check_model();

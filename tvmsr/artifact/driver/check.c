@@ -1,12 +1,12 @@
 /* The tables are made by a program, but files get cut, copied and edited: what would make the driver or the packer read or
- * write outside of its memory is looked at once, at open, before anything is read through it. Of kernels, which are code,
- * nothing can be proven; the checksum of the data and the check pictures are for them. */
+ * write outside of its memory is looked at once, at open, before anything is read through it. Parameters are proven where they
+ * are unfolded, packing.c, and with them what all steps take together. Of kernels, which are code, nothing can be proven; the
+ * checksum of the data and the check pictures are for them. */
 #include <string.h>
 
 #include "checksum.h"
 #include "colour.h"
 #include "memory.h"
-#include "plain.h"
 #include "session.h"
 #include "small.h"
 #include "steps.h"
@@ -125,13 +125,6 @@ static const char *check_block(const sr_step *step) {
     return l->has_start && w->outputs != l->outputs ? "weights and parameters of different widths" : NULL;
 }
 
-/* The plain parameters are there; a table's length is among them. What needs memory is said when they are packed. */
-static const char *check_params(const sr_model *model, const sr_step *step, uint32_t choice) {
-    const char *wrong;
-    free(sr_plain_open(model, step, choice, &wrong));
-    return wrong;
-}
-
 static const char *check_operand(const sr_level *level, const sr_step *step, int o) {
     const sr_operand *operand = &step->operands[o];
     if (operand->buffer >= level->buffer_count) return "an operand's buffer";
@@ -184,9 +177,7 @@ static const char *check_step(const sr_model *model, const sr_level *level, cons
     if (wrong == NULL) wrong = SR_KIND[step->kind]->check(step);
     if (wrong == NULL) wrong = check_geometry(level, step);
     if (wrong == NULL && step->weights != NULL) wrong = check_weights(&model->layers[step->layer], step->weights);
-    if (wrong == NULL) wrong = check_block(step);
-    for (uint32_t c = 0; c < model->choices && wrong == NULL; c++) wrong = check_params(model, step, c);
-    return wrong;
+    return wrong != NULL ? wrong : check_block(step);
 }
 
 /* What comes behind a name and its colon in the manifest, or NULL. Text in JSON has no quote without a backslash in front:

@@ -79,6 +79,12 @@ static tvmsr_status check_tables(const char *wrong) {
     return wrong == NULL ? TVMSR_OK : fail_open(TVMSR_DAMAGED, "this file is damaged: %s", wrong);
 }
 
+static tvmsr_status not_packed(tvmsr_session *session, const char *wrong) {
+    if (wrong == NULL) return out_of_memory(session);
+    TVMSR_FN(close)(session);
+    return check_tables(wrong);
+}
+
 static tvmsr_status failed_check(tvmsr_session *session, tvmsr_status status) {
     fail_open(status, "%s", session->error);
     TVMSR_FN(close)(session);
@@ -100,7 +106,9 @@ static tvmsr_status open_level(const tvmsr_options *options, const sr_level *lev
     session->times = calloc((size_t)level->step_count + 2, sizeof *session->times);
     if (session->times == NULL || !sr_flow_open(&session->flow, level)) return out_of_memory(session);
     session->pool = sr_pool_open(session->threads);
-    if (session->pool == NULL || !sr_pack_open(&session->packed, level, session->pool)) return out_of_memory(session);
+    if (session->pool == NULL) return out_of_memory(session);
+    const char *wrong;
+    if (!sr_pack_open(&session->packed, level, session->pool, &wrong)) return not_packed(session, wrong);
     if (options->self_check != 0) {
         const tvmsr_status status = sr_self_check(session);
         if (status != TVMSR_OK) return failed_check(session, status);

@@ -65,8 +65,9 @@ void sr_trace_rewind(tvmsr_session *session);
 /* selfcheck.c: the file's check pictures, in a session that nobody else uses. */
 tvmsr_status sr_self_check(tvmsr_session *session);
 
-/* packing.c: for one level, by all threads. 0: out of memory. */
-int sr_pack_open(sr_packed *packed, const sr_level *level, sr_pool *pool);
+/* packing.c: for one level, by all threads. 0: *wrong says what is wrong with its parameters or with how much it takes, or is
+ * NULL where there is no memory. */
+int sr_pack_open(sr_packed *packed, const sr_level *level, sr_pool *pool, const char **wrong);
 void sr_pack_close(sr_packed *packed);
 
 /* The manifest's text, put in its section by tvmsr/artifact/link.py; sr_manifest_end is its closing zero. */

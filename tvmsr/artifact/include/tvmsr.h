@@ -135,9 +135,18 @@ typedef struct tvmsr_step_sum {
 
 typedef struct tvmsr_session tvmsr_session;
 
-/* Called by the thread that called tvmsr_upscale, between strips: rows of the output that are done, of how many; it never
- * goes back. Where a network has to see all of the picture before it can begin with its output, `done` is what part of the
- * work is done, as if it were rows. Not 0 cancels. Must not use the session.
+/* Called by the thread that called tvmsr_upscale, after each strip of the picture: how much of the work is done, as rows of the
+ * output, of how many. What holds:
+ * - `total` is the output's height, the same in every call.
+ * - `done` is from 0 to total and never goes back. It may stay: several calls may say 0 before the first rows are done (the
+ *   first steps of a deep network run ahead of its last ones), and others what the call before them said.
+ * - Where upscale returns TVMSR_OK there was at least one call; done == total in the last one, and in no other. A picture that
+ *   is made in one strip has that call alone.
+ * - Not 0 cancels: there is no further call, and upscale returns TVMSR_CANCELLED. What the last call returns is ignored: all is
+ *   done by then.
+ * What does not: how many calls there are and how far apart depends on the file, the picture, threads and memory limit. `done`
+ * does not say which rows of the output are there: some networks see all of the picture before they make their first row,
+ * and the same work in more passes counts alike. Read the output when upscale has returned. Must not use the session.
  */
 typedef int (*tvmsr_progress)(void *user, int64_t done, int64_t total);
 
