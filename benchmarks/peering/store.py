@@ -31,6 +31,17 @@ class Key:
         return Key(network, Size.parse(size), int(threads), mode)
 
 
+def _read(path: Path, empty: dict[str, Any]) -> dict[str, Any]:
+    """What is in the file; SystemExit where that is no results of ours, whole."""
+    try:
+        found = json.loads(path.read_text())
+    except ValueError as error:
+        raise SystemExit(f"{path}: is no whole JSON ({error}); give another file, or delete it") from None
+    if not isinstance(found, dict) or any(not isinstance(found.get(name), type(of)) for name, of in empty.items()):
+        raise SystemExit(f"{path}: has no results of this program; give another file, or delete it")
+    return found
+
+
 class Store:
     """A JSON file. Everything in it is of one machine."""
 
@@ -39,8 +50,10 @@ class Store:
         self.data: dict[str, Any] = {
             "machine": machine, "versions": {}, "commands": [], "peaks": {}, "losses": {}, "rows": {},
         }  # fmt: skip
+        if path is not None and not path.parent.is_dir():
+            raise SystemExit(f"{path}: there is no such folder; make it first")
         if path is not None and path.exists():
-            self.data = json.loads(path.read_text())
+            self.data = _read(path, self.data)
             if self.data["machine"] != machine:
                 raise SystemExit(f"{path}: has results of another machine; give another file, or delete it")
 
@@ -65,7 +78,9 @@ class Store:
         return row is not None and all(name in row["columns"] for name in columns)
 
     def put(self, key: Key, row: dict[str, Any]) -> None:
-        self.data["rows"][str(key)] = row
+        """Columns that the row had and that were not measured again stay: each has its own runs of ours beside it."""
+        kept = self.data["rows"].get(str(key), {"columns": {}})
+        self.data["rows"][str(key)] = {**row, "columns": {**kept["columns"], **row["columns"]}}
         self.save()
 
     def save(self) -> None:

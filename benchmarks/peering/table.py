@@ -108,8 +108,9 @@ def _times(store: Store, mode: str, size: Size, threads: int) -> list[str]:
         fastest = min((c["median"] for p in peers if (c := p.of(row))), default=math.inf)
         cells = [f"{key.network} ({row['gmacs']:.1f} GMAC)"]
         for shown in ours:
-            mark = "" if counts(store, key.network, shown.title) else " †"
-            cells.append(_time(shown.of(row)) + mark)
+            column = shown.of(row)
+            mark = "" if column is None or counts(store, key.network, shown.title) else " †"
+            cells.append(_time(column) + mark)
         for shown in peers:
             column = shown.of(row)
             cell = _time(column)
@@ -149,14 +150,20 @@ def _summary(store: Store, mode: str) -> list[str]:
         for precisions in (("FP32",), ("INT8",)):
             cells.append(_mean({k: best(r, "a8w8", precisions) for k, r in some.items()}))
         cells.append(_mean({k: best_low(store, k, r, bits) for k, r in some.items()}))
-        slower = [f"{k.network} ({b.what}, {b.ratio:.2f})" for k, b in judged.items() if b and b.ratio < 1]
-        cells.append("on each" if not slower else "not on " + "; ".join(slower))
+        cells.append(_slower(judged))
         lines.append(cells)
     head = [
         "size, threads", "fastest peer / a8w8", "fastest FP32 / a8w8", "fastest INT8 / a8w8",
         "fastest peer / best low bits that count", "a8w8 faster than every peer",
     ]  # fmt: skip
     return ["Geometric means over the networks (in brackets: of how many).", "", *_lines(head, lines)]
+
+
+def _slower(judged: dict[Key, Best | None]) -> str:
+    """On which networks a8w8 is not the faster one; "-" where nothing was compared."""
+    compared = {key: value for key, value in judged.items() if value is not None}
+    slower = [f"{key.network} ({value.what}, {value.ratio:.2f})" for key, value in compared.items() if value.ratio < 1]
+    return "not on " + "; ".join(slower) if slower else "on each" if compared else "-"
 
 
 def _mean(found: dict[Key, Best | None]) -> str:
@@ -167,6 +174,8 @@ def _mean(found: dict[Key, Best | None]) -> str:
 def _memory(store: Store, size: Size) -> list[str]:
     """Of the run with most threads."""
     rows = _widest(store, size)
+    if not rows:
+        return []
     ours, peers = ours_shown(rows.values()), _present(rows.values())
     body = []
     for key, row in rows.items():
@@ -187,7 +196,9 @@ def _memory(store: Store, size: Size) -> list[str]:
 
 def _opening(store: Store) -> list[str]:
     """Of the smallest size: it hardly depends on it."""
-    rows = _widest(store, min((k.size for k in store.rows), default=Size(0, 0)))
+    rows = _widest(store, min((k.size for k in store.rows if k.mode == "native"), default=Size(0, 0)))
+    if not rows:
+        return []
     shown = [*ours_shown(rows.values()), *_present(rows.values())]
     body = [[k.network, *(f"{c['opened']:.1f}" if (c := s.of(r)) else "-" for s in shown)] for k, r in rows.items()]
     words = (

@@ -110,7 +110,7 @@ class Worker:
             line = self._process.stdout.readline()
         if not line:
             raise self._died()
-        answer: dict[str, Any] = json.loads(line)
+        answer = _understood(line)
         if "reason" in answer:
             raise PeerError(answer["reason"].splitlines()[0][:160])
         os.kill(self._process.pid, signal.SIGSTOP)  # some peers' threads go on spinning after a run
@@ -130,6 +130,15 @@ class Worker:
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
+
+
+def _understood(line: str) -> dict[str, Any]:
+    """An answer; PeerError where a process was cut off in the middle of it."""
+    try:
+        answer: dict[str, Any] = json.loads(line)
+    except ValueError:
+        raise PeerError(f"its process answered what is no answer: {line.strip()[:80]}") from None
+    return answer
 
 
 @contextlib.contextmanager
@@ -207,7 +216,10 @@ def convert(python: str, runtime: str, variant: str, job: Path) -> tuple[dict[st
     if not done.stdout.strip():
         how = signal.Signals(-done.returncode).name if done.returncode < 0 else f"exit code {done.returncode}"
         return {}, f"its conversion ended with {how}: {last_words(log)}"
-    answer = json.loads(done.stdout.splitlines()[-1])
+    try:
+        answer = _understood(done.stdout.strip().splitlines()[-1])
+    except PeerError as error:
+        return {}, str(error)
     if "reason" in answer:
         return {}, answer["reason"].splitlines()[0][:160]
     return answer["files"], ""
