@@ -16,7 +16,7 @@ from peering.limits import memory_available
 from peering.networks import Network, Sources, fp32_bytes, prepare, psnr, to_bytes
 from peering.ours import Artifact, compile_at, host_peak, lacks
 from peering.runtimes import Size, runtime
-from peering.store import OURS, Key
+from peering.store import OURS, PLANE, Key
 from peering.turns import Column, Task, convert, take_turns
 from tvmsr.errors import TvmsrError
 from tvmsr.graph.analysis import tensor_types
@@ -97,8 +97,8 @@ class Bench:
     def row(self, key: Key) -> dict[str, Any]:
         """Everything of one row, as the results file has it."""
         level = "" if key.mode == "native" else key.mode
-        columns = {name: self._reason(name, level) for name in self.choice.columns(key.mode)}
-        ours = [name for name in self.artifacts if not columns[name]]
+        columns = {name: self._reason(name, level) for name in self._columns(key.mode)}
+        ours = [name for name in columns if name.removesuffix(PLANE) in self.artifacts and not columns[name]]
         peers = [name for name in columns if name in self.files and not columns[name]]
         turns: list[tuple[dict[str, Column], dict[str, NDArray[Any]]]] = []
         for group, some in enumerate(self._groups(peers, key.size)):
@@ -108,18 +108,26 @@ class Bench:
         found: dict[str, Any] = {name: {"reason": reason} for name, reason in columns.items() if reason}
         for name in (*ours, *peers):
             found[name] = self._column(name, turns)
-        for name in ours:
+        for name in self.artifacts:
             if "reason" not in found[name]:
                 found[name]["peak"] = self._peak(name, key, level)
         if self.choice.compares(key):
             self._compare(key.size, found, {name: output for _, outputs in turns for name, output in outputs.items()})
         return {"gmacs": self.prepared.gmacs(key.size), "columns": {name: found[name] for name in columns}}
 
+    def _columns(self, mode: str) -> Iterator[str]:
+        """Of networks of Y, beside ours for the whole picture: ours for the plane of Y, which is all that peers do."""
+        for name in self.choice.columns(mode):
+            yield name
+            if self.prepared.is_luma and name in self.artifacts:
+                yield name + PLANE
+
     def _reason(self, name: str, level: str) -> str:
         """Why a column cannot be run, as far as is known; "" where it can."""
         if name in self.reasons:
             return self.reasons[name]
-        return lacks(self.artifacts[name], level) if name in self.artifacts else ""
+        artifact = self.artifacts.get(name.removesuffix(PLANE))
+        return lacks(artifact, level) if artifact else ""
 
     def _groups(self, peers: Sequence[str], size: Size) -> list[Sequence[str]]:
         """As many at a time as fit into memory; ours, which are small, take part in every group."""
@@ -129,7 +137,8 @@ class Bench:
         return [peers[i : i + count] for i in range(0, max(len(peers), 1), count)]
 
     def _ours(self, name: str, key: Key, level: str) -> Task:
-        files = (str(self.artifacts[name].path), str(self.prepared.picture_file(key.size)), level)
+        picture = self.prepared.picture_file(key.size, gray=name.endswith(PLANE))
+        files = (str(self.artifacts[name.removesuffix(PLANE)].path), str(picture), level)
         return Task(*name.split(), files, str(self.prepared.input_file(key.size)), key.threads)
 
     def _peer(self, name: str, key: Key, level: str) -> Task:
@@ -158,7 +167,9 @@ class Bench:
             "before": max(part.before for part in parts),
             "level": parts[0].level,
             "against": {
-                n.split()[1]: 1e3 * median(c.times) for n, c in found[0].items() if n in self.artifacts and c.times
+                n.split()[1]: 1e3 * median(c.times)
+                for n, c in found[0].items()
+                if n.removesuffix(PLANE) in self.artifacts and c.times
             },
         }
 
@@ -167,6 +178,8 @@ class Bench:
             say("  FP32: computing the reference")
             self._fp32[size] = fp32_bytes(self.prepared, size)
         for name, output in outputs.items():
+            if name.endswith(PLANE):
+                continue
             pixels = output if output.dtype == np.uint8 else to_bytes(output)
             if "reason" not in found[name]:
                 found[name]["psnr"] = psnr(pixels, self._fp32[size], luma=self.prepared.is_luma)

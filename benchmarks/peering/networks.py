@@ -30,6 +30,8 @@ U8 = NDArray[np.uint8]
 #: Of a picture RGB 0..1: Y 0..1, in the range of 16 to 235.
 LUMA, BLACK = np.array([65.481, 128.553, 24.966]) / 255, 16 / 255
 
+GRAY = np.array([0.299, 0.587, 0.114])
+
 
 @dataclass(frozen=True)
 class Network:
@@ -127,8 +129,8 @@ class Prepared:
     def input_file(self, size: Size) -> Path:
         return self.folder / f"input-{size}.npy"
 
-    def picture_file(self, size: Size) -> Path:
-        return self.folder / f"picture-{size}.npy"
+    def picture_file(self, size: Size, *, gray: bool = False) -> Path:
+        return self.folder / f"{'gray' if gray else 'picture'}-{size}.npy"
 
     @property
     def job(self) -> Path:
@@ -166,6 +168,7 @@ def prepare(network: Network, sizes: Sequence[Size], sources: Sources, folder: P
         write_onnx(peers_model, folder / f"{size}.onnx", size.height, size.width)
         np.save(prepared.input_file(size), planes([picture], model))
         np.save(prepared.picture_file(size), picture)
+        np.save(prepared.picture_file(size, gray=True), to_bytes(picture @ GRAY / 255))
     crops = [c for c in crops_for(model, sources.calibration)[0] if c.shape[:2] == (CROP_SIZE, CROP_SIZE)][:CROPS]
     calibration = planes(crops, model)
     np.save(folder / "calibration.npy", calibration)

@@ -12,6 +12,9 @@ from peering.runtimes import Size
 
 OURS = "tvmsr"
 
+#: Ends the names of our columns of a network of Y that is given a gray picture, of which it makes a gray one.
+PLANE = "-y"
+
 
 @dataclass(frozen=True)
 class Key:

@@ -10,7 +10,7 @@ from typing import Any
 from peering.networks import NETWORKS
 from peering.ours import MOST_LOST
 from peering.runtimes import NAMES, Size, runtime
-from peering.store import OURS, Key, Store
+from peering.store import OURS, PLANE, Key, Store
 
 Row = dict[str, Any]
 MIB = 2**20
@@ -41,6 +41,11 @@ class Shown:
 def ours_shown(rows: Iterable[Row]) -> list[Shown]:
     names = {name: None for row in rows for name in row["columns"] if name.startswith(f"{OURS} ")}
     return [Shown(name.removeprefix(f"{OURS} "), (name,), "ours") for name in names]
+
+
+def _whole(rows: Iterable[Row]) -> list[Shown]:
+    """Ours on whole pictures."""
+    return [shown for shown in ours_shown(rows) if not shown.title.endswith(PLANE)]
 
 
 def peers_shown() -> list[Shown]:
@@ -77,13 +82,15 @@ def best(row: Row, bits: str, precisions: Sequence[str] = ("FP32", "BF16", "INT8
 
 def counts(store: Store, network: str, bits: str) -> bool:
     """True where the trained weights lose less than MOST_LOST at these bits; 8 bits count anyway."""
+    bits = bits.removesuffix(PLANE)
     lost = store.data["losses"].get(NETWORKS[network].judge, {}).get(bits)
     return bits == "a8w8" or (lost is not None and lost < MOST_LOST)
 
 
 def best_low(store: Store, key: Key, row: Row, bits: Sequence[str]) -> Best | None:
     """Against the fastest of our low-bit artifacts that counts."""
-    found = [best(row, b) for b in bits if b != "a8w8" and counts(store, key.network, b)]
+    low = [b for b in bits if b != "a8w8" and not b.endswith(PLANE)]
+    found = [best(row, b) for b in low if counts(store, key.network, b)]
     return max((b for b in found if b is not None), key=lambda b: b.ratio, default=None)
 
 
@@ -103,6 +110,8 @@ def _times(store: Store, mode: str, size: Size, threads: int) -> list[str]:
     ours, peers = ours_shown(chosen.values()), _present(chosen.values())
     bits = [s.title for s in ours]
     head = ["network", *(f"{OURS} {b}" for b in bits), *(p.title for p in peers), "best / a8w8", "best / low bits"]
+    planes = f"a8w8{PLANE}" in bits
+    head += [f"best / a8w8{PLANE}"] if planes else []
     body = []
     for key, row in chosen.items():
         fastest = min((c["median"] for p in peers if (c := p.of(row))), default=math.inf)
@@ -115,7 +124,8 @@ def _times(store: Store, mode: str, size: Size, threads: int) -> list[str]:
             column = shown.of(row)
             cell = _time(column)
             cells.append(f"**{cell}**" if column and column["median"] == fastest else cell)
-        for value in (best(row, "a8w8"), best_low(store, key, row, bits)):
+        ratios = [best(row, "a8w8"), best_low(store, key, row, bits)]
+        for value in (*ratios, best(row, f"a8w8{PLANE}")) if planes else ratios:
             cells.append(f"{value.ratio:.2f}" if value else "-")
         body.append(cells)
     title = f"### {size}, {threads} thread{'s' if threads > 1 else ''}"
@@ -176,7 +186,7 @@ def _memory(store: Store, size: Size) -> list[str]:
     rows = _widest(store, size)
     if not rows:
         return []
-    ours, peers = ours_shown(rows.values()), _present(rows.values())
+    ours, peers = _whole(rows.values()), _present(rows.values())
     body = []
     for key, row in rows.items():
         cells = [key.network]
@@ -199,7 +209,7 @@ def _opening(store: Store) -> list[str]:
     rows = _widest(store, min((k.size for k in store.rows if k.mode == "native"), default=Size(0, 0)))
     if not rows:
         return []
-    shown = [*ours_shown(rows.values()), *_present(rows.values())]
+    shown = [*_whole(rows.values()), *_present(rows.values())]
     body = [[k.network, *(f"{c['opened']:.1f}" if (c := s.of(r)) else "-" for s in shown)] for k, r in rows.items()]
     words = (
         "ms from the file to a network that can run, weights packed or compiled; the peers' conversions are not in it."
@@ -222,7 +232,7 @@ def _psnr(store: Store) -> list[str]:
     if not sizes:
         return []
     rows = _widest(store, min(sizes))
-    shown = [*ours_shown(rows.values()), *_present(rows.values())]
+    shown = [*_whole(rows.values()), *_present(rows.values())]
     body = [[k.network, *(_decibel(s.of(r)) for s in shown)] for k, r in rows.items()]
     head = ["network", *map(_named, shown)]
     title = f"### PSNR against FP32 on a photograph, {min(sizes)}, dB"
@@ -276,7 +286,8 @@ def _head(store: Store) -> list[str]:
         f"CPU: {machine['cpu']}; {machine['cores']} cores, {machine['memory_gib']} GiB; {machine['system']}. "
         f"Flags: {' '.join(machine['flags'])}.", f"Versions: {versions}.",
         "ms, minimum / median of runs that took turns. Networks of Y: the peers get the plane of Y and give it back, "
-        "ours reads and writes the whole picture, colour included. Peers get float32, ours bytes. "
+        f"ours reads and writes the whole picture, colour included; in columns with {PLANE} a gray picture: as much as "
+        "the peers do. Peers get float32, ours bytes. "
         "†: low bits that cost too much to count.", "",
     ]  # fmt: skip
     if peaks:
