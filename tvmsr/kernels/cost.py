@@ -19,17 +19,16 @@ FEW_WEIGHTS = 16_384
 #: Of a tile of F(m x m, 3x3): cycles to transform a vector of inputs, and one of results, where the isa has none of its
 #: own; as many times that with vectors of 64 bytes, of which one is stored a cycle.
 _TRANSFORM = {2: (10.0, 15.0), 4: (25.0, 45.0)}
-_WIDE = {2: 2.2, 4: 2.9}
-#: Cycles to store a vector of sums, and to begin with a position's weights; loads hide less well than in longer loops.
-_SUM = 0.5
-_POSITION = 0.5
-_BURST = 1.15
+_WIDE = {2: 2.0, 4: 2.4}
+#: Cycles to store a vector of sums; loads hide less well than in longer loops.
+_SUM = 0.75
+_BURST = 1.42
 #: Bytes of weights a cycle that arrive while something else is computed: from L2, up to a size, and from beyond.
-_STREAM = (64.0, 20.0)
-_IN_L2 = 200_000
-#: Bytes of scratch that stay in L1, and what each costs, in cycles, where there are more; beyond L2 twice.
-_NEAR = 40_000
-_FAR = 1 / 200
+_STREAM = (52.0, 27.0)
+_IN_L2 = 150_000
+#: Bytes of scratch that stay in L1, and what each costs, in cycles, of those beyond.
+_NEAR = 36_000
+_FAR = 1 / 48
 #: Cycles to widen a vector of 16-bit sums.
 _WIDEN = 1.0
 #: Many blocks with code of their own, where one loop would do, cost instruction fetch and kilobytes.
@@ -46,16 +45,21 @@ def direct_cycles(source: Conv | Load, epilogue: Epilogue, isa: Isa, primitive: 
     layout = direct_layout(source, isa, primitive, tile)
     outputs = source.outputs // source.groups
     vectors = -(-outputs // isa.lanes)  # vectors of padding are not computed
-    widest = min(layout.vectors, vectors)
     steps = layout.kernel_h * layout.runs * layout.steps * layout.halves
-    busy = max(1.0, primitive.latency / primitive.cycles / (pixels * widest))
-    issue = steps * (vectors * primitive.cycles * busy + layout.blocks / layout.halves * primitive.prepare)
+    issue = steps * (_issues(primitive, layout, pixels, vectors) + layout.blocks / layout.halves * primitive.prepare)
     loads = steps * (layout.blocks / layout.halves + vectors / pixels) / _LOADS
     tiles = layout.blocks * (_TILE + layout.kernel_h * layout.runs * 2) / pixels
     tiles *= _OVERLAP if tile[:2] in isa.short_tiles else 1.0
     finish = vectors * epilogue_cycles(epilogue, isa)
     unshared = _UNSHARED if layout.blocks > 2 and not _shares_code(source, epilogue, layout) else 1.0
     return source.groups * (max(issue, loads) + tiles + finish) * unshared
+
+
+def _issues(primitive: Primitive, layout: WeightLayout, pixels: int, vectors: int) -> float:
+    """Cycles of a step's issues, a pixel: block by block, as a short last one may wait for its own sums."""
+    full, rest = divmod(vectors, layout.vectors)
+    blocks = [layout.vectors] * full + [rest] * (rest > 0)
+    return sum(max(count * primitive.cycles, primitive.latency / pixels) for count in blocks)
 
 
 def windowed_cycles(
@@ -84,17 +88,17 @@ def winograd_cycles(
     layout = winograd_layout(source, isa, primitive, tile, transform)
     vectors = -(-source.outputs // isa.lanes)
     steps = layout.points * layout.steps
-    busy = max(1.0, primitive.latency / primitive.cycles / (tile.pixels * min(layout.vectors, vectors)))
-    issue = steps * (vectors * primitive.cycles * busy + layout.blocks * primitive.prepare)
+    issue = steps * (_issues(primitive, layout, tile.pixels, vectors) + layout.blocks * primitive.prepare)
     loads = steps * (layout.blocks + vectors / tile.pixels) / _LOADS
     wide = _WIDE[transform.outputs] if isa.lanes == 16 else 1.0
-    begin = _TILE / tile.pixels + _POSITION / tile.strip
-    groups = layout.points * (layout.blocks * begin + vectors * _SUM * wide)
+    begin = 0.0 if isa.lanes == 16 else layout.blocks * _TILE / 2 / tile.pixels  # the next tile's products hide it
+    groups = layout.points * (begin + vectors * _SUM * wide)
     chunks = -(-source.inputs * primitive.weight_bytes // (4 * isa.lanes))
     moved = (isa.transforms or _TRANSFORM)[transform.outputs]
     transforms = (chunks * moved[0] + vectors * moved[1]) * wide
-    scratch = plan(source, isa, tile, transform).bytes
-    far = scratch / tile.strip * _FAR * ((scratch > _NEAR) + (scratch > _IN_L2))
+    untouched = layout.blocks * layout.vectors - vectors  # vectors of padding
+    scratch = plan(source, isa, tile, transform).bytes - tile.strip * layout.points * 4 * isa.lanes * untouched
+    far = max(0, scratch - _NEAR) / tile.strip * _FAR
     finish = transform.outputs**2 * vectors * epilogue_cycles(epilogue, isa)
     streamed = layout.bytes / tile.strip / _STREAM[layout.bytes > _IN_L2]
     return (max(issue, loads * _BURST, streamed) + groups + transforms + far + finish) / transform.outputs**2
