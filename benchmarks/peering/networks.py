@@ -169,7 +169,7 @@ def prepare(network: Network, sizes: Sequence[Size], sources: Sources, folder: P
         np.save(prepared.input_file(size), planes([picture], model))
         np.save(prepared.picture_file(size), picture)
         np.save(prepared.picture_file(size, gray=True), to_bytes(picture @ GRAY / 255))
-    crops = [c for c in crops_for(model, sources.calibration)[0] if c.shape[:2] == (CROP_SIZE, CROP_SIZE)][:CROPS]
+    crops = [c for c in crops_for(model, sources.calibration).used if c.shape[:2] == (CROP_SIZE, CROP_SIZE)][:CROPS]
     calibration = planes(crops, model)
     np.save(folder / "calibration.npy", calibration)
     _write_ncnn(peers_model, calibration, folder)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tvmsr.commands.calibrate import Calibration
 from tvmsr.commands.source import Overrides
 from tvmsr.errors import UsageError
 
@@ -28,7 +29,7 @@ TargetName = Annotated[
     typer.Option("--target", help="What to compile for; `tvmsr targets` lists them. [default: this machine]"),
 ]
 Bits = Annotated[str, typer.Option("--bits", help="8, 6, or activations and weights as in a6w4.")]
-Method = Annotated[str, typer.Option("--method", help="Ranges: minmax, percentile or mse.")]
+Method = Annotated[str, typer.Option("--method", help="How: cfqp, cfqp-paper, minmax, percentile or mse.")]
 Calib = Annotated[Path | None, typer.Option("--calib", help="Folder of pictures to calibrate with.")]
 Hr = Annotated[bool, typer.Option("--hr", help="The calibration pictures are HR: downsize them first.")]
 LayerBits = Annotated[
@@ -37,6 +38,14 @@ LayerBits = Annotated[
 PlanFile = Annotated[Path | None, typer.Option("--plan", help="Use this plan.json instead of calibrating.")]
 Equalise = Annotated[bool, typer.Option("--equalise/--no-equalise", help="Scales per channel folded into neighbours.")]
 Correct = Annotated[bool, typer.Option("--bias-correction/--no-bias-correction", help="Take back the mean error.")]
+StrictBits = Annotated[bool, typer.Option("--strict-bits", help="No layer reads more bits than --bits says.")]
+MaxDrop = Annotated[
+    float, typer.Option("--max-drop", min=0.0, help="dB that 8 bits may lose before layers read more bits.")
+]
+Way = Annotated[str, typer.Option("--way", help="Pictures of cfqp: selection, crop, tone or mix.")]
+SaveData = Annotated[
+    Path | None, typer.Option("--save-data", help="Write the pictures of cfqp into this new folder, as PNG.")
+]
 Seed = Annotated[int, typer.Option("--seed", help="Of everything that is drawn at random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done; full traces of failures.")]
@@ -63,12 +72,16 @@ _NETWORK = {
 #: How a network is quantized, with the defaults: one option a field of commands.calibrate.Calibration, the seed aside.
 _CALIBRATION = {
     "bits": (Bits, "8"),
-    "method": (Method, "minmax"),
+    "method": (Method, Calibration.method),
     "calib": (Calib, None),
     "hr": (Hr, False),
     "layer_bits": (LayerBits, None),
     "equalise": (Equalise, True),
     "bias_correction": (Correct, True),
+    "strict_bits": (StrictBits, False),
+    "max_drop": (MaxDrop, Calibration.max_drop),
+    "way": (Way, Calibration.way),
+    "save_data": (SaveData, None),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from tvmsr.graph.model import Model
     from tvmsr.quant.plan import Plan
+    from tvmsr.quant.representative import Representative
 
-#: Calibration looks at this many crops of this many LR pixels a side.
-CROPS, CROP_SIZE = 16, 96
+#: Calibration looks at this many crops of this many LR pixels a side, and judges what comes of it on further ones.
+CROPS, CROP_SIZE, HELD = 16, 96, 8
 
 NO_FOLDER = (
     "no --calib folder: ranges come from the bundled picture; give a folder of pictures like those you will upscale"
@@ -29,15 +30,23 @@ NO_FOLDER = (
 
 @dataclass(frozen=True)
 class Calibration:
-    """How to make a plan: the options that `calibrate` and `compile` share."""
+    """How to make a plan: the options that `calibrate` and `compile` share.
+
+    strict_bits: no layer reads more bits than were asked for; else at 8 bits some do where that would lose more than
+    max_drop dB. way: how CFQP makes its pictures, which are written into the folder save_data, too.
+    """
 
     bits: str = "8"
-    method: str = "minmax"
+    method: str = "cfqp"
     calib: Path | None = None
     hr: bool = False
     layer_bits: Mapping[str, int] | None = None
     equalise: bool = True
     bias_correction: bool = True
+    strict_bits: bool = False
+    max_drop: float = 0.1
+    way: str = "selection"
+    save_data: Path | None = None
     seed: int = 0
 
 
@@ -59,14 +68,28 @@ class Calibrated:
         }
 
 
-def crops_for(model: Model, how: Calibration) -> tuple[list[NDArray[np.uint8]], tuple[str, ...]]:
-    """LR crops (uint8, RGB) to calibrate with, and a note where they are the default set."""
+@dataclass(frozen=True, eq=False)
+class Crops:
+    """LR crops (uint8, RGB) to calibrate with, those held back, and a note where they are the default set."""
+
+    used: list[NDArray[np.uint8]]
+    held: list[NDArray[np.uint8]]
+    notes: tuple[str, ...]
+
+
+def crops_for(model: Model, how: Calibration) -> Crops:
+    """Of the user's folder, or of the bundled picture."""
     from tvmsr.imaging.augment import calibration_crops, default_calibration
 
+    count = CROPS + HELD
     if how.calib is None:
-        return default_calibration(CROPS, CROP_SIZE, how.seed), (NO_FOLDER,)
-    hr_scale = model.scale if how.hr else None
-    return calibration_crops(how.calib, CROPS, CROP_SIZE, seed=how.seed, hr_scale=hr_scale), ()
+        found = default_calibration(count, CROP_SIZE, how.seed)
+    else:
+        found = calibration_crops(how.calib, count, CROP_SIZE, seed=how.seed, hr_scale=model.scale if how.hr else None)
+    apart = count // HELD
+    held = found[apart - 1 :: apart]
+    notes = (NO_FOLDER,) if how.calib is None else ()
+    return Crops([crop for k, crop in enumerate(found) if k % apart != apart - 1], held, notes)
 
 
 def plan_for(model: Model, how: Calibration, progress: Progress = silent) -> tuple[Plan, tuple[str, ...]]:
@@ -74,23 +97,44 @@ def plan_for(model: Model, how: Calibration, progress: Progress = silent) -> tup
     from tvmsr.quant.bits import parse_bits
     from tvmsr.quant.calibrate import calibrate as make_plan
 
-    bits = parse_bits(how.bits)
-    crops, notes = crops_for(model, how)
+    bits, saved = parse_bits(how.bits), _saving(how)
+    crops = crops_for(model, how)
     if model.graph.marks:
-        return _imported(model, how, crops, progress), (*model.assumed, *notes)
+        return _imported(model, how, crops.used, progress), (*model.assumed, *crops.notes)
     plan = make_plan(
         model,
-        crops,
+        crops.used,
         bits=bits,
         method=how.method,
         equalise=how.equalise,
         bias_correction=how.bias_correction,
         layer_bits=dict(how.layer_bits or {}),
+        max_drop=None if how.strict_bits else how.max_drop,
+        held=crops.held,
+        way=how.way,
         seed=how.seed,
         description=_described(how),
+        made=saved,
         progress=progress,
     )
-    return plan, (*model.assumed, *notes)
+    return plan, (*model.assumed, *crops.notes)
+
+
+def _saving(how: Calibration) -> Callable[[Sequence[Representative]], None] | None:
+    """What writes CFQP's pictures; UsageError, before any work, where there will be none or they cannot be written."""
+    from tvmsr.imaging.files import write_pictures
+    from tvmsr.quant.methods import Shown, method_of
+
+    if how.save_data is None:
+        return None
+    folder = Path(how.save_data)
+    if method_of(how.method).pictures is Shown.GIVEN:
+        raise UsageError(f"--save-data {folder}: --method {how.method} makes no pictures; cfqp and cfqp-paper do")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"--save-data {folder}: is there already and not an empty folder; name a new one")
+    if not folder.absolute().parent.is_dir():
+        raise UsageError(f"--save-data {folder}: there is no folder {folder.absolute().parent}; make it first")
+    return lambda pictures: write_pictures(folder, [picture.pixels for picture in pictures])
 
 
 def _imported(model: Model, how: Calibration, crops: list[NDArray[np.uint8]], progress: Progress) -> Plan:
@@ -105,6 +149,7 @@ def _imported(model: Model, how: Calibration, crops: list[NDArray[np.uint8]], pr
     measured = make_plan(
         model,
         crops,
+        method="minmax",
         equalise=False,
         bias_correction=False,
         max_drop=None,
@@ -124,12 +169,16 @@ def calibrate(
     *,
     out: Path | None = None,
     bits: str = "8",
-    method: str = "minmax",
+    method: str = Calibration.method,
     calib: Path | None = None,
     hr: bool = False,
     layer_bits: Mapping[str, int] | None = None,
     equalise: bool = True,
     bias_correction: bool = True,
+    strict_bits: bool = False,
+    max_drop: float = Calibration.max_drop,
+    way: str = Calibration.way,
+    save_data: Path | None = None,
     seed: int = 0,
     overrides: Overrides | None = None,
     progress: Progress = silent,
@@ -137,11 +186,13 @@ def calibrate(
     """Quantize `model` after training and write the plan to `out` (default: MODEL-BITS.plan.json).
 
     calib: a folder of pictures, LR as they are, or HR with `hr=True` (downsized first). layer_bits: activation bits
-    that single layers read, by node name. Raises UsageError, InputFileError or WorkError.
+    that single layers read, by node name. The rest: see Calibration. Raises UsageError, InputFileError or WorkError.
     """
     if out is not None:
         check_out(Path(out))
-    how = Calibration(bits, method, calib, hr, layer_bits, equalise, bias_correction, seed)
+    how = Calibration(
+        bits, method, calib, hr, layer_bits, equalise, bias_correction, strict_bits, max_drop, way, save_data, seed
+    )
     plan, notes = plan_for(open_model(model, overrides), how, progress)
     path = Path(out) if out is not None else Path(f"{short_name(model)}-{bits}.plan.json")
     plan.save(path)

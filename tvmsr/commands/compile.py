@@ -81,12 +81,16 @@ def compile(
     target: str | None = None,
     device: str | Device | None = None,
     bits: str = "8",
-    method: str = "minmax",
+    method: str = Calibration.method,
     calib: Path | None = None,
     hr: bool = False,
     layer_bits: Mapping[str, int] | None = None,
     equalise: bool = True,
     bias_correction: bool = True,
+    strict_bits: bool = False,
+    max_drop: float = Calibration.max_drop,
+    way: str = Calibration.way,
+    save_data: Path | None = None,
     plan: Path | None = None,
     emit: str | Sequence[str] = "so",
     prefix: str = "tvmsr",
@@ -112,7 +116,9 @@ def compile(
     suffix = _suffix(chosen, out, emit, prefix)
     check_levels(chosen)
     network = open_model(model, overrides)
-    how = Calibration(bits, method, calib, hr, layer_bits, equalise, bias_correction, seed)
+    how = Calibration(
+        bits, method, calib, hr, layer_bits, equalise, bias_correction, strict_bits, max_drop, way, save_data, seed
+    )
     if plan is not None:
         ready, notes = _given_plan(Path(plan), how), network.assumed
     else:
@@ -164,7 +170,7 @@ def _given_plan(path: Path, how: Calibration) -> Plan:
     asked = [
         name.replace("_", "-")
         for name, default in vars(Calibration()).items()
-        if name != "seed" and (getattr(how, name) or None) != (default or None)
+        if name != "seed" and getattr(how, name) != default and (getattr(how, name) or default)
     ]
     if asked:
         raise UsageError(f"--plan {path} has its own quantization, so --{asked[0]} cannot be given beside it")

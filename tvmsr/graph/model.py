@@ -240,11 +240,15 @@ class Mark:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Nodes in execution order; `output` names the last tensor. marks: of a file that was quantized, by tensor."""
+    """Nodes in execution order; `output` names the last tensor. marks: of a file that was quantized, by tensor.
+
+    measured: the tensor that tvmsr.quant.ending makes bytes of, where the output is not the network's own.
+    """
 
     nodes: tuple[Node, ...]
     output: str
     marks: Mapping[str, Mark] = field(default_factory=dict)
+    measured: str = ""
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -83,6 +84,19 @@ def write_picture(path: str | Path, pixels: U8Image) -> None:
             sink.finish()
 
     _write_whole(path, fill)
+
+
+def write_pictures(folder: Path, pictures: Sequence[U8Image]) -> None:
+    """Write 0001.png and so on into a new folder, or an empty one: all of them or none. WorkError where that fails."""
+    try:
+        with tempfile.TemporaryDirectory(dir=folder.absolute().parent, prefix=f".{folder.name}.") as temporary:
+            made = Path(temporary, "made")
+            made.mkdir()
+            for number, pixels in enumerate(pictures, 1):
+                write_picture(made / f"{number:04}.png", pixels)
+            made.replace(folder)
+    except OSError as error:
+        raise WorkError(f"{folder}: cannot be written: {error}") from error
 
 
 def _channels_of(pixels: U8Image) -> Channels | None:

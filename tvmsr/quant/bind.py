@@ -25,6 +25,7 @@ from tvmsr.graph.model import (
 from tvmsr.quant.bind_spatial import NUMBERS
 from tvmsr.quant.bits import PRODUCT_BITS
 from tvmsr.quant.check import check_plan
+from tvmsr.quant.ending import Ending, ended
 from tvmsr.quant.integer import Code, IntegerGraph, IntegerNode, Term, fraction_bits
 from tvmsr.quant.multipliers import F64, Params, bounds, requantized, rounded, unit
 from tvmsr.quant.plan import LayerPlan, Plan, PlanError, TensorPlan
@@ -42,6 +43,7 @@ def bind(model: Model, plan: Plan) -> IntegerGraph:
     IntegerGraph.extra: "coarsened" {layer: {channel: (scale of the plan, scale used)}} where sums would not have fit
     int32, and "pad_rounding" {layer: codes}, the largest distance of a pad code from the padding value it stands for.
     """
+    model = ended(model, plan.ending or Ending.PINNED)
     structure = analyse(model.graph)
     check_plan(plan, model, structure)
     binder = _Binder(plan, structure)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,15 +15,20 @@ from tvmsr.quant.bind import bind
 from tvmsr.quant.bits import Bits, parse_bits
 from tvmsr.quant.correct import corrected
 from tvmsr.quant.draft import Progress, make_plan, ticker
+from tvmsr.quant.ending import Ending, ended
+from tvmsr.quant.methods import DEFAULT_METHOD, Shown, method_of
 from tvmsr.quant.picture import fitted
 from tvmsr.quant.plan import Plan
-from tvmsr.quant.ranges import Observation, method_of, observe_channels, spaced
+from tvmsr.quant.ranges import ChannelStats, Observation, covering, observe_channels, spaced
+from tvmsr.quant.representative import DEFAULT_WAY, Representative, described, representatives
+from tvmsr.quant.saturation import saturation, saturation_note
 from tvmsr.quant.streams import choose_bits
 from tvmsr.quant.structure import analyse
 from tvmsr.quant.widen import (
     JUDGED_CROPS,
     MOST_LAYERS,
     WIDE,
+    Judge,
     candidates,
     expected_drop,
     few,
@@ -44,13 +49,16 @@ def calibrate(
     crops: list[U8],
     *,
     bits: str | int | Bits = 8,
-    method: str = "minmax",
+    method: str = DEFAULT_METHOD,
     equalise: bool = True,
     bias_correction: bool = True,
     layer_bits: Mapping[str, int] | None = None,
     max_drop: float | None = MAX_DROP,
+    held: Sequence[U8] = (),
+    way: str = DEFAULT_WAY,
     seed: int = 0,
     description: str = "",
+    made: Callable[[Sequence[Representative]], None] | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """Measure ranges over crops and choose bits, scales and corrections.
@@ -65,18 +73,24 @@ def calibrate(
     bits
         "8", "6", "a6w4" or Bits. Streams, gates and table inputs are wider (tvmsr.quant.streams).
     method
-        How ranges are chosen: a row of tvmsr.quant.ranges.METHODS.
+        How ranges are chosen: a row of tvmsr.quant.methods.METHODS.
     equalise, bias_correction
         Factors per channel (tvmsr.quant.equalise); mean errors taken back (tvmsr.quant.correct).
     layer_bits
         {convolution: bits of the activations that it reads}.
     max_drop
-        At 8 bits: the loss of PSNR, in dB, that the reference executor may make expect on the crops before a few
-        layers are widened to 12 activation bits (tvmsr.quant.widen). None never widens.
+        At 8 bits: the loss of PSNR, in dB, that the reference executor may make expect before a few layers are widened
+        to 12 activation bits (tvmsr.quant.widen). None never widens.
+    held
+        LR pictures like the crops, on which nothing is measured but what a plan loses and saturates; the crops without.
+    way
+        How CFQP makes pictures of full range: a row of tvmsr.quant.representative.WAYS.
+    made
+        Called with these pictures, where the method wants some.
     description
         Where the crops come from, in words, for the plan.
     seed
-        Recorded; the same arguments give the same plan whatever it is.
+        Of what is drawn at random: CFQP's pictures. The same arguments give the same plan.
     progress
         Called with what is being done, steps done, steps in all.
 
@@ -85,20 +99,35 @@ def calibrate(
     """
     if not crops:
         raise InputFileError("calibration needs at least one picture")
+    row = method_of(method)
+    if row.alone:
+        equalise, bias_correction, max_drop = False, False, None
+    model = ended(model, row.ending)
     wanted, structure = parse_bits(bits), analyse(model.graph)
-    crops = [fitted(crop, size_rule(model.graph)) for crop in crops]
-    method_of(method)
+    crops, held = ([fitted(crop, size_rule(model.graph)) for crop in some] for some in (crops, held))
     pins = dict(layer_bits or {})
     choose_bits(structure, wanted, pins)
     seen = observe_channels(model.graph, crops, ticker(progress, "ranges", len(crops)))
-    draft = _Draft(model, crops, seen, wanted, method, equalise, seed, description, pins, progress)
+    stats, notes = seen.stats, []
+    if row.pictures is not Shown.GIVEN:
+        pictures = representatives(model, crops, seen.outputs, way=way, seed=seed)
+        if made is not None:
+            made(pictures)
+        shown = observe_channels(model.graph, [p.pixels for p in pictures], lambda: None).stats
+        stats = shown if row.pictures is Shown.FULL_RANGE else covering(stats, shown)
+        notes.append(described(pictures, way))
+    draft = _Draft(
+        model, crops, held, seen, stats, wanted, method, row.ending, equalise, seed, description, pins, progress
+    )  # fmt: skip
     plan = draft.plan({}, {})
     if bias_correction:
         plan = corrected(plan, model, crops, ticker(progress, "biases", len(plan.layers)))
     if max_drop is not None and wanted == Bits(8, 8):
         plan = _widened(draft, plan, max_drop, bias_correction)
     settings = {"bias_correction": bias_correction, "max_drop": max_drop, "layer_bits": pins}
-    return _with_coarsening(model, plan.model_copy(update={"settings": {**plan.settings, **settings}}))
+    plan = _with_coarsening(model, plan.model_copy(update={"settings": {**plan.settings, **settings}}))
+    covered = saturation_note(saturation(bind(model, plan), few(held or crops)))
+    return plan.model_copy(update={"notes": [*notes, *plan.notes, covered]})
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,14 +136,23 @@ class _Draft:
 
     model: Model
     crops: Sequence[U8]
+    held: Sequence[U8]
     seen: Observation
+    stats: Mapping[str, ChannelStats]
     bits: Bits
     method: str
+    ending: Ending
     equalise: bool
     seed: int
     description: str
     pins: Mapping[str, int]
     progress: Progress | None
+
+    def judge(self) -> Judge:
+        """Over the crops held back; over those that ranges were measured on where there are none."""
+        if self.held:
+            return make_judge(self.model, self.held)
+        return make_judge(self.model, spaced(self.crops, JUDGED_CROPS), spaced(self.seen.outputs, JUDGED_CROPS))
 
     def plan(self, pins: Mapping[str, int], reasons: Mapping[str, str], method: str | None = None) -> Plan:
         """A plan with further layers pinned, for the reasons given."""
@@ -122,10 +160,11 @@ class _Draft:
         return make_plan(
             self.model,
             self.crops,
-            self.seen.stats,
+            self.stats,
             choice,
             bits=self.bits,
             method=method or self.method,
+            ending=self.ending,
             equalise=self.equalise,
             seed=self.seed,
             description=self.description,
@@ -136,7 +175,7 @@ class _Draft:
 def _widened(draft: _Draft, plan: Plan, max_drop: float, bias_correction: bool) -> Plan:
     """Give layers 12 activation bits, those that help most first, until the expected loss is within `max_drop`."""
     model, structure = draft.model, analyse(draft.model.graph)
-    judge = make_judge(model, spaced(draft.crops, JUDGED_CROPS), spaced(draft.seen.outputs, JUDGED_CROPS))
+    judge = draft.judge()
     drop = expected_drop(judge.noise(plan), model.scale)
     if drop <= max_drop:
         return plan.model_copy(update={"notes": [*plan.notes, f"expected loss: {drop:.3f} dB"]})

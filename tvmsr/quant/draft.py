@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from tvmsr.graph.model import ConvAttrs, Model
 from tvmsr.quant.bind import PIXEL_SCALE
 from tvmsr.quant.bits import TABLE_BITS, Bits
+from tvmsr.quant.ending import Ending, ends_at_white
 from tvmsr.quant.equalise import class_ranges, factors
 from tvmsr.quant.groups import Group, group_slots, input_slot, tensor_of
+from tvmsr.quant.methods import method_of
 from tvmsr.quant.plan import CalibrationData, CodePlan, LayerPlan, Plan, TensorPlan, affine
 from tvmsr.quant.ranges import (
     TABLE_SUFFIX,
     ChannelStats,
     Histogram,
     Watched,
-    method_of,
     observe_histograms,
     widened,
 )
@@ -55,6 +56,7 @@ def make_plan(
     *,
     bits: Bits,
     method: str,
+    ending: Ending,
     equalise: bool,
     seed: int,
     description: str,
@@ -86,6 +88,7 @@ def make_plan(
         model=model.name,
         checksum=model.checksum,
         method=method,
+        ending=None if ending is Ending.PINNED else ending,
         bits=str(bits),
         settings={"equalise": equalise, **(method_of(method).settings or {})},
         seed=seed,
@@ -119,10 +122,12 @@ def _choose_ranges(
     progress: Progress | None,
 ) -> list[_Range]:
     """Ranges of all groups by the method, in the units that the factors leave."""
+    white = structure.source[model.graph.measured] if ends_at_white(model.graph) else None
     extremes = []
     for group, (factor, _) in zip(groups, scaled, strict=True):
         low, high = class_ranges(group, stats, structure)
-        extremes.append((float((low / factor).min()), float((high / factor).max())))
+        most = 1.0 if white is not None and white in group.slots else np.inf
+        extremes.append((float((low / factor).min()), min(float((high / factor).max()), most)))
     chosen = method_of(method).choose
     if chosen is not None:
         watched = [

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tvmsr.errors import InputFileError
+from tvmsr.quant.ending import Ending
 
 FORMAT_VERSION = 1
 MIN_BITS, MAX_BITS = 2, 16
@@ -136,7 +137,8 @@ class CalibrationData(_Part):
 class Plan(_Part):
     """The quantization of one model.
 
-    tensors: every tensor that has codes of its own (not the picture, which is its own code, nor what only moves codes).
+    ending: what the network's end becomes, where it is not the picture's own code. tensors: every tensor that has codes
+    of its own (not the picture, which is its own code, nor what only moves codes).
     reads: narrow readings of wide tensors, by tensor. layers: every convolution. checksum: that of the Model. bits:
     what was asked for, in words; each tensor and layer has its own.
     """
@@ -147,6 +149,7 @@ class Plan(_Part):
     checksum: str
     bits: str = ""
     method: str
+    ending: Ending | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     seed: int = 0
     calibration: CalibrationData = CalibrationData()

@@ -1,4 +1,4 @@
-"""Ranges of tensors over calibration crops: observers whose memory does not grow with the crops, and the methods."""
+"""Ranges of tensors over calibration crops: observers whose memory does not grow with the crops, and what is chosen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tvmsr.errors import InputFileError, UsageError
+from tvmsr.errors import InputFileError
 from tvmsr.graph.execute import run_fp32
 from tvmsr.graph.model import F32, ActivateAttrs, Activation, ConvAttrs, Graph, Node
 from tvmsr.quant.plan import affine
@@ -100,6 +100,14 @@ def observe_channels(graph: Graph, crops: Sequence[U8], done: Callable[[], None]
     return Observation(stats, outputs)
 
 
+def covering(stats: Mapping[str, ChannelStats], more: Mapping[str, ChannelStats]) -> dict[str, ChannelStats]:
+    """The extremes of both, by tensor; the mean squares of the first."""
+    return {
+        name: ChannelStats(np.minimum(one.low, more[name].low), np.maximum(one.high, more[name].high), one.square)
+        for name, one in stats.items()
+    }
+
+
 @dataclass(frozen=True, eq=False)
 class Watched:
     """What a histogram is made of: tensors with the factor of each channel, values divided by it, in [low, high]."""
@@ -139,18 +147,6 @@ def spaced(items: Sequence[Item], most: int) -> list[Item]:
 def as_float(picture: U8) -> NDArray[np.float32]:
     """A picture of bytes as the network's input, 0..1."""
     return picture.astype(np.float32) * np.float32(1 / 255)
-
-
-# Methods ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class RangeMethod:
-    """How a range is chosen. choose(histogram, bits, settings) is None where least and largest value are taken."""
-
-    text: str
-    choose: Callable[[Histogram, int, Mapping[str, float]], tuple[float, float]] | None = None
-    settings: Mapping[str, float] | None = None
 
 
 def percentile_range(histogram: Histogram, bits: int, settings: Mapping[str, float]) -> tuple[float, float]:
@@ -193,22 +189,6 @@ def _rounding_error(histogram: Histogram, low: float, high: float, bits: int) ->
     return float(histogram.counts @ np.where(inside, scale * scale / 12, beyond * beyond))
 
 
-#: Named values: what --method can be. Later methods are further rows.
-METHODS: Mapping[str, RangeMethod] = {
-    "minmax": RangeMethod("least and largest value over the calibration crops"),
-    "percentile": RangeMethod(
-        "percentile of the values over the calibration crops", percentile_range, {"percentile": 99.9}
-    ),
-    "mse": RangeMethod("least mean square error over the calibration crops", mse_range),
-}
-
-
 def widened(low: float, high: float, bits: int) -> tuple[float, float]:
     """Codes of more than 8 bits cover twice the range that was seen: they can afford it, and new pictures exceed it."""
     return (2 * low, 2 * high) if bits > 8 else (low, high)
-
-
-def method_of(name: str) -> RangeMethod:
-    if name not in METHODS:
-        raise UsageError(f"--method {name!r}: known are {', '.join(METHODS)}")
-    return METHODS[name]

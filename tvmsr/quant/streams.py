@@ -43,8 +43,9 @@ def find_trunks(structure: Structure) -> tuple[frozenset[str], ...]:
     """
     groups: list[set[str]] = []
     for node in structure.graph:
-        chained = {name for name in _chained(structure, node) if name not in (INPUT, structure.output)}
-        if not chained or structure.source[node.name] == structure.output:
+        ends = (structure.output, structure.measured)
+        chained = {name for name in _chained(structure, node) if name not in (INPUT, *ends)}
+        if not chained or structure.source[node.name] in ends:
             continue
         chained.add(node.name)
         touching = [group for group in groups if group & chained]
@@ -99,6 +100,9 @@ def choose_bits(
             choice.tensors[name], choice.reasons[name] = _one_pixel_bits(structure, name), "a 1x1 map: wide at no cost"
     for node in structure.graph:
         _widen_operands(structure, choice, node)
+    if structure.measured is not None:
+        choice.tensors[structure.measured] = 8
+        choice.reasons[structure.measured] = "the network's end: its range is measured, and its codes become bytes"
     choice.tensors[structure.output] = 8
     choice.reasons[structure.output] = (
         "the output: a code is a byte of the picture, and its saturating store is the clip"

@@ -58,6 +58,11 @@ class Structure:
         """The tensor whose codes the output is."""
         return self.source[self.graph.output]
 
+    @property
+    def measured(self) -> str | None:
+        """The tensor whose codes the network's own end has, where the output is appended to it."""
+        return self.source[self.graph.measured] if self.graph.measured else None
+
 
 def analyse(graph: Graph) -> Structure:
     types = tensor_types(graph)
