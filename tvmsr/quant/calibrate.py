@@ -16,6 +16,7 @@ from tvmsr.quant.bits import Bits, parse_bits
 from tvmsr.quant.correct import corrected
 from tvmsr.quant.draft import Progress, make_plan, ticker
 from tvmsr.quant.ending import Ending, ended
+from tvmsr.quant.judge import JUDGED_CROPS, Judge, expected_drop, few, make_judge
 from tvmsr.quant.methods import DEFAULT_METHOD, Shown, method_of
 from tvmsr.quant.picture import fitted
 from tvmsr.quant.plan import Plan
@@ -24,24 +25,12 @@ from tvmsr.quant.representative import DEFAULT_WAY, Representative, described, r
 from tvmsr.quant.saturation import saturation, saturation_note
 from tvmsr.quant.streams import choose_bits
 from tvmsr.quant.structure import analyse
-from tvmsr.quant.widen import (
-    JUDGED_CROPS,
-    MOST_LAYERS,
-    WIDE,
-    Judge,
-    candidates,
-    expected_drop,
-    few,
-    make_judge,
-    worthwhile_layers,
-)
+from tvmsr.quant.widen import WIDE, candidates, fewest, measured, pins_of, reusing
 
 U8 = NDArray[np.uint8]
 
 #: Layers are widened where 8 bits are expected to cost more than this, in dB.
 MAX_DROP = 0.1
-#: A layer stays widened where it leaves at most this share of the expected loss.
-WORTHWHILE = 0.97
 
 
 def calibrate(
@@ -154,8 +143,8 @@ class _Draft:
             return make_judge(self.model, self.held)
         return make_judge(self.model, spaced(self.crops, JUDGED_CROPS), spaced(self.seen.outputs, JUDGED_CROPS))
 
-    def plan(self, pins: Mapping[str, int], reasons: Mapping[str, str], method: str | None = None) -> Plan:
-        """A plan with further layers pinned, for the reasons given."""
+    def plan(self, pins: Mapping[str, int], reasons: Mapping[str, str], *, quiet: bool = False) -> Plan:
+        """A plan with further layers pinned, for the reasons given. quiet: one of many, and no histograms for it."""
         choice = choose_bits(analyse(self.model.graph), self.bits, {**pins, **self.pins}, reasons)
         return make_plan(
             self.model,
@@ -163,48 +152,43 @@ class _Draft:
             self.stats,
             choice,
             bits=self.bits,
-            method=method or self.method,
+            method="minmax" if quiet and method_of(self.method).choose else self.method,
             ending=self.ending,
             equalise=self.equalise,
             seed=self.seed,
             description=self.description,
-            progress=self.progress if method is None else None,
+            progress=None if quiet else self.progress,
         )
 
 
 def _widened(draft: _Draft, plan: Plan, max_drop: float, bias_correction: bool) -> Plan:
     """Give layers 12 activation bits, those that help most first, until the expected loss is within `max_drop`."""
-    model, structure = draft.model, analyse(draft.model.graph)
-    judge = draft.judge()
-    drop = expected_drop(judge.noise(plan), model.scale)
-    if drop <= max_drop:
-        return plan.model_copy(update={"notes": [*plan.notes, f"expected loss: {drop:.3f} dB"]})
+    model, structure, judge = draft.model, analyse(draft.model.graph), draft.judge()
+    first = expected_drop(judge.noise(plan), model.scale)
+    if first <= max_drop:
+        return plan.model_copy(update={"notes": [*plan.notes, f"expected loss: {first:.3f} dB"]})
+
+    def replan(pins: Mapping[str, int]) -> Plan:
+        return reusing(draft.plan(pins, {}, quiet=True), plan)
+
     names = ticker(draft.progress, "sensitivity", len(candidates(structure)))
-    order = worthwhile_layers(
-        make_judge(model, few(draft.crops)), structure, lambda pins: draft.plan(pins, {}, "minmax"), names
+    order = [
+        c for c in measured(make_judge(model, few(draft.crops)), structure, replan, names) if c.name not in draft.pins
+    ]
+    chosen = order[: fewest(judge, order, replan, max_drop)]
+    reasons = {candidate.name: candidate.reason for candidate in chosen}
+    wider = draft.plan(pins_of(chosen), reasons)
+    if bias_correction and chosen:
+        wider = corrected(wider, model, draft.crops, ticker(draft.progress, "biases", len(wider.layers)))
+    after = expected_drop(judge.noise(wider), model.scale)
+    if not chosen or after >= first:
+        chosen, wider, after = [], plan, first
+    share = 100 * sum(c.macs for c in chosen)
+    note = (
+        f"expected loss: {after:.3f} dB; {first:.3f} dB before {', '.join(c.name for c in chosen) or 'no layer'} "
+        f"read {WIDE} bits, {share:.1f} % of the MACs"
     )
-    pins: dict[str, int] = {}
-    reasons: dict[str, str] = {}
-    best = draft.plan({}, {})
-    left = expected_drop(judge.noise(best), model.scale)
-    for layer in [name for name in order if name not in draft.pins][:MOST_LAYERS]:
-        reason = f"{WIDE} activation bits: measured to carry much of the noise ({left:.3f} dB expected before)"
-        wider = draft.plan({**pins, layer: WIDE}, {**reasons, layer: reason})
-        better = expected_drop(judge.noise(wider), model.scale)
-        if better > WORTHWHILE * left:
-            continue
-        best, left, pins[layer], reasons[layer] = wider, better, WIDE, reason
-        if left <= max_drop:
-            break
-    if bias_correction and pins:
-        best = corrected(best, model, draft.crops, ticker(draft.progress, "biases", len(best.layers)))
-    first, after = drop, expected_drop(judge.noise(best), model.scale)
-    if pins and after < first:
-        plan, drop = best, after
-    else:
-        pins = {}
-    note = f"expected loss: {drop:.3f} dB; {first:.3f} dB before {', '.join(pins) or 'no layer'} read {WIDE} bits"
-    return plan.model_copy(update={"notes": [*plan.notes, note]})
+    return wider.model_copy(update={"notes": [*plan.notes, note]})
 
 
 def _with_coarsening(model: Model, plan: Plan) -> Plan:

@@ -70,7 +70,7 @@ def factors(
     plain = np.ones(len(group.free), np.float32)
     low, high = class_ranges(group, stats, structure)
     width = high - low
-    if not group.free.any() or not group.consumers or width.max() <= 0 or group.bits > 8:
+    if not group.free.any() or not group.consumers or width.max() <= 0:
         return plain, 0.0
     relative = np.maximum(width / width.max(), LEAST_FACTOR)
     best, chosen, chosen_power = _noise(group, plain, (low, high), stats, weight_bits) * WORTHWHILE, plain, 0.0
@@ -91,7 +91,7 @@ def _noise(
 ) -> float:
     """Expected noise of the readers, each relative to the power of its result."""
     low, high = ranges
-    step = ((high / factor).max() - (low / factor).min()) / ((1 << group.bits) - 1)
+    step = ((high / factor).max() - (low / factor).min()) / ((1 << min(group.bits, 8)) - 1)
     total = 0.0
     for node, slot in group.consumers:
         equal = factor[group.classes[slot]]

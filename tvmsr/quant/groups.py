@@ -127,7 +127,7 @@ def _may_scale(structure: Structure, choice: BitChoice, slot: str) -> bool:
     if slot not in structure.channels:
         return True
     source = structure.source[slot]
-    if source == structure.output or choice.tensors[source] > 8:
+    if source == structure.output or any(source in trunk for trunk in choice.trunks):
         return False
     producer = structure.nodes[source]
     if producer.op in ("conv", "activate") and cast("ConvAttrs | ActivateAttrs", producer.attrs).activation.is_table:

@@ -1,100 +1,45 @@
-"""Give the few layers that carry most of the noise 12 activation bits, where 8 bits everywhere would lose too much.
+"""Give the layers that carry most of the noise 12 activation bits, where 8 bits everywhere would lose too much.
 
-The noise of a plan on a crop is the mean square difference, in gray levels of luma, between the integer network and the
-FP32 one, borders left out, less what storing bytes costs anyway; that of a plan is the median over the calibration
-crops. What it does to PSNR depends on the error e that the FP32 network makes itself: 10 * log10(1 + noise / e). The
-true pictures are not there to tell e, but photographs at one scale are alike enough for a table.
+What a layer saves is measured for each alone, on a few small crops; the layers that save most for their work are
+widened together, as many as it takes, which is measured again on all crops.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tvmsr.graph.analysis import macs_by_node, size_rule
-from tvmsr.graph.execute import run_fp32
-from tvmsr.graph.model import F32, INPUT, Colour, Model, Node
-from tvmsr.quant.bind import bind
-from tvmsr.quant.picture import fitted
+from tvmsr.graph.analysis import macs_by_node
+from tvmsr.graph.model import INPUT, Node
+from tvmsr.quant.judge import Judge, expected_drop
 from tvmsr.quant.plan import Plan
-from tvmsr.quant.ranges import as_float, spaced
-from tvmsr.quant.reference import run
 from tvmsr.quant.structure import Structure
 
-F64 = NDArray[np.float64]
-U8 = NDArray[np.uint8]
-
-#: Mean square error of FP32 networks on photographs (luma, squared gray levels), by scale: Set5 PSNR 37.8, 33.8, 31.9.
-TYPICAL_ERROR: Mapping[int, float] = {2: 10.8, 3: 27.0, 4: 42.0}
-#: Weights of R, G, B in luma (BT.601, 16..235).
-LUMA = np.array([65.481, 128.553, 24.966]) / 255
-#: Pixels at a crop's borders, of the input, that are not judged: a picture has fewer of them.
-BORDER = 8
-#: Crops that a plan is judged on.
-JUDGED_CROPS = 8
-#: Layers that may be widened, and crops (and their size) that sensitivities are measured on.
-MOST_LAYERS = 8
 #: As good as 16, and what 3x3 convolutions can still compute by a transform: winograd2_words takes up to 13.
 WIDE = 12
-LEAST_SAVED = 0.03
-FEW_CROPS, FEW_SIZE = 4, 48
+#: Layers that save less than this share of the noise are left alone; and where the aim is out of reach, as many are
+#: widened as leave at most this much more than all would.
+LEAST_SAVED, ENOUGH = 0.005, 1.03
+#: A layer of no size still costs something: wide codes are stored and read. As a share of all multiplications.
+OVERHEAD = 0.02
 
 
-def expected_drop(noise: float, scale: int) -> float:
-    """PSNR, in dB, that this noise takes from a typical network of the scale."""
-    error = TYPICAL_ERROR.get(scale, TYPICAL_ERROR[2])
-    return 10 * math.log10(1 + max(noise, 0.0) / error)
+@dataclass(frozen=True)
+class Candidate:
+    """A layer: the share of the noise that it saves alone, and its share of all multiplications."""
 
+    name: str
+    saved: float
+    macs: float
 
-@dataclass(frozen=True, eq=False)
-class Judge:
-    """Crops with the FP32 network's luma on them."""
+    @property
+    def worth(self) -> float:
+        return self.saved / (self.macs + OVERHEAD)
 
-    model: Model
-    crops: Sequence[U8]
-    exact: Sequence[F64]
-
-    def noise(self, plan: Plan) -> float:
-        """The median over the crops, in squared gray levels."""
-        graph, found = bind(self.model, plan), []
-        for crop, exact in zip(self.crops, self.exact, strict=True):
-            error = _inner(_luma(run(graph, crop).astype(np.float64)) - exact, self.model.scale)
-            found.append(float((error**2).mean()))
-        weights = LUMA if self.model.colour is Colour.RGB else np.ones(1)
-        return float(np.median(found)) - float((weights**2).sum()) / 12
-
-
-def make_judge(model: Model, crops: Sequence[U8], outputs: Sequence[F32] | None = None) -> Judge:
-    """A judge over crops; outputs of the FP32 network on them, where they are known and the crops fit it."""
-    if outputs is None:
-        crops = [fitted(crop, size_rule(model.graph)) for crop in crops]
-        outputs = [cast(F32, run_fp32(model, as_float(crop))) for crop in crops]
-    exact = [_luma(np.clip(output.astype(np.float64) * 255, 0, 255)) for output in outputs]
-    return Judge(model, crops, exact)
-
-
-def few(crops: Sequence[U8]) -> list[U8]:
-    """A few small crops out of the middle, for measurements that are repeated for every layer."""
-    return [_middle(crop) for crop in spaced(crops, FEW_CROPS)]
-
-
-def _middle(crop: U8) -> U8:
-    top, left = (max(0, (size - FEW_SIZE) // 2) for size in crop.shape[:2])
-    return np.ascontiguousarray(crop[top : top + FEW_SIZE, left : left + FEW_SIZE])
-
-
-def _inner(error: F64, scale: int) -> F64:
-    edge = BORDER * scale
-    return error[edge:-edge, edge:-edge] if min(error.shape) > 4 * edge else error
-
-
-def _luma(value: F64) -> F64:
-    return value @ LUMA if value.shape[2] == 3 else value[:, :, 0]
+    @property
+    def reason(self) -> str:
+        """In words, for the plan."""
+        return f"{WIDE} activation bits: alone it saves {self.saved:.1%} of the noise, for {self.macs:.1%} of the MACs"
 
 
 def candidates(structure: Structure) -> list[Node]:
@@ -106,18 +51,51 @@ def candidates(structure: Structure) -> list[Node]:
     ]
 
 
-def worthwhile_layers(
+def measured(
     judge: Judge, structure: Structure, replan: Callable[[Mapping[str, int]], Plan], done: Callable[[], None]
-) -> list[str]:
-    """Candidate layers, best first: the noise that each saves, when it alone reads WIDE bits, for its work."""
-    graph = judge.model.graph
-    before, macs = judge.noise(replan({})), {name: float(count) for name, count in macs_by_node(graph).items()}
-    everything = sum(macs.values())
-    gains = []
+) -> list[Candidate]:
+    """The candidates that save anything, best first: what each saves for its work."""
+    macs = {name: float(count) for name, count in macs_by_node(judge.model.graph).items()}
+    before, everything, found = judge.noise(replan({})), sum(macs.values()), []
     for node in candidates(structure):
-        saved = before - judge.noise(replan({node.name: WIDE}))
-        # A layer of no size still costs something: wide codes are stored and read.
-        if saved > LEAST_SAVED * before:
-            gains.append((saved / (macs[node.name] / everything + 0.02), node.name))
+        saved = 1 - judge.noise(replan({node.name: WIDE})) / before if before > 0 else 0.0
+        if saved > LEAST_SAVED:
+            found.append(Candidate(node.name, saved, macs[node.name] / everything))
         done()
-    return [name for _, name in sorted(gains, reverse=True)]
+    return sorted(found, key=lambda c: c.worth, reverse=True)
+
+
+def fewest(
+    judge: Judge, order: Sequence[Candidate], replan: Callable[[Mapping[str, int]], Plan], max_drop: float
+) -> int:
+    """How many of the candidates, from the first on, it takes to lose at most `max_drop` dB, or next to what all do."""
+    noise: dict[int, float] = {}
+
+    def of(count: int) -> float:
+        if count not in noise:
+            noise[count] = judge.noise(replan(pins_of(order[:count])))
+        return noise[count]
+
+    def is_enough(count: int) -> bool:
+        return expected_drop(of(count), judge.model.scale) <= max_drop or of(count) <= ENOUGH * of(len(order))
+
+    low, high = 0, len(order)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_enough(middle) else (middle + 1, high)
+    return high
+
+
+def pins_of(chosen: Sequence[Candidate]) -> dict[str, int]:
+    return {candidate.name: WIDE for candidate in chosen}
+
+
+def reusing(plan: Plan, done: Plan) -> Plan:
+    """The plan with the weight codes and bias corrections of another, where its weights have the same scales."""
+    layers = {}
+    for name, layer in plan.layers.items():
+        other = done.layers[name]
+        same = layer.weight_scales == other.weight_scales and layer.weight_bits == other.weight_bits
+        known = {"weight_codes": other.weight_codes, "bias_correction": other.bias_correction}
+        layers[name] = layer.model_copy(update=known) if same else layer
+    return plan.model_copy(update={"layers": layers})
