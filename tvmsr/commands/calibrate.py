@@ -45,7 +45,7 @@ class Calibration:
     bias_correction: bool = True
     strict_bits: bool = False
     max_drop: float = 0.1
-    way: str = "selection"
+    way: str = "mix"
     save_data: Path | None = None
     seed: int = 0
 
