@@ -18,7 +18,7 @@ from tvmsr.quant.plan import Plan, PlanError
 
 def bound(model, **how):
     how.setdefault("max_drop", None)
-    plan = calibrate(model, [networks.picture(s) for s in range(3)], **how)
+    plan = calibrate(model, [networks.picture(s) for s in range(3)], **{"rounding": False, **how})
     return plan, bind(model, plan)
 
 

@@ -151,7 +151,7 @@ def test_progress_and_mistakes():
     seen = []
     calibrate(networks.plain(), CROPS, progress=lambda what, done, total: seen.append((what, done, total)))
     assert ("ranges", 6, 6) in seen
-    assert any(what == "biases" for what, _, _ in seen)
+    assert any(what == "weights" for what, _, _ in seen)
     with pytest.raises(InputFileError):
         calibrate(networks.plain(), [])
     with pytest.raises(UsageError, match="method"):

@@ -21,7 +21,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def plan(model):
-    return calibrate(model, [networks.picture(s) for s in range(3)])
+    return calibrate(model, [networks.picture(s) for s in range(3)], rounding=False)
 
 
 def edited(plan: Plan, path: str, value) -> str:

@@ -23,6 +23,7 @@ from tvmsr.artifact.manifest import (
     TilingEntry,
 )
 from tvmsr.artifact.outputs import Outputs, outputs
+from tvmsr.artifact.plan_codes import with_references
 from tvmsr.artifact.plan_text import pack_plan
 from tvmsr.artifact.static import link_static
 from tvmsr.artifact.toolchain import compiler_name, linked_code
@@ -90,7 +91,7 @@ def build(
     manifest = _manifest(programs, graph, model, plan, target, emitted, checks, prefix, cc)
     with tempfile.TemporaryDirectory(prefix="tvmsr-build-") as name:
         objects = tuple(_compile(emitted.kernels[level.name], level, target, Path(name)) for level in target.levels)
-        plan_bytes, without = pack_plan(plan.to_json()), _kinds_of_no_step(programs)
+        plan_bytes, without = pack_plan(with_references(plan.to_json(), emitted.data)), _kinds_of_no_step(programs)
         parts = Parts(emitted.source, emitted.data, manifest.to_bytes(), plan_bytes, objects, without=without)
         _link(parts, wanted, target, prefix, cc)
     first = wanted.files[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tvmsr.artifact.macho_library import settled
 from tvmsr.runtime import macho
-from tvmsr.runtime.library import MANIFEST_SECTION, PLAN_SECTION
+from tvmsr.runtime.library import DATA_SECTION, MANIFEST_SECTION, PLAN_SECTION
 
 #: Stock tvm.runtime.load_module finds functions by this prefix; it stays whatever --prefix says.
 FFI_SYMBOL = "__tvm_ffi_sr_upscale"
@@ -95,7 +95,7 @@ ELF = ObjectFormat(
     suffix=".so",
     symbol="",
     manifest=f'.section {MANIFEST_SECTION},"a",%progbits',  # %progbits, not @progbits: the same for every CPU
-    data='.section .rodata.sr_data,"a",%progbits',
+    data=f'.section {DATA_SECTION},"a",%progbits',
     plan=f'.section {PLAN_SECTION},"",%progbits',
     hide=".hidden",
     end='.section .note.GNU-stack,"",%progbits',
@@ -109,7 +109,7 @@ MACHO = ObjectFormat(
     symbol="_",
     # no_dead_strip: nothing in the library refers to the plan.
     manifest=f".section {','.join(macho.SECTIONS[MANIFEST_SECTION])},regular,no_dead_strip",
-    data=".section __TEXT,__const",
+    data=f".section {','.join(macho.SECTIONS[DATA_SECTION])}",
     plan=f".section {','.join(macho.SECTIONS[PLAN_SECTION])},regular,no_dead_strip",
     hide=".private_extern",
     end="",

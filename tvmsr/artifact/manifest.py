@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tvmsr.artifact.plan_codes import with_codes
 from tvmsr.artifact.plan_text import unpack_plan
 from tvmsr.errors import InputFileError
 from tvmsr.runtime.folding import fold_layers
-from tvmsr.runtime.library import PLAN_SECTION
-from tvmsr.runtime.sections import manifest_of, read_section
+from tvmsr.runtime.library import DATA_SECTION, PLAN_SECTION
+from tvmsr.runtime.sections import manifest_of, read_library
 
 FORMAT_VERSION = 1
 
@@ -178,8 +179,10 @@ def _texts(value: Any) -> Iterator[str]:
 
 def read_plan_text(path: Path) -> str:
     """The plan (JSON) that an artifact was made from. InputFileError where it carries none."""
-    raw = read_section(path, PLAN_SECTION, "plan")
+    sections = read_library(path).sections
+    if PLAN_SECTION not in sections:
+        raise InputFileError(f"{path}: has no plan: not an artifact of tvmsr")
     try:
-        return unpack_plan(raw, MAX_PLAN_BYTES)
+        return with_codes(unpack_plan(sections[PLAN_SECTION], MAX_PLAN_BYTES), sections.get(DATA_SECTION, b""))
     except ValueError as error:
         raise InputFileError(f"{path}: its plan is damaged") from error

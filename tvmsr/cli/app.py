@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import tvmsr
-from tvmsr.cli import device, look, make, run, show
+from tvmsr.cli import compares, device, look, make, run, show
 
 app = typer.Typer(
     add_completion=False,
@@ -51,6 +51,7 @@ for command in (
     make.calibrate,
     run.upscale,
     run.evaluate,
+    compares.compare,
     run.bench,
     run.verify,
     look.inspect,

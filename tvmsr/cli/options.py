@@ -38,6 +38,7 @@ LayerBits = Annotated[
 PlanFile = Annotated[Path | None, typer.Option("--plan", help="Use this plan.json instead of calibrating.")]
 Equalise = Annotated[bool, typer.Option("--equalise/--no-equalise", help="Scales per channel folded into neighbours.")]
 Correct = Annotated[bool, typer.Option("--bias-correction/--no-bias-correction", help="Take back the mean error.")]
+Rounding = Annotated[bool, typer.Option("--rounding/--no-rounding", help="Round weights against the pictures.")]
 StrictBits = Annotated[bool, typer.Option("--strict-bits", help="No layer reads more bits than --bits says.")]
 MaxDrop = Annotated[
     float, typer.Option("--max-drop", min=0.0, help="dB that 8 bits may lose before layers read more bits.")
@@ -78,6 +79,7 @@ _CALIBRATION = {
     "layer_bits": (LayerBits, None),
     "equalise": (Equalise, True),
     "bias_correction": (Correct, True),
+    "rounding": (Rounding, True),
     "strict_bits": (StrictBits, False),
     "max_drop": (MaxDrop, Calibration.max_drop),
     "way": (Way, Calibration.way),

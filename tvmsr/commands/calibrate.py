@@ -43,6 +43,7 @@ class Calibration:
     layer_bits: Mapping[str, int] | None = None
     equalise: bool = True
     bias_correction: bool = True
+    rounding: bool = True
     strict_bits: bool = False
     max_drop: float = 0.1
     way: str = "mix"
@@ -108,6 +109,7 @@ def plan_for(model: Model, how: Calibration, progress: Progress = silent) -> tup
         method=how.method,
         equalise=how.equalise,
         bias_correction=how.bias_correction,
+        rounding=how.rounding,
         layer_bits=dict(how.layer_bits or {}),
         max_drop=None if how.strict_bits else how.max_drop,
         held=crops.held,
@@ -152,6 +154,7 @@ def _imported(model: Model, how: Calibration, crops: list[NDArray[np.uint8]], pr
         method="minmax",
         equalise=False,
         bias_correction=False,
+        rounding=False,
         max_drop=None,
         seed=how.seed,
         description=_described(how),
@@ -175,6 +178,7 @@ def calibrate(
     layer_bits: Mapping[str, int] | None = None,
     equalise: bool = True,
     bias_correction: bool = True,
+    rounding: bool = True,
     strict_bits: bool = False,
     max_drop: float = Calibration.max_drop,
     way: str = Calibration.way,
@@ -191,7 +195,19 @@ def calibrate(
     if out is not None:
         check_out(Path(out))
     how = Calibration(
-        bits, method, calib, hr, layer_bits, equalise, bias_correction, strict_bits, max_drop, way, save_data, seed
+        bits,
+        method,
+        calib,
+        hr,
+        layer_bits,
+        equalise,
+        bias_correction,
+        rounding,
+        strict_bits,
+        max_drop,
+        way,
+        save_data,
+        seed,
     )
     plan, notes = plan_for(open_model(model, overrides), how, progress)
     path = Path(out) if out is not None else Path(f"{short_name(model)}-{bits}.plan.json")

@@ -55,9 +55,13 @@ def build_artifact(
     emit: str | Sequence[str] = "so",
     prefix: str = "tvmsr",
     cc: str | None = None,
+    apart: frozenset[str] = frozenset(),
     progress: Progress = silent,
 ) -> Any:
-    """Bind, lower for every level of the target, and link. Returns what tvmsr.artifact.build reports."""
+    """Bind, lower for every level of the target, and link. Returns what tvmsr.artifact.build reports.
+
+    apart: what tvmsr.lower.pipeline.lower keeps apart, to time it.
+    """
     from tvmsr.artifact.build import build
     from tvmsr.lower.pipeline import lower
     from tvmsr.quant.bind import bind
@@ -67,7 +71,7 @@ def build_artifact(
     graph = bind(model, plan)
     programs = []
     for done, level in enumerate(target.levels):
-        programs.append(lower(graph, level))
+        programs.append(lower(graph, level, apart))
         progress("compile", done + 1, steps)
     built = build(programs, graph, model, plan, target, out, cc=cc, prefix=prefix, emit=emit)
     progress("compile", steps, steps)
@@ -87,6 +91,7 @@ def compile(
     layer_bits: Mapping[str, int] | None = None,
     equalise: bool = True,
     bias_correction: bool = True,
+    rounding: bool = True,
     strict_bits: bool = False,
     max_drop: float = Calibration.max_drop,
     way: str = Calibration.way,
@@ -117,7 +122,19 @@ def compile(
     check_levels(chosen)
     network = open_model(model, overrides)
     how = Calibration(
-        bits, method, calib, hr, layer_bits, equalise, bias_correction, strict_bits, max_drop, way, save_data, seed
+        bits,
+        method,
+        calib,
+        hr,
+        layer_bits,
+        equalise,
+        bias_correction,
+        rounding,
+        strict_bits,
+        max_drop,
+        way,
+        save_data,
+        seed,
     )
     if plan is not None:
         ready, notes = _given_plan(Path(plan), how), network.assumed

@@ -216,10 +216,14 @@ class Place:
 
 @dataclass
 class Draft:
-    """All of a level's program while the passes work on it. Groups stay in execution order."""
+    """All of a level's program while the passes work on it. Groups stay in execution order.
+
+    apart: requantizations of the graph that become passes of their own, whatever could do them on its way.
+    """
 
     graph: IntegerGraph
     level: Level
+    apart: frozenset[str] = frozenset()
     tensors: dict[str, Tensor] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
     places: dict[str, Place] = field(default_factory=dict)

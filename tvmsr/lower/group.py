@@ -45,6 +45,9 @@ def run(draft: Draft) -> None:
     """Fill draft.groups and draft.tensors."""
     draft.tensors[INPUT] = one_picture(draft.graph)
     walk = Walk(draft)
+    unknown = draft.apart - {node.name for node in walk.nodes if node.op == "requantize"}
+    if unknown:
+        raise WorkError(f"{min(unknown)!r} cannot be a pass of its own: it is no requantization of the network")
     for node in walk.nodes:
         LOWERING[node.op](walk, node)
     if walk.terms:
@@ -231,6 +234,9 @@ def _requantize(walk: Walk, node: IntegerNode) -> None:
     """The end of the group that made its operand, where that serves; else a further store of it, or a pass."""
     operand, p, code = walk.tensor(node.inputs[0], node), node.params, cast(Code, node.output)
     value = Value(p["m0"], p["lo"], p["hi"], code.zero, p.get("m_neg0"))
+    if node.name in walk.draft.apart:
+        walk.group(_load(walk, node, walk.whole(operand.name, node), value), node)
+        return
     maker = _maker_of_nothing_else(walk, operand.name)
     if maker is not None and maker.post is None and maker.value.table is None and _is_value(walk, node):
         walk.draft.update(maker.name, post=value, code=code)

@@ -28,9 +28,12 @@ PHASES: tuple[tuple[str, Phase], ...] = (
 )
 
 
-def lower(graph: IntegerGraph, level: Level) -> Program:
-    """The program of one level. Raises WorkError, naming the node, where the network needs what is not there yet."""
-    draft = Draft(graph, level)
+def lower(graph: IntegerGraph, level: Level, apart: frozenset[str] = frozenset()) -> Program:
+    """The program of one level. Raises WorkError, naming the node, where the network needs what is not there yet.
+
+    apart: names of requantizations that become passes over memory of their own; the bytes stay.
+    """
+    draft = Draft(graph, level, apart)
     for number, (name, phase) in enumerate(PHASES, 1):
         phase(draft)
         _LOG.debug("phase %d, %s: %s", number, name, draft)

@@ -17,11 +17,12 @@ from tvmsr.quant.correct import corrected
 from tvmsr.quant.draft import Progress, make_plan, ticker
 from tvmsr.quant.ending import Ending, ended
 from tvmsr.quant.judge import JUDGED_CROPS, Judge, expected_drop, few, make_judge
-from tvmsr.quant.methods import DEFAULT_METHOD, Shown, method_of
+from tvmsr.quant.methods import DEFAULT_METHOD, Method, Shown, method_of
 from tvmsr.quant.picture import fitted
 from tvmsr.quant.plan import Plan
 from tvmsr.quant.ranges import ChannelStats, Observation, covering, observe_channels, spaced
 from tvmsr.quant.representative import DEFAULT_WAY, Representative, described, representatives
+from tvmsr.quant.rounding import best_rounded, ways_for
 from tvmsr.quant.saturation import saturation, saturation_note
 from tvmsr.quant.streams import choose_bits
 from tvmsr.quant.structure import analyse
@@ -41,6 +42,7 @@ def calibrate(
     method: str = DEFAULT_METHOD,
     equalise: bool = True,
     bias_correction: bool = True,
+    rounding: bool = True,
     layer_bits: Mapping[str, int] | None = None,
     max_drop: float | None = MAX_DROP,
     held: Sequence[U8] = (),
@@ -63,8 +65,9 @@ def calibrate(
         "8", "6", "a6w4" or Bits. Streams, gates and table inputs are wider (tvmsr.quant.streams).
     method
         How ranges are chosen: a row of tvmsr.quant.methods.METHODS.
-    equalise, bias_correction
-        Factors per channel (tvmsr.quant.equalise); mean errors taken back (tvmsr.quant.correct).
+    equalise, bias_correction, rounding
+        Factors per channel (tvmsr.quant.equalise); mean errors taken back (tvmsr.quant.correct); weights rounded
+        against the crops (tvmsr.quant.rounding), which takes mean errors back, too, and is left out where that is.
     layer_bits
         {convolution: bits of the activations that it reads}.
     max_drop
@@ -91,32 +94,47 @@ def calibrate(
     row = method_of(method)
     if row.alone:
         equalise, bias_correction, max_drop = False, False, None
+    rounding = rounding and bias_correction
     model = ended(model, row.ending)
     wanted, structure = parse_bits(bits), analyse(model.graph)
     crops, held = ([fitted(crop, size_rule(model.graph)) for crop in some] for some in (crops, held))
     pins = dict(layer_bits or {})
     choose_bits(structure, wanted, pins)
     seen = observe_channels(model.graph, crops, ticker(progress, "ranges", len(crops)))
-    stats, notes = seen.stats, []
-    if row.pictures is not Shown.GIVEN:
-        pictures = representatives(model, crops, seen.outputs, way=way, seed=seed)
-        if made is not None:
-            made(pictures)
-        shown = observe_channels(model.graph, [p.pixels for p in pictures], lambda: None).stats
-        stats = shown if row.pictures is Shown.FULL_RANGE else covering(stats, shown)
-        notes.append(described(pictures, way))
+    stats, notes = _shown(model, crops, seen, row, way, seed, made)
     draft = _Draft(
-        model, crops, held, seen, stats, wanted, method, row.ending, equalise, seed, description, pins, progress
+        model=model, crops=crops, held=held, seen=seen, stats=stats, bits=wanted, method=method, ending=row.ending,
+        equalise=equalise, bias_correction=bias_correction, rounding=rounding, seed=seed, description=description,
+        pins=pins, progress=progress,
     )  # fmt: skip
     plan = draft.plan({}, {})
-    if bias_correction:
-        plan = corrected(plan, model, crops, ticker(progress, "biases", len(plan.layers)))
+    plan = draft.adjusted(plan)
     if max_drop is not None and wanted == Bits(8, 8):
-        plan = _widened(draft, plan, max_drop, bias_correction)
-    settings = {"bias_correction": bias_correction, "max_drop": max_drop, "layer_bits": pins}
+        plan = _widened(draft, plan, max_drop)
+    settings = {"bias_correction": bias_correction, "rounding": rounding, "max_drop": max_drop, "layer_bits": pins}
     plan = _with_coarsening(model, plan.model_copy(update={"settings": {**plan.settings, **settings}}))
     covered = saturation_note(saturation(bind(model, plan), few(held or crops)))
     return plan.model_copy(update={"notes": [*notes, *plan.notes, covered]})
+
+
+def _shown(
+    model: Model,
+    crops: Sequence[U8],
+    seen: Observation,
+    row: Method,
+    way: str,
+    seed: int,
+    made: Callable[[Sequence[Representative]], None] | None,
+) -> tuple[Mapping[str, ChannelStats], list[str]]:
+    """Statistics of the pictures that the method's ranges are measured on, and a note of what they are."""
+    if row.pictures is Shown.GIVEN:
+        return seen.stats, []
+    pictures = representatives(model, crops, seen.outputs, way=way, seed=seed)
+    if made is not None:
+        made(pictures)
+    stats = observe_channels(model.graph, [picture.pixels for picture in pictures], lambda: None).stats
+    both = stats if row.pictures is Shown.FULL_RANGE else covering(seen.stats, stats)
+    return both, [described(pictures, way)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +150,8 @@ class _Draft:
     method: str
     ending: Ending
     equalise: bool
+    bias_correction: bool
+    rounding: bool
     seed: int
     description: str
     pins: Mapping[str, int]
@@ -142,6 +162,16 @@ class _Draft:
         if self.held:
             return make_judge(self.model, self.held)
         return make_judge(self.model, spaced(self.crops, JUDGED_CROPS), spaced(self.seen.outputs, JUDGED_CROPS))
+
+    def adjusted(self, plan: Plan) -> Plan:
+        """The plan with weight codes and bias corrections measured on the crops, as far as they are wanted."""
+        if self.rounding:
+            used = spaced(self.crops, JUDGED_CROPS), spaced(self.seen.outputs, JUDGED_CROPS)
+            done = ticker(self.progress, "weights", len(plan.layers) * len(ways_for(plan)))
+            return best_rounded(plan, self.model, self.crops, make_judge(self.model, *used), done)
+        if self.bias_correction:
+            return corrected(plan, self.model, self.crops, ticker(self.progress, "biases", len(plan.layers)))
+        return plan
 
     def plan(self, pins: Mapping[str, int], reasons: Mapping[str, str], *, quiet: bool = False) -> Plan:
         """A plan with further layers pinned, for the reasons given. quiet: one of many, and no histograms for it."""
@@ -161,7 +191,7 @@ class _Draft:
         )
 
 
-def _widened(draft: _Draft, plan: Plan, max_drop: float, bias_correction: bool) -> Plan:
+def _widened(draft: _Draft, plan: Plan, max_drop: float) -> Plan:
     """Give layers 12 activation bits, those that help most first, until the expected loss is within `max_drop`."""
     model, structure, judge = draft.model, analyse(draft.model.graph), draft.judge()
     first = expected_drop(judge.noise(plan), model.scale)
@@ -177,9 +207,7 @@ def _widened(draft: _Draft, plan: Plan, max_drop: float, bias_correction: bool) 
     ]
     chosen = order[: fewest(judge, order, replan, max_drop)]
     reasons = {candidate.name: candidate.reason for candidate in chosen}
-    wider = draft.plan(pins_of(chosen), reasons)
-    if bias_correction and chosen:
-        wider = corrected(wider, model, draft.crops, ticker(draft.progress, "biases", len(wider.layers)))
+    wider = draft.adjusted(draft.plan(pins_of(chosen), reasons)) if chosen else plan
     after = expected_drop(judge.noise(wider), model.scale)
     if not chosen or after >= first:
         chosen, wider, after = [], plan, first

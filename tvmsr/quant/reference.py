@@ -87,12 +87,12 @@ def conv(node: IntegerNode, operands: tuple[Held, ...]) -> Values:
 def conv_blocks(node: IntegerNode, x: Held) -> Iterable[tuple[int, F64]]:
     """(first row, accumulators (rows, W', OC), integers in float64) of a convolution, from the top down."""
     attrs, weight = cast(ConvAttrs, node.attrs), node.params["weight"]
-    padded = _padded(x, attrs, node.params["pad"])
+    codes = padded(x, attrs, node.params["pad"])
     kernel_h, kernel_w, ins, outs = weight.shape
     if kernel_h * kernel_w * ins >= 1 << 30:
         raise ValueError(f"{node.name!r}: {weight.shape} is beyond exact float64 sums")
-    height = (padded.shape[0] - attrs.dilation * (kernel_h - 1) - 1) // attrs.stride + 1
-    width = (padded.shape[1] - attrs.dilation * (kernel_w - 1) - 1) // attrs.stride + 1
+    height = (codes.shape[0] - attrs.dilation * (kernel_h - 1) - 1) // attrs.stride + 1
+    width = (codes.shape[1] - attrs.dilation * (kernel_w - 1) - 1) // attrs.stride + 1
     if height < 1 or width < 1:
         raise ValueError(f"{node.name!r}: the picture is smaller than the {kernel_w}x{kernel_h} kernel")
     matrix = weight.astype(np.float64).reshape(-1, outs)
@@ -102,7 +102,7 @@ def conv_blocks(node: IntegerNode, x: Held) -> Iterable[tuple[int, F64]]:
         count = min(rows, height - row)
         acc = np.empty((count, width, outs))
         for group in range(attrs.groups):
-            part = padded[:, :, group * ins : (group + 1) * ins]
+            part = codes[:, :, group * ins : (group + 1) * ins]
             columns = _columns(part, row, count, width, (kernel_h, kernel_w), attrs)
             chosen = slice(group * per_group, (group + 1) * per_group)
             acc[:, :, chosen] = (columns @ matrix[:, chosen]).reshape(count, width, per_group)
@@ -110,17 +110,17 @@ def conv_blocks(node: IntegerNode, x: Held) -> Iterable[tuple[int, F64]]:
         yield row, acc
 
 
-def _padded(x: Held, attrs: ConvAttrs, pad: Values) -> Values:
+def padded(x: Held, attrs: ConvAttrs, pad: Values) -> Values:
     """Centred codes with the padding around them, int32: outside lies the pad code of the channel, or a pixel's."""
     if attrs.mode is not PadMode.CONSTANT:
         return x.centred()[np.ix_(*outside(x.values.shape, attrs))]
     centred = cropped(x.centred(), attrs.padding)
     top, left, bottom, right = (max(amount, 0) for amount in attrs.padding)
     height, width, channels = centred.shape
-    padded = np.empty((height + top + bottom, width + left + right, channels), np.int32)
-    padded[:] = pad.astype(np.int32) - np.int32(x.code.zero)
-    padded[top : top + height, left : left + width] = centred
-    return padded
+    values = np.empty((height + top + bottom, width + left + right, channels), np.int32)
+    values[:] = pad.astype(np.int32) - np.int32(x.code.zero)
+    values[top : top + height, left : left + width] = centred
+    return values
 
 
 def _columns(x: Values, row: int, count: int, width: int, kernel: tuple[int, int], attrs: ConvAttrs) -> F64:

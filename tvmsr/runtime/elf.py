@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tvmsr.errors import InputFileError
-from tvmsr.runtime.library import MANIFEST_SECTION, PLAN_SECTION, Library, Reader
+from tvmsr.runtime.library import DATA_SECTION, MANIFEST_SECTION, PLAN_SECTION, Library, Reader
 
 MAGIC = b"\x7fELF"
 
@@ -13,7 +13,7 @@ _CPUS = {3: "x86", 40: "ARM", 62: "x86-64", 183: "AArch64", 243: "RISC-V"}
 _SHT_NOBITS = 8
 
 #: Our sections, by the bytes that their names are.
-_OURS = {name.encode() + b"\0": name for name in (MANIFEST_SECTION, PLAN_SECTION)}
+_OURS = {name.encode() + b"\0": name for name in (MANIFEST_SECTION, DATA_SECTION, PLAN_SECTION)}
 
 
 def parse_elf(reader: Reader) -> Library:

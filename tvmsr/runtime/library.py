@@ -12,6 +12,7 @@ from tvmsr.errors import InputFileError
 #: Sections by the names they have in an ELF file; readers of other formats give them the same names.
 MANIFEST_SECTION = ".tvmsr.manifest"
 PLAN_SECTION = ".tvmsr.plan"
+DATA_SECTION = ".tvmsr.data"
 
 #: A CPU family to the names that platform.machine() uses.
 _MACHINE_NAMES = {

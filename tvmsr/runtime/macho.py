@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tvmsr.errors import InputFileError
-from tvmsr.runtime.library import MANIFEST_SECTION, PLAN_SECTION, Library, Reader
+from tvmsr.runtime.library import DATA_SECTION, MANIFEST_SECTION, PLAN_SECTION, Library, Reader
 
 MAGIC = b"\xcf\xfa\xed\xfe"  # 64 bits, little-endian
 FAT_MAGIC = b"\xca\xfe\xba\xbe"
 
 #: Where our sections are: segment and section; a name has 16 bytes at most.
-SECTIONS = {MANIFEST_SECTION: ("__TEXT", "__tvmsr_manifest"), PLAN_SECTION: ("__TEXT", "__tvmsr_plan")}
+SECTIONS = {
+    MANIFEST_SECTION: ("__TEXT", "__tvmsr_manifest"),
+    DATA_SECTION: ("__TEXT", "__tvmsr_data"),
+    PLAN_SECTION: ("__TEXT", "__tvmsr_plan"),
+}
 
 #: cputype to a CPU family.
 _CPUS = {0x01000007: "x86-64", 0x0100000C: "AArch64"}
