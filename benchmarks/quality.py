@@ -100,12 +100,27 @@ def _measure(row: Row, weights: Path, images: Path, folder: Path) -> dict[str, A
     return {"row": row, "made": made, "means": means, "manifest": found}
 
 
-def _wide_share(manifest: dict[str, Any]) -> tuple[int, float]:
-    """How many convolutions read more than 8 bits, and their share of the multiplications."""
+def _wide(manifest: dict[str, Any]) -> tuple[int, float, float]:
+    """How many convolutions read more than 8 bits; their multiplications for a pixel, and all."""
     layers = [layer for layer in manifest["levels"][0]["layers"] if layer["macs_per_pixel"]]
-    total = sum(layer["macs_per_pixel"] for layer in layers)
     wide = [layer for layer in layers if int(layer["bits"].removeprefix("a").split("w")[0]) > 8]
-    return len(wide), sum(layer["macs_per_pixel"] for layer in wide) / total if total else 0.0
+    return (len(wide), *(sum(float(layer["macs_per_pixel"]) for layer in some) for some in (wide, layers)))
+
+
+def _drop(result: dict[str, Any], name: str) -> float:
+    means = result["means"][name]
+    return float(means["fp32_psnr_y"] - means["psnr_y"])
+
+
+def _summary(results: list[dict[str, Any]]) -> str:
+    """Mean and worst drop by set, and the share of all networks' multiplications above 8 bits."""
+    parts = []
+    for name in SETS:
+        drops = [_drop(result, name) for result in results]
+        parts.append(f"{name}: mean {sum(drops) / len(drops):.3f} dB, worst {max(drops):.3f}")
+    counts = [_wide(result["manifest"]) for result in results]
+    share = sum(wide for _, wide, _ in counts) / sum(every for _, _, every in counts)
+    return f"Drop over {len(results)} networks, {'; '.join(parts)}. Above 8 bits: {share:.1%} of all multiplications."
 
 
 def _table(results: list[dict[str, Any]]) -> list[str]:
@@ -121,8 +136,9 @@ def _table(results: list[dict[str, Any]]) -> list[str]:
             return " / ".join(f"{means[s][key]:.{digits}f}" for s in SETS)
 
         stated = " / ".join("-" if s is None else f"{s:.2f}" for s in result["row"].stated)
-        drop = " / ".join(f"{means[s]['fp32_psnr_y'] - means[s]['psnr_y']:.2f}" for s in SETS)
-        count, share = _wide_share(result["manifest"])
+        drop = " / ".join(f"{_drop(result, s):.3f}" for s in SETS)
+        count, wide, every = _wide(result["manifest"])
+        share = wide / every if every else 0.0
         lines.append(
             f"| {result['row'].name} | {stated} "
             f"| {pair('fp32_psnr_y')} | {pair('psnr_y')} | {drop} "
@@ -194,12 +210,13 @@ def main() -> None:
         "",
         "PSNR in dB and SSIM on Y, Set5 / Set14, LR by MATLAB-compatible bicubic, borders of `scale` pixels cut off, "
         f"means over the images. INT8 is what the compiled .so gives (level {level}, {platform.machine()}; every level "
-        "gives the same bytes), `--bits 8 --method minmax`, calibrated on 16 crops of 96x96 of training photographs, "
-        "downsized. FP32 is the canonical graph run by numpy. *stated*: "
+        "gives the same bytes), `--bits 8`, calibrated on crops of training photographs, downsized. FP32 is the canonical graph run by numpy. *stated*: "
         + "; ".join(sorted({r.source for r in rows}))
         + ".",
         "",
         *_table(results),
+        "",
+        _summary(results),
         "",
     ]
     args.out.write_text("\n".join(text))
