@@ -210,9 +210,8 @@ def main() -> None:
         "",
         "PSNR in dB and SSIM on Y, Set5 / Set14, LR by MATLAB-compatible bicubic, borders of `scale` pixels cut off, "
         f"means over the images. INT8 is what the compiled .so gives (level {level}, {platform.machine()}; every level "
-        "gives the same bytes), `--bits 8`, calibrated on crops of training photographs, downsized. FP32 is the canonical graph run by numpy. *stated*: "
-        + "; ".join(sorted({r.source for r in rows}))
-        + ".",
+        "gives the same bytes), `--bits 8`, calibrated on crops of training photographs, downsized. "
+        "FP32 is the canonical graph run by numpy. *stated*: " + "; ".join(sorted({r.source for r in rows})) + ".",
         "",
         *_table(results),
         "",

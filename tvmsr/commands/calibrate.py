@@ -96,16 +96,32 @@ def crops_for(model: Model, how: Calibration) -> Crops:
 def plan_for(model: Model, how: Calibration, progress: Progress = silent) -> tuple[Plan, tuple[str, ...]]:
     """The plan for an imported model, and notes."""
     from tvmsr.quant.bits import parse_bits
-    from tvmsr.quant.calibrate import calibrate as make_plan
 
-    bits, saved = parse_bits(how.bits), _saving(how)
+    parse_bits(how.bits)
+    saved = _saving(how)
     crops = crops_for(model, how)
     if model.graph.marks:
-        return _imported(model, how, crops.used, progress), (*model.assumed, *crops.notes)
-    plan = make_plan(
+        plan = _imported(model, how, crops.used, progress)
+    else:
+        plan = plan_of(model, how, crops, _described(how), saved, progress)
+    return plan, (*model.assumed, *crops.notes)
+
+
+def plan_of(
+    model: Model,
+    how: Calibration,
+    crops: Crops,
+    description: str,
+    made: Callable[[Sequence[Representative]], None] | None = None,
+    progress: Progress = silent,
+) -> Plan:
+    """The plan that these options make of these crops. made: is given the pictures of CFQP."""
+    from tvmsr.quant.calibrate import calibrate as make_plan
+
+    return make_plan(
         model,
         crops.used,
-        bits=bits,
+        bits=how.bits,
         method=how.method,
         equalise=how.equalise,
         bias_correction=how.bias_correction,
@@ -115,11 +131,10 @@ def plan_for(model: Model, how: Calibration, progress: Progress = silent) -> tup
         held=crops.held,
         way=how.way,
         seed=how.seed,
-        description=_described(how),
-        made=saved,
+        description=description,
+        made=made,
         progress=progress,
     )
-    return plan, (*model.assumed, *crops.notes)
 
 
 def _saving(how: Calibration) -> Callable[[Sequence[Representative]], None] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tvmsr.commands.calibrate import CROP_SIZE, Calibration
+from tvmsr.commands.calibrate import CROP_SIZE, Calibration, Crops, plan_of
 from tvmsr.commands.comparison.results import Spread
 from tvmsr.commands.comparison.variants import Variant
 from tvmsr.commands.progress import Progress
@@ -52,7 +52,7 @@ def spreads(
     for number in range(sets):
         progress("sets", number, sets)
         crop = _crop(shared, shared.seed + number, model.scale)
-        plans = [_plan(model, variant.calibration(shared), crop) for variant in variants]
+        plans = [plan_of(model, variant.calibration(shared), Crops([crop], [], ()), "one crop") for variant in variants]
         for variant, psnr in zip(variants, _measured(model, plans, pairs, protocol), strict=True):
             found[variant.name].append(psnr)
     progress("sets", sets, sets)
@@ -66,25 +66,6 @@ def _crop(shared: Calibration, seed: int, scale: int) -> NDArray[np.uint8]:
     hr_scale = scale if shared.hr else None
     (crop,) = calibration_crops(Path(shared.calib), 1, CROP_SIZE, seed=seed, hr_scale=hr_scale)
     return crop
-
-
-def _plan(model: Model, how: Calibration, crop: NDArray[np.uint8]) -> Plan:
-    """As `plan_for` makes one, of one crop."""
-    from tvmsr.quant.calibrate import calibrate
-
-    return calibrate(
-        model,
-        [crop],
-        bits=how.bits,
-        method=how.method,
-        equalise=how.equalise,
-        bias_correction=how.bias_correction,
-        rounding=how.rounding,
-        max_drop=None if how.strict_bits else how.max_drop,
-        way=how.way,
-        seed=how.seed,
-        description="one crop",
-    )
 
 
 def _measured(model: Model, plans: Sequence[Plan], pairs: Iterable[Pair], protocol: Protocol) -> list[float]:
