@@ -9,6 +9,10 @@ class TvmsrError(Exception):
     exit_code = 1
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, and what of the work was kept: the message says where it is."""
+
+
 class WorkError(TvmsrError):
     """The work itself failed: a bound could not be met, a tool broke, a disk was full."""
 

@@ -10,6 +10,7 @@ import tvmsr
 from tvmsr.cli import options as o
 from tvmsr.cli import show
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides
+from tvmsr.errors import Interrupted
 
 
 @o.of_the_network
@@ -70,10 +71,14 @@ def calibrate(
     """Quantize a network after training; write the plan."""
     o.log_level(verbose)
     chosen = _or_default(model)
-    with show.progress_bar() as progress:
-        made = tvmsr.calibrate(
-            chosen, out=out, seed=seed, overrides=overrides, progress=progress, **calibration,
-        )  # fmt: skip
+    try:
+        with show.progress_bar() as progress:
+            made = tvmsr.calibrate(
+                chosen, out=out, seed=seed, overrides=overrides, progress=progress, **calibration,
+            )  # fmt: skip
+    except Interrupted as stopped:
+        show.notes([str(stopped)])
+        raise
     if json:
         return show.as_json(made.as_json())
     show.notes(made.notes)

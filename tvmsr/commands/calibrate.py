@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tvmsr.commands.files import check_out
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model, short_name
-from tvmsr.errors import UsageError
+from tvmsr.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,8 +93,10 @@ def crops_for(model: Model, how: Calibration) -> Crops:
     return Crops([crop for k, crop in enumerate(found) if k % apart != apart - 1], held, notes)
 
 
-def plan_for(model: Model, how: Calibration, progress: Progress = silent) -> tuple[Plan, tuple[str, ...]]:
-    """The plan for an imported model, and notes."""
+def plan_for(
+    model: Model, how: Calibration, progress: Progress = silent, better: Callable[[Plan], None] | None = None
+) -> tuple[Plan, tuple[str, ...]]:
+    """The plan for an imported model, and notes. better: is given each whole plan on the way."""
     from tvmsr.quant.bits import parse_bits
 
     parse_bits(how.bits)
@@ -103,7 +105,7 @@ def plan_for(model: Model, how: Calibration, progress: Progress = silent) -> tup
     if model.graph.marks:
         plan = _imported(model, how, crops.used, progress)
     else:
-        plan = plan_of(model, how, crops, _described(how), saved, progress)
+        plan = plan_of(model, how, crops, _described(how), made=saved, better=better, progress=progress)
     return plan, (*model.assumed, *crops.notes)
 
 
@@ -112,10 +114,12 @@ def plan_of(
     how: Calibration,
     crops: Crops,
     description: str,
+    *,
     made: Callable[[Sequence[Representative]], None] | None = None,
+    better: Callable[[Plan], None] | None = None,
     progress: Progress = silent,
 ) -> Plan:
-    """The plan that these options make of these crops. made: is given the pictures of CFQP."""
+    """The plan that these options make of these crops. made: is given CFQP's pictures; better: see quant.calibrate."""
     from tvmsr.quant.calibrate import calibrate as make_plan
 
     return make_plan(
@@ -133,6 +137,7 @@ def plan_of(
         seed=how.seed,
         description=description,
         made=made,
+        better=better,
         progress=progress,
     )
 
@@ -205,7 +210,8 @@ def calibrate(
     """Quantize `model` after training and write the plan to `out` (default: MODEL-BITS.plan.json).
 
     calib: a folder of pictures, LR as they are, or HR with `hr=True` (downsized first). layer_bits: activation bits
-    that single layers read, by node name. The rest: see Calibration. Raises UsageError, InputFileError or WorkError.
+    that single layers read, by node name. The rest: see Calibration. Ctrl-C keeps the best plan so far: it is written,
+    and Interrupted says so. Raises UsageError, InputFileError or WorkError.
     """
     if out is not None:
         check_out(Path(out))
@@ -224,7 +230,14 @@ def calibrate(
         save_data,
         seed,
     )
-    plan, notes = plan_for(open_model(model, overrides), how, progress)
     path = Path(out) if out is not None else Path(f"{short_name(model)}-{bits}.plan.json")
+    kept: list[Plan] = []
+    try:
+        plan, notes = plan_for(open_model(model, overrides), how, progress, kept.append)
+    except KeyboardInterrupt:
+        if not kept:
+            raise
+        kept[-1].save(path)
+        raise Interrupted(f"interrupted; {path} is the best plan so far, {kept[-1].notes[-1]}") from None
     plan.save(path)
     return Calibrated(plan, path, notes)

@@ -50,6 +50,7 @@ def calibrate(
     seed: int = 0,
     description: str = "",
     made: Callable[[Sequence[Representative]], None] | None = None,
+    better: Callable[[Plan], None] | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """Measure ranges over crops and choose bits, scales and corrections.
@@ -79,6 +80,8 @@ def calibrate(
         How CFQP makes pictures of full range: a row of tvmsr.quant.representative.WAYS.
     made
         Called with these pictures, where the method wants some.
+    better
+        Called with each whole plan on the way, the best last: what there is when the rest takes too long.
     description
         Where the crops come from, in words, for the plan.
     seed
@@ -108,13 +111,22 @@ def calibrate(
         pins=pins, progress=progress,
     )  # fmt: skip
     plan = draft.plan({}, {})
+    for_now = _teller(better, notes)
+    for_now(plan)
     plan = draft.adjusted(plan)
+    for_now(plan)
     if max_drop is not None and wanted == Bits(8, 8):
         plan = _widened(draft, plan, max_drop)
     settings = {"bias_correction": bias_correction, "rounding": rounding, "max_drop": max_drop, "layer_bits": pins}
     plan = _with_coarsening(model, plan.model_copy(update={"settings": {**plan.settings, **settings}}))
     covered = saturation_note(saturation(bind(model, plan), few(held or crops)))
     return plan.model_copy(update={"notes": [*notes, *plan.notes, covered]})
+
+
+def _teller(better: Callable[[Plan], None] | None, notes: Sequence[str]) -> Callable[[Plan], None]:
+    """Tells of a plan on the way."""
+    unfinished = "calibration was not finished: what comes after this plan is missing"
+    return lambda plan: better(plan.model_copy(update={"notes": [*notes, unfinished]})) if better else None
 
 
 def _shown(

@@ -1,0 +1,63 @@
+"""`tvmsr calibrate` that is interrupted, and the pictures of CFQP as files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tvmsr
+from tvmsr.cli.main import main
+from tvmsr.errors import Interrupted, UsageError
+from tvmsr.imaging.files import read_picture
+from tvmsr.quant.plan import Plan
+
+
+@pytest.mark.parametrize("stage", ["weights", "sensitivity"])
+def test_ctrl_c_keeps_the_best_plan_so_far(tmp_path, stage):
+    out = tmp_path / "kept.json"
+
+    def stop(what: str, done: int, _total: int) -> None:
+        if what == stage and done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="best plan so far"):
+        tvmsr.calibrate("default:x2", out=out, max_drop=0.0, progress=stop)
+    plan = Plan.load(out)
+    assert "not finished" in plan.notes[-1]
+    rounded = [layer.weight_codes is not None for layer in plan.layers.values()]
+    assert any(rounded) == (stage == "sensitivity")
+    made = tvmsr.compile("default:x2", plan=out, out=tmp_path / "kept.so")
+    assert made.artifact.is_file()
+
+
+def test_ctrl_c_before_there_is_a_plan_leaves_nothing(tmp_path):
+    def stop(_what: str, _done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        tvmsr.calibrate("default:x2", out=tmp_path / "no.json", progress=stop)
+    assert not isinstance(stopped.value, Interrupted) and not list(tmp_path.iterdir())
+
+
+def test_save_data_writes_what_ranges_were_measured_on(tmp_path):
+    folder = tmp_path / "pictures"
+    plan = tvmsr.calibrate("default:x2", out=tmp_path / "a.json", save_data=folder, strict_bits=True).plan
+    files = sorted(folder.iterdir())
+    assert [file.name for file in files] == ["0001.png", "0002.png", "0003.png", "0004.png"]
+    assert f"pictures of full range: {len(files)}" in plan.notes[0]
+    again = tmp_path / "again"
+    tvmsr.calibrate("default:x2", out=tmp_path / "b.json", save_data=again, strict_bits=True)
+    for file in files:
+        np.testing.assert_array_equal(read_picture(file).pixels, read_picture(again / file.name).pixels)
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_save_data_that_cannot_be(tmp_path, capsys):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not an empty folder"):
+        tvmsr.calibrate("default:x2", out=tmp_path / "a.json", save_data=tmp_path / "full")
+    with pytest.raises(UsageError, match="there is no folder"):
+        tvmsr.calibrate("default:x2", out=tmp_path / "a.json", save_data=tmp_path / "no" / "such")
+    assert main(["calibrate", "-o", str(tmp_path / "a.json"), "--method", "minmax", "--save-data", "x"]) == 2
+    assert "makes no pictures" in capsys.readouterr().err
