@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,11 @@ class Calibration:
     way: str = "mix"
     save_data: Path | None = None
     seed: int = 0
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Calibration:
+        """Those among the arguments of a function, by their names."""
+        return cls(**{field.name: given[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -213,23 +218,9 @@ def calibrate(
     that single layers read, by node name. The rest: see Calibration. Ctrl-C keeps the best plan so far: it is written,
     and Interrupted says so. Raises UsageError, InputFileError or WorkError.
     """
+    how = Calibration.of(locals())
     if out is not None:
         check_out(Path(out))
-    how = Calibration(
-        bits,
-        method,
-        calib,
-        hr,
-        layer_bits,
-        equalise,
-        bias_correction,
-        rounding,
-        strict_bits,
-        max_drop,
-        way,
-        save_data,
-        seed,
-    )
     path = Path(out) if out is not None else Path(f"{short_name(model)}-{bits}.plan.json")
     kept: list[Plan] = []
     try:

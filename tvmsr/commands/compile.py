@@ -115,27 +115,12 @@ def compile(
     """
     from tvmsr.hardware import check_levels, load_target
 
-    start = time.perf_counter()
+    start, how = time.perf_counter(), Calibration.of(locals())
     target = _target(target, device)
     chosen = load_target(target)
     suffix = _suffix(chosen, out, emit, prefix)
     check_levels(chosen)
     network = open_model(model, overrides)
-    how = Calibration(
-        bits,
-        method,
-        calib,
-        hr,
-        layer_bits,
-        equalise,
-        bias_correction,
-        rounding,
-        strict_bits,
-        max_drop,
-        way,
-        save_data,
-        seed,
-    )
     if plan is not None:
         ready, notes = _given_plan(Path(plan), how), network.assumed
     else:
