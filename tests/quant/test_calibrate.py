@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 
 from tests.quant import networks
+from tvmsr.commands.source import open_model
 from tvmsr.errors import InputFileError, UsageError
 from tvmsr.graph.execute import run_fp32
 from tvmsr.graph.model import Activation
+from tvmsr.imaging.augment import default_calibration
 from tvmsr.quant.bind import bind
 from tvmsr.quant.bits import Bits, parse_bits, parse_layer_bits
 from tvmsr.quant.calibrate import calibrate
+from tvmsr.quant.judge import few, make_judge
 from tvmsr.quant.methods import METHODS
 from tvmsr.quant.ranges import (
     BINS,
@@ -200,3 +203,33 @@ def test_parse_bits():
     for wrong in ("x", "x=", "=8", "x=17", "x=1"):
         with pytest.raises(UsageError):
             parse_layer_bits([wrong])
+
+
+def test_weights_are_not_fitted_to_pictures_that_are_all_alike():
+    """What was learned from a sky would lose everything else."""
+    rows = np.linspace(90, 220, 32)[:, None, None] * np.ones((1, 32, 3))
+    sky = [np.clip(np.rint(rows + np.random.default_rng(s).normal(0, 1, rows.shape)), 0, 255) for s in range(4)]
+    model = open_model("default:x2")
+    crops = [crop.astype(np.uint8) for crop in sky]
+    plan = calibrate(model, crops, max_drop=None)
+    assert any("too alike" in note for note in plan.notes)
+    judge = make_judge(model, few(default_calibration(8, 48, seed=99)))
+    nearest = judge.noise(calibrate(model, crops, max_drop=None, rounding=False))
+    assert judge.noise(plan) < 1.2 * nearest
+    varied = calibrate(model, default_calibration(4, 48), max_drop=None)
+    assert not any("too alike" in note for note in varied.notes)
+
+
+def test_codes_that_a_wider_input_overflows_do_not_end_the_search():
+    b = networks.Builder(3)
+    x = b.conv("c0", "input", 64, activation=Activation.RELU)
+    b.conv("c1", x, 12, k=5, gain=0.1)
+    b.nodes[-1].weights["weight"][..., 0] = 0.01
+    model = b.model(b.shuffle("out", "c1", 2))
+    assert bind(model, calibrate(model, CROPS, max_drop=0.0, equalise=False))
+
+
+@pytest.mark.parametrize("wrong", [{"max_drop": -1.0}, {"max_drop": float("nan")}, {"way": "no", "method": "minmax"}])
+def test_wrong_numbers_and_ways(wrong):
+    with pytest.raises(UsageError, match=r"expected a number|known are"):
+        calibrate(networks.residual(), CROPS, **wrong)

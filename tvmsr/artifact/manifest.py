@@ -183,6 +183,7 @@ def read_plan_text(path: Path) -> str:
     if PLAN_SECTION not in sections:
         raise InputFileError(f"{path}: has no plan: not an artifact of tvmsr")
     try:
-        return with_codes(unpack_plan(sections[PLAN_SECTION], MAX_PLAN_BYTES), sections.get(DATA_SECTION, b""))
+        short = unpack_plan(sections[PLAN_SECTION], MAX_PLAN_BYTES)
+        return with_codes(short, sections.get(DATA_SECTION, b""), MAX_PLAN_BYTES)
     except ValueError as error:
         raise InputFileError(f"{path}: its plan is damaged") from error

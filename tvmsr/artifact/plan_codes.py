@@ -34,8 +34,10 @@ def with_references(text: str, data: bytes) -> str:
     return _GIVEN.sub(reference, text)
 
 
-def with_codes(text: str, data: bytes) -> str:
-    """The JSON again. ValueError where a reference points out of `data`."""
+def with_codes(text: str, data: bytes, most: int) -> str:
+    """The JSON again, of at most `most` characters. ValueError where a reference points out of `data`."""
+    if len(text) + sum(4 * (int(match[3]) // 3 + 1) for match in _REFERENCE.finditer(text)) > most:
+        raise ValueError("too long")
 
     def codes(match: re.Match[str]) -> str:
         first, count, bits = (int(match[k]) for k in (2, 3, 4))

@@ -87,6 +87,8 @@ def crops_for(model: Model, how: Calibration) -> Crops:
     """Of the user's folder, or of the bundled picture."""
     from tvmsr.imaging.augment import calibration_crops, default_calibration
 
+    if how.seed < 0:
+        raise UsageError(f"--seed {how.seed}: expected 0 or more")
     count = CROPS + HELD
     if how.calib is None:
         found = default_calibration(count, CROP_SIZE, how.seed)

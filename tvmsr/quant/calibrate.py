@@ -8,21 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tvmsr.errors import InputFileError
+from tvmsr.errors import InputFileError, UsageError
 from tvmsr.graph.analysis import size_rule
 from tvmsr.graph.model import Model
+from tvmsr.imaging.augment import default_calibration
 from tvmsr.quant.bind import bind
 from tvmsr.quant.bits import Bits, parse_bits
 from tvmsr.quant.correct import corrected
 from tvmsr.quant.draft import Progress, make_plan, ticker
 from tvmsr.quant.ending import Ending, ended
-from tvmsr.quant.judge import JUDGED_CROPS, Judge, expected_drop, few, make_judge
+from tvmsr.quant.judge import FEW_CROPS, FEW_SIZE, JUDGED_CROPS, Judge, expected_drop, few, make_judge
 from tvmsr.quant.methods import DEFAULT_METHOD, Method, Shown, method_of
 from tvmsr.quant.picture import fitted
-from tvmsr.quant.plan import Plan
+from tvmsr.quant.plan import Plan, PlanError
 from tvmsr.quant.ranges import ChannelStats, Observation, covering, observe_channels, spaced
-from tvmsr.quant.representative import DEFAULT_WAY, Representative, described, representatives
-from tvmsr.quant.rounding import best_rounded, ways_for
+from tvmsr.quant.representative import DEFAULT_WAY, Representative, check_way, described, representatives
+from tvmsr.quant.rounding import Rounding, best_rounded, rounded, ways_for
 from tvmsr.quant.saturation import saturation, saturation_note
 from tvmsr.quant.streams import choose_bits
 from tvmsr.quant.structure import analyse
@@ -32,6 +33,9 @@ U8 = NDArray[np.uint8]
 
 #: Layers are widened where 8 bits are expected to cost more than this, in dB.
 MAX_DROP = 0.1
+#: Weights are not fitted to crops where that makes the noise on the bundled picture so many times that of nearest.
+OVERFITTED = 1.2
+TOO_ALIKE = "weights are not fitted to the pictures, which are too alike for that: calibrate with more and other ones"
 
 
 def calibrate(
@@ -95,6 +99,9 @@ def calibrate(
     if not crops:
         raise InputFileError("calibration needs at least one picture")
     row = method_of(method)
+    if max_drop is not None and not max_drop >= 0:
+        raise UsageError(f"--max-drop {max_drop}: expected a number of dB, 0 or more")
+    check_way(way)
     if row.alone:
         equalise, bias_correction, max_drop = False, False, None
     rounding = rounding and bias_correction
@@ -180,10 +187,19 @@ class _Draft:
         if self.rounding:
             used = spaced(self.crops, JUDGED_CROPS), spaced(self.seen.outputs, JUDGED_CROPS)
             done = ticker(self.progress, "weights", len(plan.layers) * len(ways_for(plan)))
-            return best_rounded(plan, self.model, self.crops, make_judge(self.model, *used), done)
+            made = best_rounded(plan, self.model, self.crops, make_judge(self.model, *used), done)
+            if not self._is_overfitted(made, plan):
+                return made
+            bare = rounded(plan, self.model, self.crops, lambda: None, Rounding(fit=False))
+            return bare.model_copy(update={"notes": [*bare.notes, TOO_ALIKE]})
         if self.bias_correction:
             return corrected(plan, self.model, self.crops, ticker(self.progress, "biases", len(plan.layers)))
         return plan
+
+    def _is_overfitted(self, made: Plan, nearest: Plan) -> bool:
+        """Whether weights fitted to the crops are worse than nearest ones on pictures of another kind."""
+        others = make_judge(self.model, few(default_calibration(FEW_CROPS, FEW_SIZE)))
+        return others.noise(made) > OVERFITTED * others.noise(nearest)
 
     def plan(self, pins: Mapping[str, int], reasons: Mapping[str, str], *, quiet: bool = False) -> Plan:
         """A plan with further layers pinned, for the reasons given. quiet: one of many, and no histograms for it."""
@@ -211,7 +227,13 @@ def _widened(draft: _Draft, plan: Plan, max_drop: float) -> Plan:
         return plan.model_copy(update={"notes": [*plan.notes, f"expected loss: {first:.3f} dB"]})
 
     def replan(pins: Mapping[str, int]) -> Plan:
-        return reusing(draft.plan(pins, {}, quiet=True), plan)
+        bare = draft.plan(pins, {}, quiet=True)
+        known = reusing(bare, plan)
+        try:
+            bind(model, known)
+        except PlanError:  # given codes cannot be coarsened, and a wider input may make their sums too large
+            return bare
+        return known
 
     names = ticker(draft.progress, "sensitivity", len(candidates(structure)))
     order = [

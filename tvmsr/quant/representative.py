@@ -102,6 +102,12 @@ class Search:
         return int(np.clip(MOST_WORK / max(work, 1.0), 1, most))
 
 
+def check_way(way: str) -> None:
+    """UsageError where there is no such way."""
+    if way not in WAYS:
+        raise UsageError(f"--way {way!r}: known are {', '.join(WAYS)}")
+
+
 def representatives(
     model: Model,
     crops: Sequence[U8],
@@ -118,8 +124,7 @@ def representatives(
     outputs: of the FP32 network on them. overshoot: how far beyond black and white outputs should reach, of 1.
     The same arguments give the same bytes.
     """
-    if way not in WAYS:
-        raise UsageError(f"--way {way!r}: known are {', '.join(WAYS)}")
+    check_way(way)
     black, white = _ENDS.get(model.colour, _RGB_ENDS)
     search = Search(model, crops, outputs, count, black - overshoot, white + overshoot, seed)
     return _best(WAYS[way](search))[:count]

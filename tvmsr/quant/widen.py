@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tvmsr.errors import UsageError
 from tvmsr.graph.analysis import macs_by_node
 from tvmsr.graph.model import INPUT, Node
 from tvmsr.quant.judge import Judge, expected_drop
@@ -58,7 +59,10 @@ def measured(
     macs = {name: float(count) for name, count in macs_by_node(judge.model.graph).items()}
     before, everything, found = judge.noise(replan({})), sum(macs.values()), []
     for node in candidates(structure):
-        saved = 1 - judge.noise(replan({node.name: WIDE})) / before if before > 0 else 0.0
+        try:
+            saved = 1 - judge.noise(replan({node.name: WIDE})) / before if before > 0 else 0.0
+        except UsageError:  # the user's own pins leave no wider reading for it
+            saved = 0.0
         if saved > LEAST_SAVED:
             found.append(Candidate(node.name, saved, macs[node.name] / everything))
         done()
