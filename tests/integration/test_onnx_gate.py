@@ -50,7 +50,7 @@ def test_onnx_gate(tmp_path):
     path, image = gated_file(tmp_path / "gated.onnx"), picture(5, 34, 27)
     model = load_model(path)
     assert [node.op for node in model.graph].count("mul") == 2
-    made = make(model, tmp_path, [picture(), image])
+    made = make(model, tmp_path, [picture(), image], rounding=False)  # which trades the largest error for the mean one
     compare(made, image, threads=(1, 2), memory=(1.0, 0.6))
 
     x = image.transpose(2, 0, 1)[None].astype(np.float32) / 255
