@@ -17,7 +17,7 @@ from tvmsr.quant.bits import Bits, parse_bits
 from tvmsr.quant.correct import corrected
 from tvmsr.quant.draft import Progress, make_plan, ticker
 from tvmsr.quant.ending import Ending, ended
-from tvmsr.quant.judge import FEW_CROPS, FEW_SIZE, JUDGED_CROPS, Judge, expected_drop, few, make_judge
+from tvmsr.quant.judge import FEW_CROPS, FEW_SIZE, JUDGED_CROPS, Judge, expected_drop, few, make_judge, middle
 from tvmsr.quant.methods import DEFAULT_METHOD, Method, Shown, method_of
 from tvmsr.quant.picture import fitted
 from tvmsr.quant.plan import Plan, PlanError
@@ -33,6 +33,8 @@ U8 = NDArray[np.uint8]
 
 #: Layers are widened where 8 bits are expected to cost more than this, in dB.
 MAX_DROP = 0.1
+#: Weights are rounded against the middles of eight crops, so many pixels a side: more than the patches drawn of them.
+ROUNDED_SIZE = 64
 #: Weights are not fitted to crops where that makes the noise on the bundled picture so many times that of nearest.
 OVERFITTED = 1.2
 TOO_ALIKE = "weights are not fitted to the pictures, which are too alike for that: calibrate with more and other ones"
@@ -185,12 +187,13 @@ class _Draft:
     def adjusted(self, plan: Plan) -> Plan:
         """The plan with weight codes and bias corrections measured on the crops, as far as they are wanted."""
         if self.rounding:
-            used = spaced(self.crops, JUDGED_CROPS), spaced(self.seen.outputs, JUDGED_CROPS)
+            rule = size_rule(self.model.graph)
+            used = [fitted(middle(crop, ROUNDED_SIZE), rule) for crop in spaced(self.crops, JUDGED_CROPS)]
             done = ticker(self.progress, "weights", len(plan.layers) * len(ways_for(plan)))
-            made = best_rounded(plan, self.model, self.crops, make_judge(self.model, *used), done)
+            made = best_rounded(plan, self.model, used, make_judge(self.model, used), done)
             if not self._is_overfitted(made, plan):
                 return made
-            bare = rounded(plan, self.model, self.crops, lambda: None, Rounding(fit=False))
+            bare = rounded(plan, self.model, used, lambda: None, Rounding(fit=False))
             return bare.model_copy(update={"notes": [*bare.notes, TOO_ALIKE]})
         if self.bias_correction:
             return corrected(plan, self.model, self.crops, ticker(self.progress, "biases", len(plan.layers)))

@@ -74,12 +74,13 @@ def make_judge(model: Model, crops: Sequence[U8], outputs: Sequence[F32] | None 
 
 def few(crops: Sequence[U8]) -> list[U8]:
     """A few small crops out of the middle, for measurements that are repeated for every layer."""
-    return [_middle(crop) for crop in spaced(crops, FEW_CROPS)]
+    return [middle(crop, FEW_SIZE) for crop in spaced(crops, FEW_CROPS)]
 
 
-def _middle(crop: U8) -> U8:
-    top, left = (max(0, (size - FEW_SIZE) // 2) for size in crop.shape[:2])
-    return np.ascontiguousarray(crop[top : top + FEW_SIZE, left : left + FEW_SIZE])
+def middle(crop: U8, most: int) -> U8:
+    """The middle of a crop, at most so many pixels a side."""
+    top, left = (max(0, (size - most) // 2) for size in crop.shape[:2])
+    return np.ascontiguousarray(crop[top : top + most, left : left + most])
 
 
 def _inner(error: F64, scale: int) -> F64:

@@ -34,7 +34,7 @@ _ENDS = {Colour.Y: (16 / 255, 235 / 255)}
 GOOD = 1e-3
 #: Passes of the FP32 network for each picture that is toned, windows tried for each that is wanted; and the
 #: multiply-accumulates that they may cost together, a few seconds: large networks get fewer, but one for each picture.
-PASSES, TRIED, MOST_WORK = 4, 2, 1.5e11
+PASSES, TRIED, MOST_WORK = 4, 2, 5e10
 #: Contrast changes by this factor at most in one step; an output that spans less is flat.
 _LARGEST_RATIO, _FLAT = 4.0, 1e-3
 #: Patches are pasted into pictures whose outputs stay this far from black and white, and that have this many pixels.
