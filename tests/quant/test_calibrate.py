@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.quant import networks
+from tvmsr.commands.calibrate import Calibration
 from tvmsr.commands.source import open_model
 from tvmsr.errors import InputFileError, UsageError
 from tvmsr.graph.execute import run_fp32
@@ -11,9 +12,9 @@ from tvmsr.graph.model import Activation
 from tvmsr.imaging.augment import default_calibration
 from tvmsr.quant.bind import bind
 from tvmsr.quant.bits import Bits, parse_bits, parse_layer_bits
-from tvmsr.quant.calibrate import calibrate
+from tvmsr.quant.calibrate import MAX_DROP, calibrate
 from tvmsr.quant.judge import few, make_judge
-from tvmsr.quant.methods import METHODS
+from tvmsr.quant.methods import DEFAULT_METHOD, METHODS
 from tvmsr.quant.ranges import (
     BINS,
     Histogram,
@@ -23,6 +24,7 @@ from tvmsr.quant.ranges import (
     percentile_range,
 )
 from tvmsr.quant.reference import run
+from tvmsr.quant.representative import DEFAULT_WAY
 from tvmsr.quant.streams import find_trunks
 from tvmsr.quant.structure import analyse
 
@@ -218,6 +220,12 @@ def test_weights_are_not_fitted_to_pictures_that_are_all_alike():
     assert judge.noise(plan) < 1.2 * nearest
     varied = calibrate(model, default_calibration(4, 48), max_drop=None)
     assert not any("too alike" in note for note in varied.notes)
+
+
+def test_the_options_begin_where_calibration_does():
+    """Two places, as options are shown without loading what calibrates."""
+    options = Calibration()
+    assert (options.method, options.way, options.max_drop) == (DEFAULT_METHOD, DEFAULT_WAY, MAX_DROP)
 
 
 def test_codes_that_a_wider_input_overflows_do_not_end_the_search():

@@ -128,7 +128,8 @@ def calibrate(
         plan = _widened(draft, plan, max_drop)
     settings = {"bias_correction": bias_correction, "rounding": rounding, "max_drop": max_drop, "layer_bits": pins}
     plan = _with_coarsening(model, plan.model_copy(update={"settings": {**plan.settings, **settings}}))
-    covered = saturation_note(saturation(bind(model, plan), few(held or crops)))
+    shown = [fitted(crop, size_rule(model.graph)) for crop in few(held or crops)]
+    covered = saturation_note(saturation(bind(model, plan), shown))
     return plan.model_copy(update={"notes": [*notes, *plan.notes, covered]})
 
 
