@@ -179,6 +179,14 @@ def test_the_study(given: Given, scratch: Path) -> None:
     assert [len(table.lines) for table in found.tables] == [len(STUDY), len(CLIPS), len(SPREAD)]
 
 
+def test_any_variants_over_random_sets(given: Given, scratch: Path) -> None:
+    names = ["clip-minmax", "cfqp-paper+tone"]
+    found = run(given, variants=["fp32", *names], sets=2, seed=3)
+    assert [one.name for one in found.spreads] == names and found.clips == {}
+    assert all(len(one.psnr) == 2 for one in found.spreads)
+    assert run(given, variants=["fp32"]).spreads == ()
+
+
 def test_a_clip_apart_gives_the_bytes_of_the_fused_one(given: Given, tmp_path: Path) -> None:
     model, (pair, *_) = open_model(given.model), load_pairs(given.pictures, 3)
     plan = calibrate(model, [pair.lr], method="clip-minmax")

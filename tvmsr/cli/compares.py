@@ -28,7 +28,10 @@ def compare(
         typer.Option("--variants", help="fp32, bits, methods, strict, ...; some joined by +. cfqp alone: its study."),
     ] = DEFAULT_VARIANTS,
     way: o.Way = Calibration.way,
-    sets: Annotated[int, typer.Option("--sets", min=2, help="Random calibration sets of --variants cfqp.")] = 30,
+    sets: Annotated[
+        int | None,
+        typer.Option("--sets", min=2, help="PSNR over random calibration sets, too. [default: 30 for cfqp]"),
+    ] = None,
     size: Annotated[str, typer.Option("--size", help="LR size to time, WIDTHxHEIGHT.")] = "640x360",
     threads: o.Threads = None,
     protocol: Annotated[str, typer.Option("--protocol", help="y or rgb.")] = "y",

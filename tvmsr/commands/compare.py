@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "Row", "Spread", "Table", "compare"]
 
+#: Random calibration sets of the study, where nothing is said.
 SETS = 30
 
 _FP32_NOTE = (
@@ -52,6 +53,13 @@ class _Task:
     def is_study(self) -> bool:
         return self.variants is STUDY
 
+    @property
+    def spread(self) -> tuple[Variant, ...]:
+        """Those that are measured over random sets, too."""
+        if self.is_study:
+            return tuple(variant for variant in STUDY if variant.name in SPREAD)
+        return tuple(variant for variant in self.variants if variant.changes is not None) if self.sets else ()
+
 
 def compare(
     model: str | Path = DEFAULT_MODEL,
@@ -64,7 +72,7 @@ def compare(
     width: int = 640,
     height: int = 360,
     threads: int | None = None,
-    sets: int = SETS,
+    sets: int | None = None,
     protocol: str = "y",
     way: str = Calibration.way,
     seed: int = 0,
@@ -75,10 +83,11 @@ def compare(
     """Quantize `model` in several ways, compile each for this machine, and measure it on the HR pictures of `data`.
 
     variants: "fp32", bits ("8", "a6w4"), methods, "strict" and further words, several joined by "+"
-    (tvmsr.commands.comparison.variants); "cfqp" alone is the study of CFQP, with the PSNR over `sets` random
-    calibration sets and the time of the clip. calib, hr, way, seed: as in `calibrate`; data, lr, protocol: as in
-    `evaluate`. Each .so is timed on noise of the LR size `width` x `height`, all of them by turns. out: the tables as
-    Markdown. Nothing else stays. Raises UsageError, InputFileError or WorkError.
+    (tvmsr.commands.comparison.variants); "cfqp" alone is the study of CFQP, with the time of the clip. sets: PSNR is
+    measured over so many random calibration sets, too (default: 30 in the study, else none). calib, hr, way, seed: as
+    in `calibrate`; data, lr, protocol: as in `evaluate`. Each .so is timed on noise of the LR size `width` x `height`,
+    all of them by turns. out: the tables as Markdown. Nothing else stays. Raises UsageError, InputFileError or
+    WorkError.
     """
     from tvmsr.evaluation.dataset import load_pairs
     from tvmsr.evaluation.metrics import protocol_named
@@ -90,7 +99,8 @@ def compare(
     network = open_model(model, overrides)
     _check_network(network, measure)
     pairs = load_pairs(Path(data), network.scale, lr=Path(lr) if lr is not None else None)
-    task = _Task(network, wanted, shared, pairs, measure, (width, height), threads, sets)
+    count = sets if sets is not None else SETS if wanted is STUDY else 0
+    task = _Task(network, wanted, shared, pairs, measure, (width, height), threads, count)
     _check_calibration(task)
     found = _compared(task, Path(data).resolve().name, progress)
     if out is not None:
@@ -116,7 +126,7 @@ def _check_calibration(task: _Task) -> None:
 
     if task.shared.calib is not None:
         list_pictures(task.shared.calib)
-    if task.is_study:
+    if task.spread:
         check_sets(task.shared, task.sets)
 
 
@@ -129,9 +139,8 @@ def _compared(task: _Task, data: str, progress: Progress) -> Comparison:
         made = make_all(task.network, task.variants, task.shared, Path(folder), progress)
         found = measured(task.network, made, task.pairs, task.protocol, task.size, task.threads, progress)
     spread: tuple[Spread, ...] = ()
-    if task.is_study:
-        random = [variant for variant in STUDY if variant.name in SPREAD]
-        spread = spreads(task.network, random, task.shared, task.pairs, task.protocol, task.sets, progress)
+    if task.spread:
+        spread = spreads(task.network, task.spread, task.shared, task.pairs, task.protocol, task.sets, progress)
     return Comparison(
         model=task.network.name,
         data=data,

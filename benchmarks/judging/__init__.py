@@ -1,0 +1,1 @@
+"""What networks lose by quantization, in pictures: the parts of benchmarks/quality.py."""
