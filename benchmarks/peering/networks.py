@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from peering.runtimes import Size
 from tvmsr.commands.calibrate import CROP_SIZE, CROPS, Calibration, crops_for
@@ -35,7 +35,7 @@ GRAY = np.array([0.299, 0.587, 0.114])
 
 @dataclass(frozen=True)
 class Network:
-    """weights: the file without its suffix; "" for random ones. judge: whose weights say what low bits cost."""
+    """weights: the file without its suffix; "" where `judge` lends its layers. judge: says what low bits cost."""
 
     name: str
     weights: str
@@ -52,14 +52,14 @@ NETWORKS = {
         Network("IMDN x4", "imdn_x4", "imdn_x4"),
         Network("RFDN x4", "rfdn_x4", "rfdn_x4"),
         Network("RLFN x4", "rlfn_x4", "rlfn_x4"),
-        # Nothing trained of the published size: a smaller one of the same family tells what low bits cost.
+        # Nothing trained of the published size: a smaller one of the same family lends its layers.
         Network("EDSR-baseline x4", "", "edsr8_x2"),
     )
 }
 #: Crops that ncnn's ranges come from.
 NCNN_CROPS = 8
 
-EDSR_BLOCKS, EDSR_CHANNELS, EDSR_SCALE, SEED = 16, 64, 4, 0
+EDSR_BLOCKS, EDSR_SCALE = 16, 4
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class Sources:
     work: Path
 
     def weights_of(self, network: Network) -> Path:
-        """The checkpoint; random weights are made where there are none. UsageError where the file is missing."""
-        return self.checkpoint(network.weights) if network.weights else self._random()
+        """The checkpoint; it is made of the judge's where there is none. UsageError where a file is missing."""
+        return self.checkpoint(network.weights) if network.weights else self._enlarged(self.checkpoint(network.judge))
 
     def checkpoint(self, name: str) -> Path:
         path = self.weights / f"{name}.safetensors"
@@ -80,10 +80,10 @@ class Sources:
             raise UsageError(f"{path}: no such file")
         return path
 
-    def _random(self) -> Path:
+    def _enlarged(self, trained: Path) -> Path:
         path = self.work / "edsr_baseline_x4.safetensors"
         if not path.is_file():
-            save_file(_edsr(), path)
+            save_file(_edsr(load_file(trained)), path)
         return path
 
     @property
@@ -92,20 +92,27 @@ class Sources:
         return Calibration(calib=folder, hr=folder is not None)
 
 
-def _edsr() -> dict[str, F32]:
-    """EDSR-baseline of the published shape, as a fresh network starts: uniform within 1 / sqrt(inputs of a neuron)."""
-    rng, width, steps = np.random.default_rng(SEED), EDSR_CHANNELS, EDSR_SCALE // 2
-    shapes = {"head.0": (3, width), f"body.{EDSR_BLOCKS}": (width, width), "tail.1": (width, 3)}
-    shapes |= {f"body.{n}.body.{k}": (width, width) for n in range(EDSR_BLOCKS) for k in (0, 2)}
-    shapes |= {f"tail.0.{2 * n}": (width, 4 * width) for n in range(steps)}
+def _edsr(trained: dict[str, F32]) -> dict[str, F32]:
+    """EDSR-baseline x4 of the published shape, with the trained layers of EDSR-8 x2 (edsr_mxnet), each block twice.
+
+    Nothing trained of that shape is at hand. How fast it may be done depends on weights: transforms of weights that are
+    spread evenly, as a fresh network has them, leave int32 where those of trained ones do not.
+    """
+    last = 2 * EDSR_BLOCKS // 2 + 1
+    numbers = {"head.0": 0, f"body.{EDSR_BLOCKS}": last, "tail.1": last + 2}
+    numbers |= {f"body.{n}.body.{k}": 2 * n % (last - 1) + 1 + k // 2 for n in range(EDSR_BLOCKS) for k in (0, 2)}
+    numbers |= {f"tail.0.{2 * n}": last + 1 for n in range(EDSR_SCALE // 2)}
     state: dict[str, F32] = {}
-    for key, (ins, outs) in shapes.items():
-        most = 1 / np.sqrt(9 * ins)
-        state[f"{key}.weight"] = rng.uniform(-most, most, (outs, ins, 3, 3)).astype(np.float32)
-        state[f"{key}.bias"] = rng.uniform(-most, most, outs).astype(np.float32)
+    for key, number in numbers.items():
+        state[f"{key}.weight"] = trained[f"arg:convolution{number}_weight"]
+        state[f"{key}.bias"] = trained[f"arg:convolution{number}_bias"]
+    # That file's pictures are 0..1, this one's 0..255.
+    state["head.0.weight"] = state["head.0.weight"] / np.float32(255)
+    for key in ("tail.1.weight", "tail.1.bias"):
+        state[key] = state[key] * np.float32(255)
     for key, sign in (("sub_mean", -1), ("add_mean", 1)):
         state[f"{key}.weight"] = np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1)
-        state[f"{key}.bias"] = sign * 255 * np.array([0.4488, 0.4371, 0.4040], np.float32)
+        state[f"{key}.bias"] = sign * 255 * trained["arg:DIV2K_mean"].reshape(3)
     return state
 
 
