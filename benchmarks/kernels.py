@@ -4,8 +4,10 @@
     python benchmarks/kernels.py --algorithms direct direct_window direct_wide
     python benchmarks/kernels.py --isa avx2 --tiles 6x2 12x1 --layers 3x3:64x64:w7
 
-Peaks are bare loops of the primitive (tvmsr/hardware/peaks). Peak and layer runs alternate; both are minima. A layer is
-given as KERNEL:INPUTSxOUTPUTS[:wBITS][:aBITS][:s16][:shuffleR][:pitchN][:leaky]; s16: x is stored in 16 bits.
+Peaks are bare loops of the primitive (tvmsr/hardware/peaks); lanewise (depthwise) has half of pair16's, as LLVM makes
+pmaddwd and vpdpwssd of it, with nothing in every second product. Peak and layer runs alternate; both are minima. A
+layer is given as KERNEL:INPUTSxOUTPUTS[:gGROUPS][:wBITS][:aBITS][:s16][:shuffleR][:pitchN][:leaky]; s16: x is stored in
+16 bits.
 """
 
 from __future__ import annotations
@@ -28,7 +30,11 @@ from tvmsr.kernels.isa import ISAS
 from tvmsr.kernels.layout import FieldKind, param_fields
 from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Operand, Store, Tile
 
-#: The layers of the speed bars: 3x3, 32 and more channels; then first and last layers, for orientation.
+#: Depthwise and grouped convolutions, of 8 bits and of 16-bit activations.
+GROUPED = ("3x3:64x64:g64", "5x5:32x32:g32", "3x3:64x64:g4", "3x3:56x56:g2")
+GROUPED_WORDS = tuple(f"{layer}:a16" for layer in GROUPED)
+
+#: The layers of the speed bars: 3x3, 32 and more channels; then first and last layers, for orientation, and groups.
 LAYERS = {
     "avx512vnni": (
         "3x3:64x64",
@@ -38,8 +44,10 @@ LAYERS = {
         "3x3:3x64:pitch4",
         "3x3:32x48:shuffle4",
         "3x3:32x12:shuffle2",
+        *GROUPED,
+        *GROUPED_WORDS,
     ),
-    "avxvnni": ("3x3:64x64", "3x3:32x32"),
+    "avxvnni": ("3x3:64x64", "3x3:32x32", *GROUPED, *GROUPED_WORDS),
     "avx2": (
         "3x3:64x64:w7",
         "3x3:48x48:w7",
@@ -51,6 +59,8 @@ LAYERS = {
         "3x3:3x64:pitch4:w7",
         "3x3:32x48:shuffle4:w7",
         "3x3:32x12:shuffle2:w7",
+        *(f"{layer}:w7" for layer in GROUPED),
+        *GROUPED_WORDS,
     ),
     "sse41": ("3x3:64x64:w7", "3x3:32x32:w7", "3x3:64x64:a6:w4", "3x3:64x64:w8"),
     "portable": ("3x3:32x32",),
@@ -86,15 +96,19 @@ def parse_layer(text: str) -> tuple[Conv, Epilogue]:
     bits, block = value.get("a", 8), value.get("shuffle", 1)
     form = Form.S16 if bits > 8 or "s" in value else Form.U8
     x = Operand(form, value.get("pitch", inputs) * form.bytes)
-    conv = Conv((height, width), inputs, outputs, x, bits, value.get("w", 8))
+    conv = Conv((height, width), inputs, outputs, x, bits, value.get("w", 8), groups=value.get("g", 1))
     stored = outputs // block**2
     return conv, Epilogue((Store(Form.U8, stored, stored, block=block, full=True),), leaky="leaky" in value, tame=True)
 
 
 def peak_runner(spec: KernelSpec) -> tuple[Callable[[], object], float] | None:
     """A bare loop of a spec's primitive and the multiply-adds of one call; None where there is none."""
-    loop = loops_of(spec.isa, features(), machine()).get(primitive_of(spec).name)
-    return None if loop is None else bare_loop(loop)
+    name = primitive_of(spec).name
+    loop = loops_of(spec.isa, features(), machine()).get("pair16" if name == "lanewise" else name)
+    if loop is None:
+        return None
+    run, macs = bare_loop(loop)
+    return run, macs / 2 if name == "lanewise" else macs
 
 
 def layer_runner(
@@ -106,7 +120,8 @@ def layer_runner(
     kernels, rng = HostKernels({"k": spec}), np.random.default_rng(0)
     limit = 2 ** (conv.weight_bits - 1) - 1
     if weight is None:
-        weight = rng.integers(-limit, limit + 1, (*conv.kernel, conv.inputs, conv.outputs)).astype(np.int8)
+        shape = (*conv.kernel, conv.inputs // conv.groups, conv.outputs)
+        weight = rng.integers(-limit, limit + 1, shape).astype(np.int8)
     params = {f.name: _param(f.kind, conv.outputs, f.name) for f in param_fields(spec)}
     layout = weight_layout(spec)
     assert layout is not None

@@ -44,21 +44,25 @@ class Case:
     times_zero: str = "middle"
     out_bits: tuple[int, ...] = ()  # of each store; all of the form by default
     saturate: bool = False  # extreme weights and codes
-    codes: str = ""  # of x: all "low" or all "high", the ends of its range
+    # Of x: all at the "low" or the "high" end of its range; or pairs of channels by turns high and low, from the first
+    # ("even") or the second on ("odd").
+    codes: str = ""
     bias: str = ""  # "low" or "high": as far out as leaves every sum within int32
     steep: bool = False  # multipliers at the ends of float32
     size: tuple[int, int] = (5, 29)  # rows, columns of the grid
     tile: Tile | None = None
     algorithm: str | None = None
     byte_form: Form | None = None  # of all bytes; by default the isa's around convolutions, U8 elsewhere
+    given: np.ndarray | None = None  # weights, instead of random ones
+    params: dict = field(default_factory=dict)  # those that are given, the others are random
     spec: dict[str, KernelSpec] = field(default_factory=dict)
 
     def seed(self) -> int:
         return sum(map(ord, self.name))
 
     def weights(self):
-        if not isinstance(self.source, Conv):
-            return None
+        if self.given is not None or not isinstance(self.source, Conv):
+            return self.given
         rng, limit = np.random.default_rng(self.seed()), 2 ** (self.source.weight_bits - 1) - 1
         shape = (*self.source.kernel, self.source.inputs // self.source.groups, self.source.outputs)
         if self.saturate:
@@ -214,6 +218,7 @@ def check(kernels: Kernels, name: str, case: Case, spec: KernelSpec, areas=None,
         params |= steep(params, outputs)
     if case.bias and weight is not None:
         params["bias"] = edge_of_bias(case, spec, params["x_zero"], weight)
+    params |= case.params
     x_rows, x_pixels = height, width
     if isinstance(spec.source, Conv):
         s, d, (kh, kw) = spec.source.stride, spec.source.dilation, spec.source.kernel
@@ -271,6 +276,12 @@ def cuts(height: int, width: int):
     return [(*rows, *across) for rows in reversed(bands) for across in reversed([*pairwise(columns)])]
 
 
+def share_of_lows(extreme, channels: int):
+    """Of each channel, how often its codes are the least; else they are the greatest."""
+    odd = np.arange(channels) // 2 % 2
+    return {"low": 1.0, "high": 0.0, "even": odd, "odd": 1 - odd}.get(extreme, 0.5)
+
+
 def _operand(op, channels, bits, rows, pixels, rng, tensors, tables, extreme=False):
     if op.pitch == 0:
         wide = Operand(op.form, channels * op.form.bytes)
@@ -281,8 +292,7 @@ def _operand(op, channels, bits, rows, pixels, rng, tensors, tables, extreme=Fal
     low, high = stored_range(op.form, bits)
     values = rng.integers(low, high + 1, (rows, pixels, channels))
     if extreme:
-        lows = {"low": 1.0, "high": 0.0}.get(extreme, 0.5)
-        values = np.where(rng.random(values.shape) < lows, low, high)
+        values = np.where(rng.random(values.shape) < share_of_lows(extreme, channels), low, high)
     for r in range(rows):
         view(buffer, r)[:, :channels] = values[r]
     tensors.append(buffer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -92,16 +92,6 @@ def test_windows_pay(isa):
 def test_no_windows_beside_dot_products():
     for isa in ("avxvnni", "avx512vnni", "dotprod"):
         assert WINDOW.primitive(conv(3, 64, 64, 4, 4), ISAS[isa]) is None
-
-
-@dataclass
-class Given(Case):
-    """A case with weights of its own."""
-
-    given: np.ndarray | None = None
-
-    def weights(self):
-        return self.given
 
 
 def edge_weights(source, primitive, window, more=0):
@@ -206,10 +196,10 @@ def test_bytes(opened, name, index):
     weight = edge_weights(spec.source, primitive, spec.tile.window)
     assert exact(step_sums(spec.source, primitive, weight), primitive, spec.tile.window)
     for codes in ("low", "high"):
-        edge = Given(case.name, case.source, case.epilogue, case.bits, zero=codes, codes=codes, size=case.size)
+        edge = Case(case.name, case.source, case.epilogue, case.bits, zero=codes, codes=codes, size=case.size)
         check(kernels, f"k{index}", replace(edge, given=weight), spec)
     signs = np.random.default_rng(index).integers(-1, 2, weight.shape)
-    mixed = Given(case.name, case.source, case.epilogue, case.bits, saturate=True, size=(3, 31))
+    mixed = Case(case.name, case.source, case.epilogue, case.bits, saturate=True, size=(3, 31))
     check(kernels, f"k{index}", replace(mixed, given=(signs * (np.abs(weight) - 1)).astype(np.int8)), spec)
 
 
@@ -238,7 +228,7 @@ def test_transformed_bytes(opened, name):
             weight, largest = transformed_edge(spec.source, primitive, spec.tile.window, signs)
             edges += not largest
             for codes in ("", "low", "high"):
-                given = Given(pattern, case.source, case.epilogue, case.bits, codes=codes, saturate=not codes)
+                given = Case(pattern, case.source, case.epilogue, case.bits, codes=codes, saturate=not codes)
                 check(kernels, f"k{index}", replace(given, given=weight, size=case.size, zero="high"), spec)
     assert edges
 

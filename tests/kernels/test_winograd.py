@@ -39,12 +39,11 @@ def offered(algorithm: str, isa: str, source: Conv, weight: np.ndarray) -> tuple
 class Transformed(Case):
     """A case of one algorithm; tile: by default one of the shortest strips."""
 
-    codes_at_edge: np.ndarray | None = None  # weights, instead of random ones
     spec: dict[str, KernelSpec] = field(default_factory=dict)
 
     def weights(self):
-        if self.codes_at_edge is not None:
-            return self.codes_at_edge
+        if self.given is not None:
+            return self.given
         limit, shape = LIMITS[self.algorithm], (3, 3, self.source.inputs, self.source.outputs)
         return np.random.default_rng(self.seed()).integers(-limit, limit + 1, shape).astype(np.int8)
 
@@ -195,7 +194,7 @@ def test_extremes(opened, name, algorithm):
         weight, largest = at_edge(signs, lambda w: row.legal(spec.source, primitive, w) == "")
         edges += not largest
         for codes, zero, bias in itertools.product(("", "low", "high"), ("low", "high"), ("", "low", "high")):
-            found = replace(base, name=pattern, codes_at_edge=weight, size=(5, 9), saturate=not codes)
+            found = replace(base, name=pattern, given=weight, size=(5, 9), saturate=not codes)
             found.codes, found.zero, found.bias = codes, zero, bias
             check(kernels, f"k{index}", found, spec)
     assert edges or algorithm == "winograd2_words"  # 27 inputs cannot reach 32 bits
