@@ -139,6 +139,7 @@ def test_names():
     other = replace(spec, epilogue=Epilogue((store(16, block=2),), (Residual(operand(64)),), leaky=True))
     assert "_leaky_add1_shuffle2_" in symbol(other)
     assert "_add1_post_table_" in symbol(replace(spec, epilogue=replace(ENDED, table=True)))
+    assert "_t6x4u2_" in symbol(replace(spec, tile=spec.tile._replace(unroll=2)))
     load = choose(Load(3, 3, operand(3)), Epilogue((store(3),)), "avx2").spec
     assert symbol(load).startswith("tvmsr_point_u8_3x3_t")
 

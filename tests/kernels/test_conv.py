@@ -6,7 +6,7 @@ import pytest
 
 from tests.kernels.emulator import HOST_ISAS, MACHINES, isa_of
 from tests.kernels.harness import Case, check, operand, store
-from tvmsr.kernels.spec import Conv, Epilogue, Form, Reads, Residual
+from tvmsr.kernels.spec import Conv, Epilogue, Form, Reads, Residual, Tile
 
 
 def conv(kernel, inputs, outputs, bits=8, weight_bits=8, form=Form.U8, pitch=None, **more):
@@ -59,6 +59,17 @@ CASES = [
         "3x3_two_terms",
         conv(3, 12, 48),
         Epilogue((store(48),), (Residual(operand(48)), Residual(operand(24, Form.U16), modulo=24)), fraction=5),
+    ),
+    # Loads of a run by turns of several, some of them left over: 15 steps of four inputs, a load each on x86.
+    *(
+        Case(
+            f"3x3_20x20_unroll{n}",
+            conv(3, 20, 20, weight_bits=7),
+            plain(20),
+            tile=Tile(2, 1, unroll=n),
+            algorithm="direct",
+        )
+        for n in (2, 3, 4, 99)
     ),
     Case(
         "3x3_steep",

@@ -163,16 +163,20 @@ def unknown_zero(column: Expr) -> Expr:
 
 
 def _run(d: _Direct, sums: Sums, x_index: Expr, w_index: Expr) -> None:
-    """All steps of a run: a loop over those that fill a load of every pixel, then the others."""
+    """All steps of a run: a loop over those that fill a load of every pixel, `unroll` loads a turn, then the others."""
     whole, rest = divmod(d.layout.steps, sums.span)
+    turns, left = divmod(whole, d.frame.spec.tile.unroll)
     advance = sums.span * d.primitive.group
 
     def add(at: Expr, steps: int) -> None:
         inputs = Inputs(d.x, x_index + at * advance, d.conv.stride * d.x.pitch)
         sums.add(inputs, Weights(d.frame.weights, w_index + at * (sums.span * sums.step_size)), steps)
 
-    if whole:
-        with T.serial(0, whole) as at:
-            add(at, sums.span)
+    if turns:
+        with T.serial(0, turns) as turn:
+            for n in range(d.frame.spec.tile.unroll):
+                add(turn * d.frame.spec.tile.unroll + n, sums.span)
+    for n in range(left):
+        add(whole - left + n, sums.span)
     if rest:
         add(whole, rest)

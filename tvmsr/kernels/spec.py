@@ -138,11 +138,18 @@ class Tile(NamedTuple):
     vectors: int
     window: int = 0  # steps whose products are summed in 16 bits before they are widened; 0: each by itself
     strip: int = 0  # of a transform: how many tiles are transformed together
+    unroll: int = 1  # of a direct loop over steps without windows: loads of every pixel that one turn of it takes
+
+    def __repr__(self) -> str:
+        """Kernels are named by it: an unroll of 1 changes no name."""
+        shown = self._fields if self.unroll > 1 else self._fields[:-1]
+        return f"Tile({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
     def __str__(self) -> str:
         window = f"w{self.window}" if self.window else ""
         strip = f"s{self.strip}" if self.strip else ""
-        return f"{self.pixels}x{self.vectors}{window}{strip}"
+        unroll = f"u{self.unroll}" if self.unroll > 1 else ""
+        return f"{self.pixels}x{self.vectors}{window}{strip}{unroll}"
 
 
 @dataclass(frozen=True)
