@@ -61,8 +61,7 @@ def _compile(row: Row, folders: Folders, said: Overrides, scratch: Path) -> tupl
     for way, changes in WAYS.items():
         if way == "strict" and not made["wide"]:
             continue
-        stem = row.name.replace(" ", "").replace(":", "-")
-        files[way] = out / f"{stem}-{way}.so"
+        files[way] = out / f"{row.stem}-{way}.so"
         built = tvmsr.compile(
             row.file(folders.weights),
             out=files[way],

@@ -24,6 +24,11 @@ class Row:
         name = self.model.removesuffix(".safetensors")
         return name if self.scale is None else f"{name} (--scale {self.scale})"
 
+    @property
+    def stem(self) -> str:
+        """Of the names of files that are made of it."""
+        return self.name.replace(" ", "").replace(":", "-")
+
     def file(self, weights: Path) -> str:
         """What commands take for it, its checkpoint in the folder `weights`."""
         return self.model if self.model.startswith("default:") else str(weights / self.model)

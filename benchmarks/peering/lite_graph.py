@@ -250,8 +250,11 @@ class Lite:
     tiny: tuple[str, ...]
 
 
-def lite(path: Path) -> Lite:
-    """The file of an ONNX network with a fixed input size. ValueError for an operation without a form here."""
+def lite(path: Path, *, clip: bool = False) -> Lite:
+    """The file of an ONNX network with a fixed input size. ValueError for an operation without a form here.
+
+    clip: behind its end there are a minimum and a ReLU.
+    """
     graph = onnx.load(str(path)).graph
     b = _Builder(graph)
     source, result = graph.input[0], graph.output[0].name
@@ -261,8 +264,17 @@ def lite(path: Path) -> Lite:
         if node.op_type not in _FORMS:
             raise ValueError(f"{node.name}: {node.op_type} has no form in LiteRT here")
         _FORMS[node.op_type](b, node)
+    result = _clipped(b, result) if clip else result
     made = [b.fused(node.output[0])[0] for node in graph.node if node.op_type == "Conv"]
     return Lite(_packed(b, source.name, result), tuple(name for name in made if b.shapes[name][1:3] == (1, 1)))
+
+
+def _clipped(b: _Builder, name: str) -> str:
+    """The clip to 0..1 as it is found in files of networks that were trained with one: two passes over the picture."""
+    shape = b.shapes[name]
+    operands = [name, b.constant("white", np.ones(1, np.float32))]
+    below = b.add("MINIMUM", operands, f"{name}:below", shape, "MaximumMinimumOptions")
+    return b.add("RELU", [below], f"{name}:clipped", shape)
 
 
 def _packed(b: _Builder, source: str, result: str) -> bytes:

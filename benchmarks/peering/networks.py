@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from peering.runtimes import Size
 from tvmsr.commands.calibrate import CROP_SIZE, CROPS, Calibration, crops_for
-from tvmsr.commands.source import open_model
+from tvmsr.commands.source import Overrides, open_model
 from tvmsr.errors import UsageError
 from tvmsr.evaluation.peers.luma import on_luma
 from tvmsr.evaluation.peers.ncnn_graph import ncnn_files
@@ -35,11 +35,15 @@ GRAY = np.array([0.299, 0.587, 0.114])
 
 @dataclass(frozen=True)
 class Network:
-    """weights: the file without its suffix; "" where `judge` lends its layers. judge: says what low bits cost."""
+    """weights: the file without its suffix, or default:xN; "" where `judge` lends its layers.
+
+    judge: says what low bits cost. scale: where the file does not tell it.
+    """
 
     name: str
     weights: str
     judge: str
+    scale: int | None = None
 
 
 NETWORKS = {
@@ -75,6 +79,8 @@ class Sources:
         return self.checkpoint(network.weights) if network.weights else self._enlarged(self.checkpoint(network.judge))
 
     def checkpoint(self, name: str) -> Path:
+        if name.startswith("default:"):
+            return Path(name)
         path = self.weights / f"{name}.safetensors"
         if not path.is_file():
             raise UsageError(f"{path}: no such file")
@@ -166,7 +172,7 @@ def picture_of(sources: Sources, size: Size) -> U8:
 def prepare(network: Network, sizes: Sequence[Size], sources: Sources, folder: Path) -> Prepared:
     """Write the graphs, the calibration and the pictures into `folder`."""
     weights = sources.weights_of(network)
-    model = open_model(weights)
+    model = open_model(weights, Overrides(scale=network.scale))
     peers_model = on_luma(model) if model.colour is Colour.Y else model
     prepared = Prepared(network, model, weights, folder, {size: picture_of(sources, size) for size in sizes})
     write_onnx(peers_model, folder / "crop.onnx", CROP_SIZE, CROP_SIZE)

@@ -94,10 +94,11 @@ def best_low(store: Store, key: Key, row: Row, bits: Sequence[str]) -> Best | No
     return max((b for b in found if b is not None), key=lambda b: b.ratio, default=None)
 
 
-def _lines(head: Sequence[str], body: Iterable[Sequence[str]]) -> list[str]:
+def table_lines(head: Sequence[str], body: Iterable[Sequence[str]], rule: str = "---:") -> list[str]:
+    """A table as Markdown, and an empty line. rule: how columns but the first lie, "---" for words."""
     return [
         "| " + " | ".join(head) + " |",
-        "|---" + "|---:" * (len(head) - 1) + "|",
+        "|---" + f"|{rule}" * (len(head) - 1) + "|",
         *("| " + " | ".join(cells) + " |" for cells in body),
         "",
     ]
@@ -129,7 +130,7 @@ def _times(store: Store, mode: str, size: Size, threads: int) -> list[str]:
             cells.append(f"{value.ratio:.2f}" if value else "-")
         body.append(cells)
     title = f"### {size}, {threads} thread{'s' if threads > 1 else ''}"
-    return [title, "", *_lines(head, body)]
+    return [title, "", *table_lines(head, body)]
 
 
 def _time(column: Row | None) -> str:
@@ -166,7 +167,7 @@ def _summary(store: Store, mode: str) -> list[str]:
         "size, threads", "fastest peer / a8w8", "fastest FP32 / a8w8", "fastest INT8 / a8w8",
         "fastest peer / best low bits that count", "a8w8 faster than every peer",
     ]  # fmt: skip
-    return ["Geometric means over the networks (in brackets: of how many).", "", *_lines(head, lines)]
+    return ["Geometric means over the networks (in brackets: of how many).", "", *table_lines(head, lines)]
 
 
 def _slower(judged: dict[Key, Best | None]) -> str:
@@ -201,7 +202,7 @@ def _memory(store: Store, size: Size) -> list[str]:
     before = [c["before"] for r in rows.values() for c in r["columns"].values() if c.get("before")]
     base = f"{min(before) / MIB:.0f} to {max(before) / MIB:.0f}" if before else "-"
     note = f"MiB, VmHWM: ours of a C program, a peer's of its Python process ({base} MiB before it loads the runtime)."
-    return [f"### Peak memory, {size}", "", note, "", *_lines(head, body)]
+    return [f"### Peak memory, {size}", "", note, "", *table_lines(head, body)]
 
 
 def _opening(store: Store) -> list[str]:
@@ -214,7 +215,7 @@ def _opening(store: Store) -> list[str]:
     words = (
         "ms from the file to a network that can run, weights packed or compiled; the peers' conversions are not in it."
     )
-    return ["### Opening", "", words, "", *_lines(["network", *map(_named, shown)], body)]
+    return ["### Opening", "", words, "", *table_lines(["network", *map(_named, shown)], body)]
 
 
 def _named(shown: Shown) -> str:
@@ -236,7 +237,7 @@ def _psnr(store: Store) -> list[str]:
     body = [[k.network, *(_decibel(s.of(r)) for s in shown)] for k, r in rows.items()]
     head = ["network", *map(_named, shown)]
     title = f"### PSNR against FP32 on a photograph, {min(sizes)}, dB"
-    return [title, "", "RGB, or Y for networks of Y, in bytes; *same*: no byte differs.", "", *_lines(head, body)]
+    return [title, "", "RGB, or Y for networks of Y, in bytes; *same*: no byte differs.", "", *table_lines(head, body)]
 
 
 def _decibel(column: Row | None) -> str:
@@ -261,7 +262,7 @@ def _losses(store: Store) -> list[str]:
     words = (
         f"dB of PSNR on Y, Set5, that trained weights lose against FP32; †: {MOST_LOST:.0f} dB or more, does not count."
     )
-    return ["### What bits cost", "", words, "", *_lines(["network", *bits], body)]
+    return ["### What bits cost", "", words, "", *table_lines(["network", *bits], body)]
 
 
 def _reasons(store: Store) -> list[str]:
@@ -293,7 +294,7 @@ def _head(store: Store) -> list[str]:
     if peaks:
         threads = list(dict.fromkeys(n for of in peaks.values() for n in of))
         body = [[title, *(f"{of.get(n, 0):.0f}" for n in threads)] for title, of in peaks.items()]
-        lines += _lines(["peak", *(f"{n} thread{'s' if n != '1' else ''}" for n in threads)], body)
+        lines += table_lines(["peak", *(f"{n} thread{'s' if n != '1' else ''}" for n in threads)], body)
     return lines
 
 

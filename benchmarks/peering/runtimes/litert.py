@@ -63,25 +63,26 @@ def open_network(files: list[str], variant: str, threads: int, feed: F32) -> Ope
     network = Interpreter(model_path=files[0], num_threads=threads)
     network.allocate_tensors()
     source, result = network.get_input_details()[0], network.get_output_details()[0]
-    picture = _codes(feed.transpose(0, 2, 3, 1), source)
+    picture = codes(feed.transpose(0, 2, 3, 1), source)
 
     def run() -> NDArray[Any]:
         network.set_tensor(source["index"], picture)
         network.invoke()
         return np.asarray(network.get_tensor(result["index"]))
 
-    return Opened(run, lambda output: _values(output, result)[0])
+    return Opened(run, lambda output: values(output, result)[0])
 
 
-def _codes(values: F32, of: dict[str, Any]) -> NDArray[Any]:
+def codes(picture: F32, of: dict[str, Any]) -> NDArray[Any]:
     """The picture as the network takes it: float32, or bytes of its own scale."""
     scale, zero = of["quantization"]
     if of["dtype"] == np.float32:
-        return np.ascontiguousarray(values)
+        return np.ascontiguousarray(picture)
     limits = np.iinfo(of["dtype"])
-    return np.clip(np.rint(values / scale) + zero, limits.min, limits.max).astype(of["dtype"])
+    return np.clip(np.rint(picture / scale) + zero, limits.min, limits.max).astype(of["dtype"])
 
 
-def _values(codes: NDArray[Any], of: dict[str, Any]) -> NDArray[Any]:
+def values(output: NDArray[Any], of: dict[str, Any]) -> NDArray[Any]:
+    """What codes of the network stand for."""
     scale, zero = of["quantization"]
-    return codes if of["dtype"] == np.float32 else (codes.astype(np.float32) - zero) * scale
+    return output if of["dtype"] == np.float32 else (output.astype(np.float32) - zero) * scale

@@ -1,0 +1,1 @@
+"""Networks quantized by the field's tools and run by LiteRT, for benchmarks/litert.py."""
