@@ -9,7 +9,7 @@ import pytest
 from tests.devices import trees
 from tests.devices.conftest import need_emulator
 from tvmsr.devices import Facts, Here, find_device
-from tvmsr.devices.examine import Cores, Machine, compare, machine_of, suggest
+from tvmsr.devices.examine import Cores, Machine, compare, machine_of, obstacles, remedy, suggest
 from tvmsr.devices.sysfiles import WHAT
 from tvmsr.errors import DeviceError
 from tvmsr.hardware import load_target
@@ -112,6 +112,23 @@ def test_never_one_that_would_not_run() -> None:
     assert any("pages have 64 KiB" in line for line in compare(replace(machine, page_size=65536), load_target("rpi4")))
     old = compare(replace(machine, libc="glibc 2.12"), load_target("rpi4"))
     assert old == ("its glibc is 2.12, the target wants 2.17 or newer",)
+
+
+def test_what_stops_artifacts_and_what_to_do_about_it() -> None:
+    machine = machine_of(PI4, trees.hot_pi4())
+    assert obstacles(machine, load_target("rpi4")) == ()
+    assert obstacles(machine, load_target("rpi5")) == (
+        "it can run none of the target's levels: its CPU has no dotprod",
+    )
+    assert remedy(machine, load_target("rpi5")) == (
+        "rpi4 suits it better, add it again with --target rpi4 and --overwrite"
+    )
+    pages = replace(machine, page_size=65536)
+    assert len(obstacles(pages, load_target("rpi4"))) == 1 and "--target arm " in remedy(pages, load_target("rpi4"))
+    musl = replace(machine, libc="musl")
+    assert obstacles(musl, load_target("rpi4")) == ("its C library is musl, the target's glibc",)
+    assert "targets/README.md" in remedy(musl, load_target("rpi4"))
+    assert "mend the target's file" in remedy(machine, replace(load_target("rpi4"), name="mine"))
 
 
 def test_other_numbers_and_clocks() -> None:

@@ -67,7 +67,8 @@ def add(
         return show.as_json(added.as_json())
     show.facts(added.rows)
     show.notes([*added.notes, *added.differs])
-    target_words = f", compile for it with --target {added.entry.target}" if added.entry.target else ""
+    target = added.entry.target if added.runs else None
+    target_words = f", compile for it with --target {target}" if target else ""
     show.say(f"added {name}: use it with --device {name}{target_words}")
     return None
 

@@ -136,12 +136,30 @@ def target_of(device: Device) -> str:
     return device.target or suggest(machine_of(device.facts(), device.files(WHAT)))
 
 
+def obstacles(machine: Machine, target: Target) -> tuple[str, ...]:
+    """Why no artifact for a target can run on a machine, in sentences; () where they can."""
+    return tuple(_obstacles(machine, target))
+
+
+def remedy(machine: Machine, target: Target) -> str:
+    """What to do about a device that is not as its target says, a clause."""
+    if target.name not in list_targets():
+        return "mend the target's file, or add it again with another --target and --overwrite"
+    try:
+        better = suggest(machine)
+    except DeviceError:
+        better = target.name
+    if better != target.name:
+        return f"{better} suits it better, add it again with --target {better} and --overwrite"
+    return "write a target of its own (targets/README.md), and add it again with --target and --overwrite"
+
+
 def compare(machine: Machine, target: Target) -> tuple[str, ...]:
     """Where a machine differs from what a target says, in sentences, those first that stop an artifact from running."""
     found = list(_obstacles(machine, target))
     if architecture(target.triple) == machine.architecture:
         found += _levels(machine, target)
-        found += _cores(machine, target)
+        found += unlike(machine, target)
     if 0 < machine.memory < 512 << 20:
         found.append(f"it has {machine.memory >> 20} MiB of memory in all: large pictures need --memory")
     return tuple(found)
@@ -178,8 +196,8 @@ def _levels(machine: Machine, target: Target) -> Iterator[str]:
             yield f"level {level.name} will not be used there: the CPU has no {', '.join(missing)}"
 
 
-def _cores(machine: Machine, target: Target) -> Iterator[str]:
-    """Of targets of one device: those of many describe one that stands for them."""
+def unlike(machine: Machine, target: Target) -> Iterator[str]:
+    """Where its cores are not those of a target of one device: targets of many describe one that stands for them."""
     if target.stands_for or not target.clusters:
         return
     theirs = {cluster.core: cluster for cluster in target.clusters}

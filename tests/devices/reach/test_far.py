@@ -12,6 +12,7 @@ import pytest
 
 from tvmsr.devices.reach import far
 from tvmsr.devices.reach.shell import for_login_shell, run_client
+from tvmsr.devices.reach.through import meaning
 from tvmsr.errors import DeviceError
 
 #: Login shells, and the shells and tools of small systems: the command that runs what arrives there.
@@ -190,3 +191,18 @@ def test_a_client_that_does_not_end_is_killed_with_what_it_started(tmp_path: Pat
                 raise ProcessLookupError
     with pytest.raises(DeviceError, match="cannot run no-such-program"):
         run_client(["no-such-program"], "pi5", seconds=1.0)
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("./tvmsr-device: /lib/libc.so.6: version `GLIBC_2.17' not found", "its C library is older .* (GLIBC_2.17)"),
+        ("sh: exec: ~/.cache/tvmsr/tvmsr-device-arm: Exec format error", "the server is for another kind of CPU"),
+        ("cat: write error: No space left on device", "its disk is full"),
+        ("hello", ""),
+    ],
+)
+def test_what_a_shell_there_complains_of(said: str, sentence: str) -> None:
+    words, _, version = sentence.partition(" .* ")
+    found = meaning((), f"motd\n{said}\n", "ssh pi")
+    assert found.startswith(words) and found.endswith(version) and bool(found) == bool(sentence)

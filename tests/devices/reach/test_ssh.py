@@ -88,6 +88,21 @@ def test_the_walk_through_of_the_readme(board: Board, small: Small, tmp_path: Pa
     assert main(["bench", "sr-pi5.so", "--device", "pi5"]) == 2
 
 
+def test_another_device_takes_the_name_of_a_board(board: Board) -> None:
+    """Nobody deletes the board's server any more; nothing for the target runs on the other: both are said."""
+    tvmsr.add_device("pi5", ssh=board.host, ssh_options=("-F", str(board.config)))
+    again = tvmsr.add_device("pi5", ssh=board.host, ssh_options=("-F", str(board.config)), overwrite=True)
+    assert again.runs and not any("keeps its server" in note for note in again.notes)
+    other = tvmsr.add_device("pi5", qemu="cortex-a53", target="linux-armv7", overwrite=True)
+    assert not other.runs and other.differs == ("it is aarch64, the target arm",)
+    assert "no artifact for linux-armv7 can run there; arm suits it better" in other.notes[0]
+    assert f"(ssh {board.host}) keeps its server" in other.notes[1]
+    verdict = tvmsr.doctor_device("pi5").verdict
+    assert (
+        verdict.startswith("target: linux-armv7 is not for this device") and "--target arm and --overwrite" in verdict
+    )
+
+
 def test_a_picture_and_an_idle_connection(board: Board, small: Small) -> None:
     """Bytes are those of the emulator here; nothing is left when the device is closed; it may be used again."""
     picture = demo_picture()[:21, :34]

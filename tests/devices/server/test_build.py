@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,16 @@ def test_with_a_toolchain_file(tmp_path: Path) -> None:
     build.build(out, toolchain=toolchain)
     assert out.stat().st_size <= LARGEST
     assert agent_key() in subprocess.run([out, "--version"], capture_output=True, text=True, check=True).stdout
+
+
+def test_the_top_level_has_it(tmp_path: Path) -> None:
+    """What docs/device-server.md says for any toolchain, as far as its target is there; its build is above."""
+    for tool, package in (("cmake", "cmake"), ("g++", "g++")):
+        if shutil.which(tool) is None:
+            pytest.skip(f"needs {tool}: apt-get install {package}")
+    root = Path(__file__).resolve().parents[3]
+    options = ["-DTVMSR_TESTS=OFF", "-DTVMSR_DEVICE=ON", f"-DPython_EXECUTABLE={sys.executable}"]
+    subprocess.run(["cmake", "-S", root, "-B", tmp_path, *options], check=True, capture_output=True)
+    listed = ["cmake", "--build", tmp_path, "--target", "help"]
+    targets = subprocess.run(listed, check=True, capture_output=True, text=True).stdout
+    assert "tvmsr-device" in targets

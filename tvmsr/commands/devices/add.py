@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,12 +26,16 @@ _UNDO = 10.0
 
 @dataclass(frozen=True)
 class Added:
-    """A device that answered. differs: where it is not as its target says, in sentences; notes: what else to know."""
+    """A device that answered. differs: where it is not as its target says, in sentences; notes: what else to know.
+
+    runs: whether artifacts for its target can run there.
+    """
 
     entry: Entry
     machine: Machine
     differs: tuple[str, ...]
     notes: tuple[str, ...]
+    runs: bool = True
 
     @property
     def rows(self) -> list[tuple[str, str]]:
@@ -78,7 +82,8 @@ def add_device(
     wrong = name_problem(name)
     if wrong:
         raise UsageError(f"{name!r}: {wrong}")
-    if not overwrite and Registry().get(name) is not None:
+    earlier = Registry().get(name)
+    if not overwrite and earlier is not None:
         raise taken(name)
     if target is not None:
         load_target(target)
@@ -90,7 +95,7 @@ def add_device(
     draft = _draft(name, way, target, file, turn)
     added = _examined(draft, progress)
     Registry().add(added.entry, overwrite=overwrite)
-    return added
+    return replace(added, notes=(*added.notes, *_left_behind(earlier, way)))
 
 
 def now() -> str:
@@ -160,7 +165,7 @@ def _examined(draft: Entry, progress: Progress) -> Added:
 
 
 def _look(draft: Entry, device: Device) -> Added:
-    from tvmsr.devices.examine import compare, machine_of, suggest
+    from tvmsr.devices.examine import machine_of, remedy, suggest
     from tvmsr.devices.registry import Seen
     from tvmsr.devices.sysfiles import WHAT
     from tvmsr.hardware import load_target
@@ -176,10 +181,23 @@ def _look(draft: Entry, device: Device) -> Added:
             )
         except DeviceError as error:
             notes.append(str(error))
-    differs = compare(machine, load_target(target)) if target is not None else ()
+    differs, stops = _beside(machine, target)
+    if stops and target is not None:
+        notes.append(f"no artifact for {target} can run there; {remedy(machine, load_target(target))}")
     seen = Seen.of(facts, when=now(), cpu=machine.name, triple=_triple(device, facts), details=machine.as_json())
     entry = draft.model_copy(update={"target": target, "seen": seen})
-    return Added(entry, machine, differs, tuple(notes))
+    return Added(entry, machine, differs, tuple(notes), runs=not stops)
+
+
+def _beside(machine: Machine, target: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Where the machine differs from a target, and why nothing for it can run there."""
+    from tvmsr.devices.examine import compare, obstacles
+    from tvmsr.hardware import load_target
+
+    if target is None:
+        return (), ()
+    known = load_target(target)
+    return compare(machine, known), obstacles(machine, known)
 
 
 def _triple(device: Device, facts: Any) -> str:
@@ -193,6 +211,16 @@ def _triple(device: Device, facts: Any) -> str:
 
 def _notes(device: Device) -> tuple[str, ...]:
     return getattr(getattr(device, "reach", None), "notes", ())
+
+
+def _left_behind(earlier: Entry | None, way: Way) -> tuple[str, ...]:
+    """What nobody deletes any more where a device's name now means another."""
+    if earlier is None or earlier.reach.kind not in ("ssh", "adb") or earlier.reach == way:
+        return ()
+    return (
+        f"the {earlier.name} that was there before ({earlier.reach.words}) keeps its server: tvmsr-device-* in "
+        "~/.cache/tvmsr or /data/local/tmp/tvmsr",
+    )
 
 
 def _undo(device: Device) -> None:

@@ -221,16 +221,19 @@ def _reached(entry: Entry, device: Device) -> str:
 
 def _against(machine: Machine, target: Target) -> Iterator[Check]:
     """Whether artifacts for the target run there, and at which levels."""
-    from tvmsr.devices.examine import compare
+    from tvmsr.devices.examine import compare, obstacles, remedy, unlike
 
-    differs = compare(machine, target)
-    runs = [level.name for level in target.levels if set(level.needs) <= machine.features]
-    if machine.architecture != target.architecture or (machine.features and not runs):
-        yield Check("target", False, f"{target.name} is not for this device: {'; '.join(differs)}")
+    stops, others = obstacles(machine, target), tuple(unlike(machine, target))
+    if stops:
+        what = f"{target.name} is not for this device: {'; '.join(stops)}; {remedy(machine, target)}"
+        yield Check("target", False, what)
         return
+    runs = [level.name for level in target.levels if set(level.needs) <= machine.features]
     yield Check("target", True, f"{target.name}, levels {', '.join(runs) or 'unknown'}")
-    for sentence in differs:
-        if not sentence.startswith("level "):  # a level that is not used there harms nobody
+    if others:
+        yield Check("target", None, f"{target.name}: {'; '.join(others)}; {remedy(machine, target)}")
+    for sentence in compare(machine, target):
+        if sentence not in others and not sentence.startswith("level "):  # an unused level harms nobody
             yield Check("target", None, f"{target.name}: {sentence}")
 
 
@@ -239,7 +242,7 @@ def _check_of(complaint: Complaint) -> Check:
 
 
 def _how(health: Health) -> str:
-    """In a few words."""
+    """In a few words, and what it does not tell: a doctor that is silent about it seems to have looked."""
     hottest, said = health.hottest, []
     if health.governors:
         said.append(f"governor {', '.join(health.governors)}")
@@ -251,4 +254,12 @@ def _how(health: Health) -> str:
         said.append(f"{health.memory >> 20} MiB free")
     if health.busy is not None:
         said.append(f"{health.busy:.1f} cores busy")
-    return ", ".join(said) or "it tells nothing of clocks, heat or load"
+    if not said:
+        return "it tells nothing of clocks, heat or load"
+    told = {
+        "clock governor": bool(health.governors),
+        "temperature": hottest is not None,
+        "throttling": health.throttled is not None or health.throttle_count is not None,
+    }
+    untold = [what for what, known in told.items() if not known]
+    return ", ".join(said) + (f"; not told: {', '.join(untold)}" if untold else "")

@@ -248,7 +248,7 @@ _ANYWHERE: Meanings = (
     (r"[Dd]isk quota exceeded", "its user's disk quota is used up"),
     (r"Exec format error|cannot execute binary file", "the server is for another kind of CPU than it has"),
     (
-        r"version `(\w+)' not found",
+        r"version `([\w.]+)' not found",
         "its C library is older than the server needs ({0})",
     ),
     (r"tvmsr-device-[\w-]+: (?:Permission denied|not found|No such file)", "the server cannot be run there: {whole}"),

@@ -14,7 +14,7 @@ _MEANINGS: tuple[tuple[str, str], ...] = (
     (r"protocol version mismatch.*server protocol=([\w.]+)", "it speaks version {0} of TVM's RPC, and this is 0.8.0"),
     (r"(?:wrong ELF class|invalid ELF header|file too short|Exec format error|cannot open shared object).*",
      "the library cannot be loaded there: {whole}"),
-    (r"version `(\w+)' not found", "its C library is older than the file needs ({0})"),
+    (r"version `([\w.]+)' not found", "its C library is older than the file needs ({0})"),
     (r"code == (?:RPCCode::)?kReturn",
      "the session ended in the middle of a call: it ran out of time or memory, or crashed"),
     (r"Cannot found remote function ([\w.]+)", "it has no function {0}: it is not a server that artifacts can run on"),
