@@ -28,8 +28,8 @@ PLACES = ("client", "other", "one", "two")
 
 NATIVE = "native"
 
-#: Turns of an idle loop in every call of the last kernel: some seconds of work, natively and emulated.
-_SLOW = {NATIVE: 450_000_000, "aarch64": 60_000_000, "arm": 60_000_000}
+#: What every call of the last kernel waits: a few seconds a picture, however busy the machine is.
+_MICROSECONDS = 70_000
 
 #: A picture and the memory for it that make several strips: there is progress to be seen in the middle.
 _HEIGHT, _WIDTH, _STRIPS = 64, 96, Opening(memory=0.05)
@@ -84,13 +84,13 @@ class Scene:
     @cached_property
     def slow(self) -> Path:
         """The same results, in the time that it takes to do something in the middle."""
-        return self._linked("slow.so", _SLOW[self.architecture])
+        return self._linked("slow.so", _MICROSECONDS)
 
-    def _linked(self, name: str, turns: int) -> Path:
+    def _linked(self, name: str, microseconds: int) -> Path:
         made = self.folder / f"{self.architecture}-{name}"
         manifest = {"model": "fake", "link_triple": self.triple, "macs_per_pixel": 2}
         parts = fake_reference.parts(manifest=manifest)
-        idle = f"{_QUICK_KERNEL} for (volatile int i = 0; i < {turns}; i++) continue;"
+        idle = f"extern int usleep(unsigned);\n{_QUICK_KERNEL} usleep({microseconds}u);"
         assert _QUICK_KERNEL in parts.tables
         link_shared(replace(parts, tables=parts.tables.replace(_QUICK_KERNEL, idle)), made, link_triple=self.triple)
         return made
