@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.quant import networks
+from tvmsr.cli.options import MaxDrop
 from tvmsr.commands.calibrate import Calibration
 from tvmsr.commands.source import open_model
 from tvmsr.errors import InputFileError, UsageError
@@ -148,8 +149,8 @@ def test_pins_that_cannot_be(pins, message):
 def test_widening_says_so():
     model = networks.residual(blocks=2)
     plan = calibrate(model, CROPS, max_drop=0.0)
-    assert [note.split()[0] for note in plan.notes] == ["pictures", "expected", "saturated:"]
-    assert not any("loss" in note for note in calibrate(model, CROPS, max_drop=None).notes)
+    assert [note.split()[0] for note in plan.notes] == ["pictures", "expected", "wider", "saturated:"]
+    assert not any("expected" in note for note in calibrate(model, CROPS, max_drop=None).notes)
 
 
 def test_progress_and_mistakes():
@@ -225,7 +226,8 @@ def test_weights_are_not_fitted_to_pictures_that_are_all_alike():
 def test_the_options_begin_where_calibration_does():
     """Two places, as options are shown without loading what calibrates."""
     options = Calibration()
-    assert (options.method, options.way, options.max_drop) == (DEFAULT_METHOD, DEFAULT_WAY, MAX_DROP)
+    assert (options.method, options.way, options.max_drop) == (DEFAULT_METHOD, DEFAULT_WAY, None)
+    assert MaxDrop.__metadata__[0].help.endswith(f"[default: {MAX_DROP}]")
 
 
 def test_codes_that_a_wider_input_overflows_do_not_end_the_search():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from tvmsr.quant.bind import bind
 from tvmsr.quant.calibrate import calibrate
 from tvmsr.quant.held import Held
 from tvmsr.quant.integer import TERM_LIMIT, Code, IntegerGraph, IntegerNode, Term
-from tvmsr.quant.reference import INTEGER_REFERENCE, execute, run, run_tensors
+from tvmsr.quant.reference import INTEGER_REFERENCE, _exact_type, conv_blocks, execute, run, run_tensors
 
 FEW = settings(max_examples=40, deadline=None)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -241,3 +242,22 @@ def test_table_has_a_row_for_every_operation():
         "conv", "add", "concat", "requantize", "table", "mul", "gather", "depth_to_space", "max_pool", "resize",
         "statistic", "layer_norm",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_sums_up_to_the_last_integer_of_float32(over):
+    """The largest sums that float32 products may make are exact, and beyond them they are float64 ones."""
+    count, rng = 2056 + over, np.random.default_rng(0)
+    weight = np.full((1, 1, count, 2), 32, np.int8)
+    weight[0, 0, :, 1] = rng.integers(-32, 33, count)
+    codes = rng.integers(0, 256, (3, 4, count)).astype(np.uint8)
+    codes[0] = 255
+    node = SimpleNamespace(
+        name="c",
+        attrs=ConvAttrs(),
+        params={"weight": weight, "bias": np.array([7, -7], np.int32), "pad": np.zeros(count, np.uint16)},
+    )
+    ((_, sums),) = conv_blocks(node, Held(codes, Code(8, np.float32(1), 0, np.ones(count, np.float32))))
+    exact = codes.astype(np.int64) @ weight.reshape(count, 2).astype(np.int64) + [7, -7]
+    assert np.array_equal(sums, exact) and sums[0, 0, 0] == 255 * 32 * count + 7
+    assert _exact_type(codes.astype(np.int32), weight) is (np.float64 if over else np.float32)

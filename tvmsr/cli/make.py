@@ -50,6 +50,7 @@ def compile(
             ("network", made.model),
             ("target", f"{made.target} ({', '.join(made.levels)})"),
             ("bits", made.bits),
+            *made.loss,
             ("size", f"{made.size / 1024:.0f} KiB, of which weights {made.weights_size / 1024:.0f} KiB"),
             ("took", f"{made.seconds:.1f} s"),
         ]
@@ -64,6 +65,7 @@ def calibrate(
     calibration: dict[str, Any],
     model: o.Model = None,
     out: o.Out = None,
+    target: o.TargetName = None,
     seed: o.Seed = 0,
     json: o.Json = False,
     verbose: o.Verbose = False,
@@ -74,7 +76,7 @@ def calibrate(
     try:
         with show.progress_bar() as progress:
             made = tvmsr.calibrate(
-                chosen, out=out, seed=seed, overrides=overrides, progress=progress, **calibration,
+                chosen, out=out, target=target, seed=seed, overrides=overrides, progress=progress, **calibration,
             )  # fmt: skip
     except Interrupted as stopped:
         show.notes([str(stopped)])
@@ -83,6 +85,7 @@ def calibrate(
         return show.as_json(made.as_json())
     show.notes(made.notes)
     show.say(f"{made.path}")
+    show.facts(made.loss)
     return None
 
 

@@ -37,15 +37,24 @@ LayerBits = Annotated[
 ]
 PlanFile = Annotated[Path | None, typer.Option("--plan", help="Use this plan.json instead of calibrating.")]
 Equalise = Annotated[bool, typer.Option("--equalise/--no-equalise", help="Scales per channel folded into neighbours.")]
-Correct = Annotated[bool, typer.Option("--bias-correction/--no-bias-correction", help="Take back the mean error.")]
+Correct = Annotated[
+    bool,
+    typer.Option(
+        "--bias-correction/--no-bias-correction", help="Take back the mean error; without, weights stay the nearest."
+    ),
+]
 Rounding = Annotated[bool, typer.Option("--rounding/--no-rounding", help="Round weights against the pictures.")]
 StrictBits = Annotated[bool, typer.Option("--strict-bits", help="No layer reads more bits than --bits says.")]
 MaxDrop = Annotated[
-    float, typer.Option("--max-drop", min=0.0, help="dB that 8 bits may lose before layers read more bits.")
+    float | None,
+    typer.Option("--max-drop", min=0.0, help="dB that 8 bits may lose before layers read more. [default: 0.1]"),
 ]
 Way = Annotated[str, typer.Option("--way", help="Pictures of cfqp: selection, crop, tone or mix.")]
 SaveData = Annotated[
     Path | None, typer.Option("--save-data", help="Write the pictures of cfqp into this new folder, as PNG.")
+]
+Learn = Annotated[
+    bool, typer.Option("--learn", help="Learn ranges and weights against the FP32 output behind it; needs torch.")
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Of everything that is drawn at random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -84,6 +93,7 @@ _CALIBRATION = {
     "max_drop": (MaxDrop, Calibration.max_drop),
     "way": (Way, Calibration.way),
     "save_data": (SaveData, None),
+    "learn": (Learn, False),
 }
 
 

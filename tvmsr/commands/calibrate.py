@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 from tvmsr.commands.files import check_out
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model, short_name
-from tvmsr.errors import Interrupted, UsageError
+from tvmsr.commands.wishes import unheard
+from tvmsr.errors import Interrupted, UsageError, WorkError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from tvmsr.graph.model import Model
+    from tvmsr.hardware.target import Target
     from tvmsr.quant.plan import Plan
     from tvmsr.quant.representative import Representative
+    from tvmsr.quant.widen import Clock
 
 #: Calibration looks at this many crops of this many LR pixels a side, and judges what comes of it on further ones.
 CROPS, CROP_SIZE, HELD = 16, 96, 8
@@ -33,7 +36,8 @@ class Calibration:
     """How to make a plan: the options that `calibrate` and `compile` share.
 
     strict_bits: no layer reads more bits than were asked for; else at 8 bits some do where that would lose more than
-    max_drop dB. way: how CFQP makes its pictures, which are written into the folder save_data, too.
+    max_drop dB (None: tvmsr.quant.calibrate.MAX_DROP). way: how CFQP makes its pictures, which are written into the
+    folder save_data, too.
     """
 
     bits: str = "8"
@@ -45,9 +49,10 @@ class Calibration:
     bias_correction: bool = True
     rounding: bool = True
     strict_bits: bool = False
-    max_drop: float = 0.1
+    max_drop: float | None = None
     way: str = "mix"
     save_data: Path | None = None
+    learn: bool = False
     seed: int = 0
 
     @classmethod
@@ -58,11 +63,15 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A plan, where it was written (None: nowhere yet), and what the user should know."""
+    """A plan, where it was written (None: nowhere yet), and what the user should know.
+
+    loss: label and value: what the plan loses, and which layers read more bits, where that was judged.
+    """
 
     plan: Plan
     path: Path | None
     notes: tuple[str, ...]
+    loss: tuple[tuple[str, str], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -70,6 +79,7 @@ class Calibrated:
             "model": self.plan.model,
             "bits": self.plan.bits,
             "method": self.plan.method,
+            "judged": None if self.plan.judged is None else self.plan.judged.model_dump(mode="json"),
             "notes": list(self.notes),
         }
 
@@ -101,19 +111,28 @@ def crops_for(model: Model, how: Calibration) -> Crops:
 
 
 def plan_for(
-    model: Model, how: Calibration, progress: Progress = silent, better: Callable[[Plan], None] | None = None
+    model: Model,
+    how: Calibration,
+    progress: Progress = silent,
+    better: Callable[[Plan], None] | None = None,
+    target: Target | None = None,
 ) -> tuple[Plan, tuple[str, ...]]:
-    """The plan for an imported model, and notes. better: is given each whole plan on the way."""
-    from tvmsr.quant.bits import parse_bits
-
-    parse_bits(how.bits)
+    """The plan for an imported model, and notes. better: is given each whole plan on the way; target: see `plan_of`."""
+    notes = unheard(model, how)
     saved = _saving(how)
     crops = crops_for(model, how)
     if model.graph.marks:
         plan = _imported(model, how, crops.used, progress)
     else:
-        plan = plan_of(model, how, crops, _described(how), made=saved, better=better, progress=progress)
-    return plan, (*model.assumed, *crops.notes)
+        plan = plan_of(model, how, crops, _described(how), made=saved, better=better, progress=progress, target=target)
+    return plan, (*model.assumed, *crops.notes, *notes, *_missed(plan))
+
+
+def _missed(plan: Plan) -> tuple[str, ...]:
+    from tvmsr.quant.verdict import missed_words
+
+    words = missed_words(plan.judged) if plan.judged is not None else None
+    return (words,) if words else ()
 
 
 def plan_of(
@@ -125,11 +144,20 @@ def plan_of(
     made: Callable[[Sequence[Representative]], None] | None = None,
     better: Callable[[Plan], None] | None = None,
     progress: Progress = silent,
+    target: Target | None = None,
 ) -> Plan:
-    """The plan that these options make of these crops. made: is given CFQP's pictures; better: see quant.calibrate."""
-    from tvmsr.quant.calibrate import calibrate as make_plan
+    """The plan that these options make of these crops. made: is given CFQP's pictures; better: see quant.calibrate.
 
-    return make_plan(
+    target: what the plan will be compiled for; None: this machine.
+    """
+    from tvmsr.quant.calibrate import MAX_DROP
+    from tvmsr.quant.calibrate import calibrate as make_plan
+    from tvmsr.quant.learned.learn import check_torch, learned
+
+    if how.learn:
+        check_torch()
+    max_drop = MAX_DROP if how.max_drop is None else how.max_drop
+    plan = make_plan(
         model,
         crops.used,
         bits=how.bits,
@@ -138,8 +166,9 @@ def plan_of(
         bias_correction=how.bias_correction,
         rounding=how.rounding,
         layer_bits=dict(how.layer_bits or {}),
-        max_drop=None if how.strict_bits else how.max_drop,
+        max_drop=None if how.strict_bits else max_drop,
         held=crops.held,
+        clock=clock_of(target),
         way=how.way,
         seed=how.seed,
         description=description,
@@ -147,18 +176,32 @@ def plan_of(
         better=better,
         progress=progress,
     )
+    if not how.learn:
+        return plan
+    return learned(model, plan, crops.used, crops.held, seed=how.seed, better=better, progress=progress)
+
+
+def clock_of(target: Target | None) -> Clock | None:
+    """The cost model of a target's best level; of this machine's where there is none, None where it cannot be known."""
+    from tvmsr.hardware import load_target
+    from tvmsr.lower.modelled import modelled_cycles
+    from tvmsr.quant.widen import Clock
+
+    try:
+        chosen = target or load_target("host")
+    except WorkError:
+        return None
+    level = chosen.levels[0]
+    return Clock(f"{chosen.architecture} {level.name}", lambda graph: modelled_cycles(graph, level))
 
 
 def _saving(how: Calibration) -> Callable[[Sequence[Representative]], None] | None:
-    """What writes CFQP's pictures; UsageError, before any work, where there will be none or they cannot be written."""
+    """What writes CFQP's pictures; UsageError, before any work, where they cannot be written."""
     from tvmsr.imaging.files import write_pictures
-    from tvmsr.quant.methods import Shown, method_of
 
     if how.save_data is None:
         return None
     folder = Path(how.save_data)
-    if method_of(how.method).pictures is Shown.GIVEN:
-        raise UsageError(f"--save-data {folder}: --method {how.method} makes no pictures; cfqp and cfqp-paper do")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"--save-data {folder}: is there already and not an empty folder; name a new one")
     if not folder.absolute().parent.is_dir():
@@ -171,7 +214,7 @@ def _imported(model: Model, how: Calibration, crops: list[NDArray[np.uint8]], pr
     from tvmsr.quant.calibrate import calibrate as make_plan
     from tvmsr.quant.imported import imported_plan
 
-    if how.bits != Calibration.bits or how.method != Calibration.method or how.layer_bits:
+    if how.bits != Calibration.bits or how.method != Calibration.method or how.layer_bits or how.learn:
         raise UsageError(
             f"{model.name}: another tool has quantized it, and its bits and scales stay; give its FP32 file for others"
         )
@@ -198,6 +241,7 @@ def calibrate(
     model: str | Path = DEFAULT_MODEL,
     *,
     out: Path | None = None,
+    target: str | None = None,
     bits: str = "8",
     method: str = Calibration.method,
     calib: Path | None = None,
@@ -207,9 +251,10 @@ def calibrate(
     bias_correction: bool = True,
     rounding: bool = True,
     strict_bits: bool = False,
-    max_drop: float = Calibration.max_drop,
+    max_drop: float | None = Calibration.max_drop,
     way: str = Calibration.way,
     save_data: Path | None = None,
+    learn: bool = False,
     seed: int = 0,
     overrides: Overrides | None = None,
     progress: Progress = silent,
@@ -217,20 +262,25 @@ def calibrate(
     """Quantize `model` after training and write the plan to `out` (default: MODEL-BITS.plan.json).
 
     calib: a folder of pictures, LR as they are, or HR with `hr=True` (downsized first). layer_bits: activation bits
-    that single layers read, by node name. The rest: see Calibration. Ctrl-C keeps the best plan so far: it is written,
-    and Interrupted says so. Raises UsageError, InputFileError or WorkError.
+    that single layers read, by node name. target: what will be compiled for (default: this machine), whose modelled
+    time says which layers are cheap to give more bits. The rest: see Calibration. Ctrl-C keeps the best plan so far: it
+    is written, and Interrupted says so. Raises UsageError, InputFileError or WorkError.
     """
+    from tvmsr.hardware import load_target
+    from tvmsr.quant.verdict import facts
+
     how = Calibration.of(locals())
+    chosen = load_target(target) if target is not None else None
     if out is not None:
         check_out(Path(out))
     path = Path(out) if out is not None else Path(f"{short_name(model)}-{bits}.plan.json")
     kept: list[Plan] = []
     try:
-        plan, notes = plan_for(open_model(model, overrides), how, progress, kept.append)
+        plan, notes = plan_for(open_model(model, overrides), how, progress, kept.append, chosen)
     except KeyboardInterrupt:
         if not kept:
             raise
         kept[-1].save(path)
         raise Interrupted(f"interrupted; {path} is the best plan so far, {kept[-1].notes[-1]}") from None
     plan.save(path)
-    return Calibrated(plan, path, notes)
+    return Calibrated(plan, path, notes, facts(plan.judged))

@@ -12,6 +12,7 @@ from tvmsr.commands.calibrate import Calibration, plan_for
 from tvmsr.commands.files import check_out
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model, short_name
+from tvmsr.commands.wishes import asked, option
 from tvmsr.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Compiled:
     weights_size: int
     seconds: float
     notes: tuple[str, ...]
+    loss: tuple[tuple[str, str], ...] = ()  # label and value: what the plan loses, where that was judged
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -43,6 +45,7 @@ class Compiled:
             "files": [str(path) for path in self.files],
             "levels": list(self.levels),
             "notes": list(self.notes),
+            "loss": dict(self.loss),
         }
 
 
@@ -93,9 +96,10 @@ def compile(
     bias_correction: bool = True,
     rounding: bool = True,
     strict_bits: bool = False,
-    max_drop: float = Calibration.max_drop,
+    max_drop: float | None = Calibration.max_drop,
     way: str = Calibration.way,
     save_data: Path | None = None,
+    learn: bool = False,
     plan: Path | None = None,
     emit: str | Sequence[str] = "so",
     prefix: str = "tvmsr",
@@ -114,6 +118,7 @@ def compile(
     calibrated first, as `calibrate` does. Raises UsageError, InputFileError or WorkError; nothing is half-written.
     """
     from tvmsr.hardware import check_levels, load_target
+    from tvmsr.quant.verdict import facts
 
     start, how = time.perf_counter(), Calibration.of(locals())
     target = _target(target, device)
@@ -123,8 +128,9 @@ def compile(
     network = open_model(model, overrides)
     if plan is not None:
         ready, notes = _given_plan(Path(plan), how), network.assumed
+        notes = (*notes, f"--seed {seed} changes nothing beside --plan") if seed != 0 else notes
     else:
-        ready, notes = plan_for(network, how, progress)
+        ready, notes = plan_for(network, how, progress, target=chosen)
     path = Path(out) if out is not None else Path(f"{short_name(model)}-{target_word(target)}-{ready.bits}{suffix}")
     built = build_artifact(network, ready, chosen, path, emit=emit, prefix=prefix, cc=cc, progress=progress)
     return Compiled(
@@ -138,6 +144,7 @@ def compile(
         weights_size=built.weights_size,
         seconds=time.perf_counter() - start,
         notes=tuple(notes),
+        loss=facts(ready.judged),
     )
 
 
@@ -169,13 +176,9 @@ def _given_plan(path: Path, how: Calibration) -> Plan:
     """The plan of a file; UsageError where options ask for another one."""
     from tvmsr.quant.plan import Plan
 
-    asked = [
-        name.replace("_", "-")
-        for name, default in vars(Calibration()).items()
-        if name != "seed" and getattr(how, name) != default and (getattr(how, name) or default)
-    ]
-    if asked:
-        raise UsageError(f"--plan {path} has its own quantization, so --{asked[0]} cannot be given beside it")
+    others = asked(how)
+    if others:
+        raise UsageError(f"--plan {path} has its own quantization, so {option(others[0])} cannot be given beside it")
     return Plan.load(path)
 
 

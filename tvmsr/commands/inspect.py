@@ -92,9 +92,10 @@ def _counted(label: str, texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 def _plan(path: Path) -> Inspection:
     from tvmsr.quant.plan import Plan
+    from tvmsr.quant.verdict import facts as loss
 
     plan = Plan.load(path)
-    facts = (("model", plan.model), ("bits", plan.bits), ("method", plan.method))
+    facts = (("model", plan.model), ("bits", plan.bits), ("method", plan.method), *loss(plan.judged))
     rows = tuple(
         (name, str(tensor.bits), f"{tensor.scale:.6g}", str(tensor.zero), tensor.reason)
         for name, tensor in plan.tensors.items()

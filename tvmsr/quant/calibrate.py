@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tvmsr.errors import InputFileError, UsageError
+from tvmsr.errors import InputFileError, UsageError, WorkError
 from tvmsr.graph.analysis import size_rule
 from tvmsr.graph.model import Model
 from tvmsr.imaging.augment import default_calibration
@@ -17,17 +18,29 @@ from tvmsr.quant.bits import Bits, parse_bits
 from tvmsr.quant.correct import corrected
 from tvmsr.quant.draft import Progress, make_plan, ticker
 from tvmsr.quant.ending import Ending, ended
-from tvmsr.quant.judge import FEW_CROPS, FEW_SIZE, JUDGED_CROPS, Judge, expected_drop, few, make_judge, middle
+from tvmsr.quant.judge import (
+    FEW_CROPS,
+    FEW_SIZE,
+    JUDGED_CROPS,
+    Judge,
+    affordable,
+    expected_drop,
+    few,
+    few_for,
+    make_judge,
+    middle,
+)
 from tvmsr.quant.methods import DEFAULT_METHOD, Method, Shown, method_of
 from tvmsr.quant.picture import fitted
-from tvmsr.quant.plan import Plan, PlanError
+from tvmsr.quant.plan import Judged, Plan, PlanError
 from tvmsr.quant.ranges import ChannelStats, Observation, covering, observe_channels, spaced
 from tvmsr.quant.representative import DEFAULT_WAY, Representative, check_way, described, representatives
 from tvmsr.quant.rounding import Rounding, best_rounded, rounded, ways_for
 from tvmsr.quant.saturation import saturation, saturation_note
 from tvmsr.quant.streams import choose_bits
 from tvmsr.quant.structure import analyse
-from tvmsr.quant.widen import WIDE, candidates, fewest, measured, pins_of, reusing
+from tvmsr.quant.verdict import judged, loss_words, wider_words
+from tvmsr.quant.widen import Clock, candidates, fewest, measured, pins_of, reusing, what_is_wider
 
 U8 = NDArray[np.uint8]
 
@@ -52,6 +65,7 @@ def calibrate(
     layer_bits: Mapping[str, int] | None = None,
     max_drop: float | None = MAX_DROP,
     held: Sequence[U8] = (),
+    clock: Clock | None = None,
     way: str = DEFAULT_WAY,
     seed: int = 0,
     description: str = "",
@@ -79,9 +93,12 @@ def calibrate(
         {convolution: bits of the activations that it reads}.
     max_drop
         At 8 bits: the loss of PSNR, in dB, that the reference executor may make expect before a few layers are widened
-        to 12 activation bits (tvmsr.quant.widen). None never widens.
+        to 12 activation bits (tvmsr.quant.widen), the cheapest that are enough. None never widens.
     held
         LR pictures like the crops, on which nothing is measured but what a plan loses and saturates; the crops without.
+    clock
+        The cost model of the CPU that the plan is for: wider layers are chosen by what they add to its time, and not by
+        their multiplications. Another clock may give another plan.
     way
         How CFQP makes pictures of full range: a row of tvmsr.quant.representative.WAYS.
     made
@@ -117,7 +134,7 @@ def calibrate(
     draft = _Draft(
         model=model, crops=crops, held=held, seen=seen, stats=stats, bits=wanted, method=method, ending=row.ending,
         equalise=equalise, bias_correction=bias_correction, rounding=rounding, seed=seed, description=description,
-        pins=pins, progress=progress,
+        pins=pins, clock=clock, progress=progress,
     )  # fmt: skip
     plan = draft.plan({}, {})
     for_now = _teller(better, notes)
@@ -177,12 +194,13 @@ class _Draft:
     seed: int
     description: str
     pins: Mapping[str, int]
+    clock: Clock | None
     progress: Progress | None
 
     def judge(self) -> Judge:
         """Over the crops held back; over those that ranges were measured on where there are none."""
         if self.held:
-            return make_judge(self.model, self.held)
+            return make_judge(self.model, affordable(self.held, self.model))
         return make_judge(self.model, spaced(self.crops, JUDGED_CROPS), spaced(self.seen.outputs, JUDGED_CROPS))
 
     def adjusted(self, plan: Plan) -> Plan:
@@ -191,7 +209,10 @@ class _Draft:
             rule = size_rule(self.model.graph)
             used = [fitted(middle(crop, ROUNDED_SIZE), rule) for crop in spaced(self.crops, JUDGED_CROPS)]
             done = ticker(self.progress, "weights", len(plan.layers) * len(ways_for(plan)))
-            made = best_rounded(plan, self.model, used, make_judge(self.model, used), done)
+            if len(ways_for(plan)) > 1:
+                made = best_rounded(plan, self.model, used, make_judge(self.model, used), done)
+            else:
+                made = rounded(plan, self.model, used, done)
             if not self._is_overfitted(made, plan):
                 return made
             bare = rounded(plan, self.model, used, lambda: None, Rounding(fit=False))
@@ -202,8 +223,11 @@ class _Draft:
 
     def _is_overfitted(self, made: Plan, nearest: Plan) -> bool:
         """Whether weights fitted to the crops are worse than nearest ones on pictures of another kind."""
-        others = make_judge(self.model, few(default_calibration(FEW_CROPS, FEW_SIZE)))
-        return others.noise(made) > OVERFITTED * others.noise(nearest)
+        return self._others.noise(made) > OVERFITTED * self._others.noise(nearest)
+
+    @cached_property
+    def _others(self) -> Judge:
+        return make_judge(self.model, few(default_calibration(FEW_CROPS, FEW_SIZE)))
 
     def plan(self, pins: Mapping[str, int], reasons: Mapping[str, str], *, quiet: bool = False) -> Plan:
         """A plan with further layers pinned, for the reasons given. quiet: one of many, and no histograms for it."""
@@ -224,11 +248,12 @@ class _Draft:
 
 
 def _widened(draft: _Draft, plan: Plan, max_drop: float) -> Plan:
-    """Give layers 12 activation bits, those that help most first, until the expected loss is within `max_drop`."""
+    """Give layers 12 activation bits, the cheapest that help first, until the expected drop is within `max_drop`."""
     model, structure, judge = draft.model, analyse(draft.model.graph), draft.judge()
-    first = expected_drop(judge.noise(plan), model.scale)
-    if first <= max_drop:
-        return plan.model_copy(update={"notes": [*plan.notes, f"expected loss: {first:.3f} dB"]})
+    noise = judge.noise(plan)
+    first = judged(judge, noise, max_drop, held=bool(draft.held))
+    if expected_drop(noise, model.scale) <= max_drop:
+        return _with_judgement(plan, first)
 
     def replan(pins: Mapping[str, int]) -> Plan:
         bare = draft.plan(pins, {}, quiet=True)
@@ -239,22 +264,37 @@ def _widened(draft: _Draft, plan: Plan, max_drop: float) -> Plan:
             return bare
         return known
 
-    names = ticker(draft.progress, "sensitivity", len(candidates(structure)))
-    order = [
-        c for c in measured(make_judge(model, few(draft.crops)), structure, replan, names) if c.name not in draft.pins
-    ]
+    clock = _usable(draft.clock, model, plan)
+    times = len(candidates(structure))
+    some = make_judge(model, few(draft.crops, few_for(model, times)))
+    order = measured(some, structure, replan, ticker(draft.progress, "sensitivity", times), clock)
+    order = [candidate for candidate in order if candidate.name not in draft.pins]
     chosen = order[: fewest(judge, order, replan, max_drop)]
+    if not chosen:
+        return _with_judgement(plan, first)
     reasons = {candidate.name: candidate.reason for candidate in chosen}
-    wider = draft.adjusted(draft.plan(pins_of(chosen), reasons)) if chosen else plan
-    after = expected_drop(judge.noise(wider), model.scale)
-    if not chosen or after >= first:
-        chosen, wider, after = [], plan, first
-    share = 100 * sum(c.macs for c in chosen)
-    note = (
-        f"expected loss: {after:.3f} dB; {first:.3f} dB before {', '.join(c.name for c in chosen) or 'no layer'} "
-        f"read {WIDE} bits, {share:.1f} % of the MACs"
-    )
-    return wider.model_copy(update={"notes": [*plan.notes, note]})
+    wider = draft.adjusted(draft.plan(pins_of(chosen), reasons)).model_copy(update={"notes": plan.notes})
+    left = judge.noise(wider)
+    if left >= noise:
+        return _with_judgement(plan, first)
+    after = judged(judge, left, max_drop, held=first.held)
+    what = what_is_wider(model, list(reasons), plan, wider, clock)
+    saved = {"before": (first.psnr, first.drop), "wider": what}
+    return _with_judgement(wider, after.model_copy(update=saved))
+
+
+def _with_judgement(plan: Plan, found: Judged) -> Plan:
+    wider = wider_words(found)
+    notes = [*plan.notes, loss_words(found), *([f"wider layers: {wider}"] if wider else ())]
+    return plan.model_copy(update={"judged": found, "notes": notes})
+
+
+def _usable(clock: Clock | None, model: Model, plan: Plan) -> Clock | None:
+    """None where the network cannot be compiled for what the clock is of: that is said when it is compiled."""
+    try:
+        return clock if clock is None or clock.cycles(bind(model, plan)) else None
+    except WorkError:
+        return None
 
 
 def _with_coarsening(model: Model, plan: Plan) -> Plan:

@@ -2,24 +2,27 @@
 
 The noise of a plan on a crop is the mean square difference, in gray levels of luma, between the integer network and the
 FP32 one, borders left out, less what storing bytes costs anyway; that of a plan is the median over the crops. What it
-does to PSNR depends on the error e that the FP32 network makes itself: 10 * log10(1 + noise / e). The true pictures are
-not there to tell e, but photographs at one scale are alike enough for a table.
+does to PSNR depends on the error e that the FP32 network makes itself: drop = 10 * log10(1 + noise / e). The true
+pictures are not there to tell e, but photographs at one scale are alike enough for a table. So a drop is the same as a
+PSNR against the FP32 output: 10 * log10(255**2 / noise) = P - 10 * log10(10**(drop / 10) - 1), P being that of e.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tvmsr.graph.analysis import size_rule
+from tvmsr.graph.analysis import macs_per_pixel, size_rule
 from tvmsr.graph.execute import run_fp32
 from tvmsr.graph.model import F32, Colour, Model
+from tvmsr.quant.again import Known, run_all
 from tvmsr.quant.bind import bind
+from tvmsr.quant.held import Values
 from tvmsr.quant.picture import fitted
 from tvmsr.quant.plan import Plan
 from tvmsr.quant.ranges import as_float, spaced
@@ -37,12 +40,33 @@ BORDER = 8
 #: Crops that a plan is judged on; and how many of which size where many plans are.
 JUDGED_CROPS = 8
 FEW_CROPS, FEW_SIZE = 4, 48
+#: Multiplications that one judgement may cost about: of crops for networks that need more, only the middles are judged,
+#: but never fewer pixels a side than this.
+JUDGED_WORK, LEAST_JUDGED = 4e10, 48
+#: Multiplications that a judgement repeated for every layer may cost in all, if two crops do not cost more.
+REPEATED_WORK, LEAST_CROPS = 4e11, 2
+#: Noise below it is as good as none: PSNR against the FP32 output is then called 100 dB or more.
+_NO_NOISE = 255**2 / 1e10
 
 
 def expected_drop(noise: float, scale: int) -> float:
     """PSNR, in dB, that this noise takes from a typical network of the scale."""
-    error = TYPICAL_ERROR.get(scale, TYPICAL_ERROR[2])
-    return 10 * math.log10(1 + max(noise, 0.0) / error)
+    return 10 * math.log10(1 + max(noise, 0.0) / typical_error(scale))
+
+
+def typical_error(scale: int) -> float:
+    """Of FP32 networks of the scale, in squared gray levels."""
+    return TYPICAL_ERROR.get(scale, TYPICAL_ERROR[2])
+
+
+def psnr_of(noise: float) -> float:
+    """PSNR of luma against the FP32 output, in dB, at most 100: what storing bytes costs anyway is left out."""
+    return 10 * math.log10(255**2 / max(noise, _NO_NOISE))
+
+
+def least_psnr(drop: float, scale: int) -> float:
+    """The PSNR against the FP32 output at which `expected_drop` is `drop` dB."""
+    return psnr_of(typical_error(scale) * (10 ** (drop / 10) - 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +79,27 @@ class Judge:
 
     def noise(self, plan: Plan) -> float:
         """The median over the crops, in squared gray levels."""
-        graph, found = bind(self.model, plan), []
-        for crop, exact in zip(self.crops, self.exact, strict=True):
-            error = _inner(_luma(run(graph, crop).astype(np.float64)) - exact, self.model.scale)
+        graph = bind(self.model, plan)
+        return self._noise_of(run(graph, crop) for crop in self.crops)
+
+    def known(self, plan: Plan) -> list[Known]:
+        """All tensors of a plan on the crops, for what is judged beside it; small crops, as memory holds them."""
+        graph = bind(self.model, plan)
+        return [run_all(graph, crop) for crop in self.crops]
+
+    def noise_of(self, known: Sequence[Known]) -> float:
+        """`noise` of the plan that was run."""
+        return self._noise_of(one.output for one in known)
+
+    def noise_beside(self, plan: Plan, known: Sequence[Known]) -> float:
+        """`noise`; only what differs from the plan that was run is computed."""
+        graph = bind(self.model, plan)
+        return self._noise_of(run_all(graph, crop, one).output for crop, one in zip(self.crops, known, strict=True))
+
+    def _noise_of(self, outputs: Iterable[Values]) -> float:
+        found = []
+        for output, exact in zip(outputs, self.exact, strict=True):
+            error = _inner(_luma(output.astype(np.float64)) - exact, self.model.scale)
             found.append(float((error**2).mean()))
         weights = LUMA if self.model.colour is Colour.RGB else np.ones(1)
         return float(np.median(found)) - float((weights**2).sum()) / 12
@@ -72,9 +114,21 @@ def make_judge(model: Model, crops: Sequence[U8], outputs: Sequence[F32] | None 
     return Judge(model, crops, exact)
 
 
-def few(crops: Sequence[U8]) -> list[U8]:
+def few(crops: Sequence[U8], count: int = FEW_CROPS) -> list[U8]:
     """A few small crops out of the middle, for measurements that are repeated for every layer."""
-    return [middle(crop, FEW_SIZE) for crop in spaced(crops, FEW_CROPS)]
+    return [middle(crop, FEW_SIZE) for crop in spaced(crops, count)]
+
+
+def few_for(model: Model, times: int) -> int:
+    """How many such crops may be judged so many times: fewer where the network is large."""
+    once = float(macs_per_pixel(model.graph)) * FEW_SIZE**2 * max(times, 1)
+    return int(np.clip(REPEATED_WORK / max(once, 1.0), LEAST_CROPS, FEW_CROPS))
+
+
+def affordable(crops: Sequence[U8], model: Model) -> list[U8]:
+    """The crops, of large networks their middles, so that to judge a plan on them costs about `JUDGED_WORK`."""
+    pixels = JUDGED_WORK / (float(macs_per_pixel(model.graph)) * max(len(crops), 1))
+    return [middle(crop, max(LEAST_JUDGED, math.isqrt(int(pixels)))) for crop in crops]
 
 
 def middle(crop: U8, most: int) -> U8:

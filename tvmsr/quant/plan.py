@@ -134,13 +134,49 @@ class CalibrationData(_Part):
     crop_size: str = ""
 
 
+class Wider(_Part):
+    """Layers that read more bits than were asked for, and how many. macs: their share of the multiplications, 0..1.
+
+    time: their share of the modelled time on the CPU level that `where` names; slower: that time beside the one without
+    wider layers, 1 for none. None, None and "" where no model was asked.
+    """
+
+    layers: dict[str, int]
+    macs: Finite
+    time: Finite | None = None
+    slower: Finite | None = None
+    where: str = ""
+
+
+class Judged(_Part):
+    """What a plan loses, in dB. psnr: of luma against the FP32 output; drop: what that makes expect of the true PSNR.
+
+    limit: the drop that was allowed, least_psnr: what it asks for against the FP32 output. crops: how many were judged;
+    held: whether nothing else was measured on them. before: the figures without wider layers, where there are some.
+    """
+
+    psnr: Finite
+    drop: Finite
+    limit: Finite
+    least_psnr: Finite
+    crops: int
+    held: bool = True
+    before: tuple[Finite, Finite] | None = None
+    wider: Wider | None = None
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether the plan loses more than was allowed; a limit of 0 only asks for the best there is."""
+        return 0 < self.limit < self.drop
+
+
 class Plan(_Part):
     """The quantization of one model.
 
     ending: what the network's end becomes, where it is not the picture's own code. tensors: every tensor that has codes
     of its own (not the picture, which is its own code, nor what only moves codes).
     reads: narrow readings of wide tensors, by tensor. layers: every convolution. checksum: that of the Model. bits:
-    what was asked for, in words; each tensor and layer has its own.
+    what was asked for, in words; each tensor and layer has its own. judged: where a limit was set to what it may lose.
     """
 
     format: Literal["tvmsr-plan"] = "tvmsr-plan"
@@ -154,6 +190,7 @@ class Plan(_Part):
     seed: int = 0
     calibration: CalibrationData = CalibrationData()
     notes: list[str] = Field(default_factory=list)
+    judged: Judged | None = None
     tensors: dict[str, TensorPlan]
     reads: dict[str, TensorPlan] = Field(default_factory=dict)
     layers: dict[str, LayerPlan]

@@ -2,8 +2,9 @@
 
 Exactness. A convolution's sum is a float64 matrix product of integers: |code - zero| < 2**16, |weight| < 2**7, so a
 sum of K products stays below K * 2**23, which float64 holds exactly for every K < 2**30, whatever the order of
-summation and with or without fused multiply-add. Nothing else is ever summed in floating point. Every float32 product
-is clamped and rounded to an integer at once.
+summation and with or without fused multiply-add. Where no part of any sum can reach 2**24, it is a float32 product,
+which holds that as exactly and takes half the time. Nothing else is ever summed in floating point. Every float32
+product is clamped and rounded to an integer at once.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from tvmsr.quant.reference_spatial import layer_norm, max_pool, resize, statisti
 
 F64 = NDArray[np.float64]
 
-#: Values of the float64 column matrix that exists at a time (4 MiB): it stays in the cache between copy and product.
+#: Values of the column matrix that exists at a time (4 MiB): it stays in the cache between copy and product.
 _BLOCK_VALUES = 1 << 19
+#: Integers below it are float32 numbers.
+_FLOAT32_LIMIT = 1 << 24
 
 
 #: Called with the name of each tensor and its values (codes, or the int32 of a term) as soon as they are known.
@@ -95,7 +98,8 @@ def conv_blocks(node: IntegerNode, x: Held) -> Iterable[tuple[int, F64]]:
     width = (codes.shape[1] - attrs.dilation * (kernel_w - 1) - 1) // attrs.stride + 1
     if height < 1 or width < 1:
         raise ValueError(f"{node.name!r}: the picture is smaller than the {kernel_w}x{kernel_h} kernel")
-    matrix = weight.astype(np.float64).reshape(-1, outs)
+    matrix = weight.astype(_exact_type(codes, weight)).reshape(-1, outs)
+    codes = codes.astype(matrix.dtype)
     rows = max(1, _BLOCK_VALUES // (width * matrix.shape[0]))
     per_group = outs // attrs.groups
     for row in range(0, height, rows):
@@ -108,6 +112,12 @@ def conv_blocks(node: IntegerNode, x: Held) -> Iterable[tuple[int, F64]]:
             acc[:, :, chosen] = (columns @ matrix[:, chosen]).reshape(count, width, per_group)
         acc += node.params["bias"]
         yield row, acc
+
+
+def _exact_type(codes: Values, weight: NDArray[np.int8]) -> type[np.float32] | type[np.float64]:
+    """What holds every partial sum of products of these centred codes (H, W, IC) with weights (..., OC) exactly."""
+    heaviest = int(np.abs(weight.astype(np.int32)).sum(axis=(0, 1, 2)).max(initial=0))
+    return np.float32 if heaviest * int(np.abs(codes).max(initial=0)) < _FLOAT32_LIMIT else np.float64
 
 
 def padded(x: Held, attrs: ConvAttrs, pad: Values) -> Values:
@@ -123,10 +133,10 @@ def padded(x: Held, attrs: ConvAttrs, pad: Values) -> Values:
     return values
 
 
-def _columns(x: Values, row: int, count: int, width: int, kernel: tuple[int, int], attrs: ConvAttrs) -> F64:
+def _columns(x: Values, row: int, count: int, width: int, kernel: tuple[int, int], attrs: ConvAttrs) -> Values:
     """The patches under `count` output rows from `row` on, one a matrix row: (count * width, KH * KW * IC)."""
     step, dilation = attrs.stride, attrs.dilation
-    columns = np.empty((count, width, *kernel, x.shape[2]))
+    columns = np.empty((count, width, *kernel, x.shape[2]), x.dtype)
     for i in range(kernel[0]):
         first = row * step + i * dilation
         lines = x[first : first + (count - 1) * step + 1 : step]

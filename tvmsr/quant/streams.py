@@ -5,7 +5,7 @@ Gates, pooled statistics and masks have 15 bits: two of them fit a product, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -85,7 +85,8 @@ def choose_bits(
     """The default policy.
 
     layer_bits: {convolution: bits of the activations that it reads}; its tensor becomes that wide, and other readers of
-    it get a reading of the usual width. reasons: why, for pins that were not the user's.
+    it get a reading of the usual width. reasons: why, for pins that were not the user's. Where a layer is given all the
+    bits of a stream, its reason says so.
     """
     choice = BitChoice(trunks=find_trunks(structure))
     for name in structure.coded:
@@ -108,11 +109,31 @@ def choose_bits(
         "the output: a code is a byte of the picture, and its saturating store is the clip"
     )
     pins = dict(layer_bits or {})
+    why = dict(reasons or {})
     for layer, wanted in pins.items():
-        _pin(structure, choice, layer, wanted, (reasons or {}).get(layer, f"pinned to {wanted} activation bits"))
+        pinned = f"pinned to {wanted} activation bits"
+        _pin(structure, choice, layer, wanted, f"{wanted} activation bits: {why[layer]}" if layer in why else pinned)
     _fit_products(structure, choice)
     _add_reads(structure, choice, bits)
+    for layer, wanted in pins.items():
+        found = bits_read(structure, choice.tensors, choice.reads, choice.reads_stream, layer)
+        if found != wanted:
+            stream = f"{found} activation bits, all that the stream {structure.nodes[layer].inputs[0]!r} has"
+            choice.layer_reasons[layer] = f"{stream}: {why[layer]}" if layer in why else f"pinned to {wanted}: {stream}"
     return choice
+
+
+def bits_read(
+    structure: Structure,
+    tensors: Mapping[str, int],
+    reads: Mapping[str, int],
+    reads_stream: Collection[str],
+    layer: str,
+) -> int:
+    """Bits of the activations that a convolution reads; the others are those of BitChoice."""
+    read = structure.nodes[layer].inputs[0]
+    is_narrow = read in reads and layer not in reads_stream and structure.weighs_pixels(structure.nodes[layer])
+    return reads[read] if is_narrow else tensors[structure.source[read]]
 
 
 def _one_pixel_bits(structure: Structure, name: str) -> int:

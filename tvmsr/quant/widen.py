@@ -1,7 +1,8 @@
 """Give the layers that carry most of the noise 12 activation bits, where 8 bits everywhere would lose too much.
 
-What a layer saves is measured for each alone, on a few small crops; the layers that save most for their work are
-widened together, as many as it takes, which is measured again on all crops.
+What a layer saves is measured for each alone, on a few small crops; the layers that save most for what they cost are
+widened together, as many as it takes, which is measured again on all crops. Cost is modelled time where the CPU is
+known that the network is for, else multiplications.
 """
 
 from __future__ import annotations
@@ -11,36 +12,54 @@ from dataclasses import dataclass
 
 from tvmsr.errors import UsageError
 from tvmsr.graph.analysis import macs_by_node
-from tvmsr.graph.model import INPUT, Node
+from tvmsr.graph.model import INPUT, Graph, Model, Node
+from tvmsr.quant.bind import bind
+from tvmsr.quant.integer import IntegerGraph
 from tvmsr.quant.judge import Judge, expected_drop
-from tvmsr.quant.plan import Plan
-from tvmsr.quant.structure import Structure
+from tvmsr.quant.plan import Plan, Wider
+from tvmsr.quant.streams import bits_read
+from tvmsr.quant.structure import Structure, analyse
 
 #: As good as 16, and what 3x3 convolutions can still compute by a transform: winograd2_words takes up to 13.
 WIDE = 12
 #: Layers that save less than this share of the noise are left alone; and where the aim is out of reach, as many are
 #: widened as leave at most this much more than all would.
 LEAST_SAVED, ENOUGH = 0.005, 1.03
-#: A layer of no size still costs something: wide codes are stored and read. As a share of all multiplications.
+#: A layer of no size still costs something: wide codes are stored and read. As a share of all multiplications or time.
 OVERHEAD = 0.02
 
 
 @dataclass(frozen=True)
+class Clock:
+    """The cost model of a CPU level. where: its name; cycles: what a graph takes, by layer, in any unit."""
+
+    where: str
+    cycles: Callable[[IntegerGraph], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
 class Candidate:
-    """A layer: the share of the noise that it saves alone, and its share of all multiplications."""
+    """A layer: the share of the noise that it saves alone, and its share of all multiplications.
+
+    slower: what it adds to the modelled time alone, as a share of that; None where no model was asked.
+    """
 
     name: str
     saved: float
     macs: float
+    slower: float | None = None
+    where: str = ""
 
     @property
     def worth(self) -> float:
-        return self.saved / (self.macs + OVERHEAD)
+        cost = self.macs if self.slower is None else max(self.slower, 0.0)
+        return self.saved / (cost + OVERHEAD)
 
     @property
     def reason(self) -> str:
         """In words, for the plan."""
-        return f"{WIDE} activation bits: alone it saves {self.saved:.1%} of the noise, for {self.macs:.1%} of the MACs"
+        time = "" if self.slower is None else f" and {self.slower:+.1%} of modelled time on {self.where}"
+        return f"alone it saves {self.saved:.1%} of the noise, for {self.macs:.1%} of the MACs{time}"
 
 
 def candidates(structure: Structure) -> list[Node]:
@@ -53,20 +72,69 @@ def candidates(structure: Structure) -> list[Node]:
 
 
 def measured(
-    judge: Judge, structure: Structure, replan: Callable[[Mapping[str, int]], Plan], done: Callable[[], None]
+    judge: Judge,
+    structure: Structure,
+    replan: Callable[[Mapping[str, int]], Plan],
+    done: Callable[[], None],
+    clock: Clock | None = None,
 ) -> list[Candidate]:
-    """The candidates that save anything, best first: what each saves for its work."""
-    macs = {name: float(count) for name, count in macs_by_node(judge.model.graph).items()}
-    before, everything, found = judge.noise(replan({})), sum(macs.values()), []
+    """The candidates that save anything, best first: what each saves for its cost."""
+    shares, found, first = macs_shares(judge.model), [], replan({})
+    known = judge.known(first)
+    before, time = judge.noise_of(known), _time(clock, judge.model, first)
     for node in candidates(structure):
+        saved, slower = 0.0, None
         try:
-            saved = 1 - judge.noise(replan({node.name: WIDE})) / before if before > 0 else 0.0
+            wider = replan({node.name: WIDE})
+            saved = 1 - judge.noise_beside(wider, known) / before if before > 0 else 0.0
         except UsageError:  # the user's own pins leave no wider reading for it
             saved = 0.0
         if saved > LEAST_SAVED:
-            found.append(Candidate(node.name, saved, macs[node.name] / everything))
+            if clock is not None:
+                slower = _time(clock, judge.model, wider) / time - 1
+            found.append(Candidate(node.name, saved, shares[node.name], slower, clock.where if clock else ""))
         done()
     return sorted(found, key=lambda c: c.worth, reverse=True)
+
+
+def macs_shares(model: Model) -> dict[str, float]:
+    """Of all multiplications, by convolution."""
+    macs = {name: float(count) for name, count in macs_by_node(model.graph).items()}
+    everything = sum(macs.values())
+    return {name: count / everything for name, count in macs.items()}
+
+
+def _time(clock: Clock | None, model: Model, plan: Plan) -> float:
+    return sum(clock.cycles(bind(model, plan)).values()) if clock is not None else 0.0
+
+
+def what_is_wider(model: Model, names: Sequence[str], before: Plan, after: Plan, clock: Clock | None) -> Wider:
+    """What these layers are of the network, and what they cost: `before` has none of them wider, `after` all."""
+    shares, layers = macs_shares(model), _bits_by_layer(after, model.graph, names)
+    macs = sum(shares[name] for name in layers)
+    if clock is None:
+        return Wider(layers=layers, macs=_rounded(macs))
+    cycles = clock.cycles(bind(model, after))
+    everything = sum(cycles.values())
+    return Wider(
+        layers=layers,
+        macs=_rounded(macs),
+        time=_rounded(sum(cycles.get(name, 0.0) for name in layers) / everything),
+        slower=_rounded(everything / _time(clock, model, before)),
+        where=clock.where,
+    )
+
+
+def _rounded(share: float) -> float:
+    return round(share, 4)
+
+
+def _bits_by_layer(plan: Plan, graph: Graph, layers: Sequence[str]) -> dict[str, int]:
+    """Activation bits that these convolutions read."""
+    structure = analyse(graph)
+    tensors, reads = ({name: code.bits for name, code in codes.items()} for codes in (plan.tensors, plan.reads))
+    stream = {name for name, layer in plan.layers.items() if layer.reads_stream}
+    return {name: bits_read(structure, tensors, reads, stream, name) for name in layers}
 
 
 def fewest(

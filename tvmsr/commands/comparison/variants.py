@@ -39,7 +39,13 @@ class Variant:
     clip_apart: bool = False
 
     def calibration(self, shared: Calibration) -> Calibration:
-        return replace(shared, **(self.changes or {}))
+        """A way that all share is nothing to a method that makes no pictures."""
+        from tvmsr.quant.methods import Shown, method_of
+
+        changes = self.changes or {}
+        made = replace(shared, **changes)
+        idle = "way" not in changes and method_of(made.method).pictures is Shown.GIVEN
+        return replace(made, way=Calibration.way) if idle else made
 
 
 #: What --variants cfqp prints. The two FP32 rows have the same figures where outputs are bytes.
