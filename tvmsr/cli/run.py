@@ -83,6 +83,13 @@ def evaluate(
     threads: o.Threads = None,
     level: o.LevelName = None,
     device: o.DeviceName = "here",
+    method: Annotated[
+        str | None, typer.Option("--method", help="adabm-paper: the network by AdaBM as published.")
+    ] = None,
+    bits: Annotated[str | None, typer.Option("--bits", help="With --method. [default: a6w8]")] = None,
+    calib: o.Calib = None,
+    hr: o.Hr = False,
+    seed: o.Seed = 0,
     json: o.Json = False,
     verbose: o.Verbose = False,
 ) -> None:
@@ -91,11 +98,13 @@ def evaluate(
     with show.progress_bar() as progress:
         found = tvmsr.evaluate(
             what, data=data, lr=lr, model=model, plan=plan, protocol=protocol, threads=threads, level=level,
-            device=device, overrides=overrides, progress=progress,
+            device=device, method=method, bits=bits, calib=calib, hr=hr, seed=seed, overrides=overrides,
+            progress=progress,
         )  # fmt: skip
     data_out = found.as_json()
     if json:
         return show.as_json(data_out)
+    show.notes(data_out["notes"])
     keys = list(data_out["mean"])
     lines = [[row["name"], *(_figure(row.get(key)) for key in keys)] for row in data_out["images"]]
     lines.append(["mean", *(_figure(data_out["mean"][key]) for key in keys)])

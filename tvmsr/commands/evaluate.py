@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvmsr.commands.files import is_artifact
+from tvmsr.commands.paper import DEFAULT_BITS, METHOD, evaluate_paper
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model
 from tvmsr.errors import UsageError
@@ -61,13 +62,19 @@ def evaluate(
     threads: int | None = None,
     level: str | None = None,
     device: str | Device | Sequence[Device] = "here",
+    method: str | None = None,
+    bits: str | None = None,
+    calib: Path | None = None,
+    hr: bool = False,
+    seed: int = 0,
     overrides: Overrides | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
     """Measure `what` on the HR pictures of the folder `data` (LR made as MATLAB's imresize does, or taken from `lr`).
 
     what: an artifact (`model` adds its FP32 figures), or a network: in FP32, or with `plan` through the reference
-    executor. device: where an artifact runs; several devices share the pictures. protocol: "y" or "rgb". Raises
+    executor. device: where an artifact runs; several devices share the pictures. protocol: "y" or "rgb". method
+    "adabm-paper": the network by AdaBM as published, at `bits` ("a6w8"), on crops of `calib` (docs/adabm.md). Raises
     UsageError, InputFileError, WorkError or DeviceError.
     """
     from tvmsr.devices import Here, Opening
@@ -77,9 +84,20 @@ def evaluate(
     def report(done: int, total: int) -> None:
         progress("evaluate", done, total)
 
+    if method is not None:
+        _check_method(method, plan)
+        return evaluate_paper(
+            what, data=data, lr=lr, bits=bits or DEFAULT_BITS, calib=calib, hr=hr, protocol=protocol, seed=seed,
+            overrides=overrides, progress=progress,
+        )  # fmt: skip
+    if bits is not None or calib is not None:
+        raise UsageError(f"--bits and --calib are for --method {METHOD}; others: calibrate first, then give --plan")
     if is_artifact(what):
+        if plan is not None:
+            raise UsageError(f"--plan {plan} is for a network; the artifact {what} has its own plan")
         fp32 = fp32_upscaler(open_model(model, overrides)) if model is not None else None
         return _on_devices(Path(what), data, lr, protocol, Opening(threads=threads, level=level), device, fp32, report)
+    _refuse({"--model": model, "--threads": threads, "--level": level}, what)
     there = [one.name for one in find_devices(device) if one.name != Here.name]
     if there:
         raise UsageError(f"{what} is a network, which is computed here; --device {','.join(there)} runs an artifact")
@@ -90,6 +108,20 @@ def evaluate(
     return measure(
         reference_upscaler(network, Path(plan)), pairs, network.scale, protocol, fp32_upscaler(network), report
     )
+
+
+def _refuse(options: Mapping[str, object], what: str | Path) -> None:
+    """Options of an artifact alone, beside a network."""
+    given = next((name for name, value in options.items() if value is not None), None)
+    if given is not None:
+        raise UsageError(f"{given} is for an artifact; {what} is a network, which is computed here")
+
+
+def _check_method(method: str, plan: Path | None) -> None:
+    if method != METHOD:
+        raise UsageError(f"--method {method!r}: {METHOD} alone is measured without a plan; calibrate, then give --plan")
+    if plan is not None:
+        raise UsageError(f"--plan {plan}: --method {METHOD} makes no use of a plan; leave one out")
 
 
 class _Measured:

@@ -1,0 +1,50 @@
+"""`tvmsr evaluate`: what it passes on, and what it shows beside the table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tvmsr.cli.main import main
+from tvmsr.evaluation.evaluate import Evaluation, Row
+
+FOUND = Evaluation(2, "y", (Row("baby", {"psnr_y": 33.5, "ssim_y": 0.9}),), ("one note",))
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr("tvmsr.commands.evaluate.evaluate", lambda what, **how: seen.update(how, what=what) or FOUND)
+    return seen
+
+
+def test_a_method(asked: dict[str, Any], capfd: pytest.CaptureFixture[str]) -> None:
+    words = "evaluate net.pth --data d --method adabm-paper --bits a4w4 --calib c --hr --seed 3"
+    assert main(words.split()) == 0
+    told = {name: asked[name] for name in ("what", "data", "method", "bits", "calib", "hr", "seed", "plan")}
+    assert told == {
+        "what": "net.pth",
+        "data": Path("d"),
+        "method": "adabm-paper",
+        "bits": "a4w4",
+        "calib": Path("c"),
+        "hr": True,
+        "seed": 3,
+        "plan": None,
+    }
+    said = capfd.readouterr()
+    assert "33.50" in said.out and "one note" in said.err
+
+
+def test_without_a_method(asked: dict[str, Any]) -> None:
+    assert main(["evaluate", "net.pth", "--data", "d"]) == 0
+    assert (asked["method"], asked["bits"], asked["seed"], asked["device"]) == (None, None, 0, "here")
+
+
+@pytest.mark.parametrize("more", [["--bits", "a4w4"], ["--method", "minmax"], ["--calib", "c"]])
+def test_what_has_no_meaning_alone_is_refused(more: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "default:x2", "--data", "d", *more]) == 2
+    said = capfd.readouterr().err
+    assert more[0] in said and "adabm-paper" in said

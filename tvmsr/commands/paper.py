@@ -1,0 +1,88 @@
+"""What `tvmsr evaluate --method adabm-paper` does: AdaBM as published, measured; nothing is compiled or kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tvmsr.adabm_paper.protocol import METHOD, Protocol, Scope
+from tvmsr.commands.calibrate import NO_FOLDER
+from tvmsr.commands.files import is_artifact
+from tvmsr.commands.progress import Progress, silent
+from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model
+from tvmsr.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tvmsr.adabm_paper.measure import PaperEvaluation
+
+__all__ = ["DEFAULT_BITS", "METHOD", "evaluate_paper"]
+
+#: W8A6, as most of the published figures are.
+DEFAULT_BITS = "a6w8"
+
+
+def evaluate_paper(
+    what: str | Path = DEFAULT_MODEL,
+    *,
+    data: Path,
+    lr: Path | None = None,
+    bits: str = DEFAULT_BITS,
+    calib: Path | None = None,
+    hr: bool = False,
+    scope: str = Scope.BODY.value,
+    settings: Protocol | None = None,
+    protocol: str = "y",
+    seed: int = 0,
+    overrides: Overrides | None = None,
+    progress: Progress = silent,
+) -> PaperEvaluation:
+    """Calibrate the network `what` by AdaBM's published procedure and measure it on the HR pictures of `data`.
+
+    bits: of activations, before factors, and of weights. scope: "body", or "full" with the ends at 8 bits. settings:
+    all else, as published where it is not given; its bits and scope are those above. calib, hr, seed: as in
+    `calibrate`; data, lr, protocol: as in `evaluate`. Ctrl-C ends fine-tuning, and what there is then is measured.
+    Raises UsageError, without PyTorch too, or InputFileError.
+    """
+    from tvmsr.adabm_paper.folded import folded_factors
+    from tvmsr.adabm_paper.measure import evaluate, need_torch, prepare
+    from tvmsr.evaluation.dataset import load_pairs
+    from tvmsr.evaluation.metrics import protocol_named
+
+    need_torch()
+    if is_artifact(what):
+        raise UsageError(f"{what} is an artifact; AdaBM as published is computed of a network: give its file")
+    if seed < 0:
+        raise UsageError(f"--seed {seed}: expected 0 or more")
+    protocol_named(protocol)
+    chosen = _chosen(settings or Protocol(), bits, scope)
+    model = open_model(what, overrides)
+    pairs = load_pairs(Path(data), model.scale, lr=Path(lr) if lr is not None else None)
+    crops = _crops(chosen, calib, seed, model.scale if hr else None)
+    prepared = prepare(model, crops, chosen, seed=seed, outside=folded_factors(model, what), progress=progress)
+    found = evaluate(prepared, pairs, protocol=protocol, progress=progress)
+    notes = (*model.assumed, *((NO_FOLDER,) if calib is None else ()), *found.notes)
+    return replace(found, notes=notes)
+
+
+def _chosen(settings: Protocol, bits: str, scope: str) -> Protocol:
+    from tvmsr.quant.bits import parse_bits
+
+    known = [one.value for one in Scope]
+    if scope not in known:
+        raise UsageError(f"scope {scope!r} of AdaBM: known are {', '.join(known)}")
+    width, quirks = parse_bits(bits), replace(settings.quirks, scope=Scope(scope))
+    chosen = replace(settings, bits=width.activations, weight_bits=width.weights, quirks=quirks)
+    chosen.check()
+    return chosen
+
+
+def _crops(settings: Protocol, calib: Path | None, seed: int, hr_scale: int | None) -> list[NDArray[np.uint8]]:
+    from tvmsr.imaging.augment import calibration_crops, default_calibration
+
+    if calib is None:
+        return default_calibration(settings.pictures, settings.crop, seed)
+    return calibration_crops(Path(calib), settings.pictures, settings.crop, seed=seed, hr_scale=hr_scale)
