@@ -11,14 +11,25 @@ from tvmsr.kernels.cost import (
     FEW_WEIGHTS,
     direct_cycles,
     lanewise_cycles,
+    planar_cycles,
+    planar_window_cycles,
     pointwise_cycles,
     windowed_cycles,
     winograd_cycles,
     winograd_window_cycles,
 )
 from tvmsr.kernels.isa import ISAS, Isa, Primitive
-from tvmsr.kernels.layout import WeightLayout, depthwise_layout, direct_layout, winograd_layout
-from tvmsr.kernels.legality import Weight, direct_legal, winograd_legal
+from tvmsr.kernels.layout import (
+    WeightLayout,
+    depthwise_layout,
+    direct_layout,
+    planar_layout,
+    tap_by_tap,
+    winograd_layout,
+)
+from tvmsr.kernels.legality import Weight, direct_legal, planar_legal, winograd_legal
+from tvmsr.kernels.planar_plan import plan as planar_plan
+from tvmsr.kernels.planar_plan import shapes
 from tvmsr.kernels.spec import Conv, Epilogue, KernelSpec, Load, Tile
 from tvmsr.kernels.transforms import F2_BYTES, F2_WORDS, F4_WORDS, Transform
 from tvmsr.kernels.windows import legal_windows, transformed_windows
@@ -46,6 +57,7 @@ class Algorithm:
     scratch: Callable[[KernelSpec], int] = lambda spec: 0
     multiplies: float = 1.0
     told: bool = False  # people want to know why it was not taken
+    across: bool = False  # its vectors are of pixels: none for a grid of one
 
 
 def primitive_of(spec: KernelSpec) -> Primitive:
@@ -175,6 +187,49 @@ def _winograd(name: str, primitive: Callable[[Conv | Load, Isa], Primitive | Non
     )
 
 
+def _planar_tiles(
+    source: Conv | Load, isa: Isa, primitive: Primitive | None, weight: Weight | None
+) -> tuple[Tile, ...]:
+    del weight
+    assert isinstance(source, Conv) and primitive is not None  # else it is not legal
+    return shapes(source, isa, primitive)
+
+
+def _planar_window_legal(source: Conv | Load, primitive: Primitive | None, weight: Weight | None) -> str:
+    problem = planar_legal(source, primitive, weight)
+    if problem or not isinstance(source, Conv):
+        return problem
+    return _window_legal(tap_by_tap(source), primitive, weight)
+
+
+def _planar_window_tiles(
+    source: Conv | Load, isa: Isa, primitive: Primitive | None, weight: Weight | None
+) -> tuple[Tile, ...]:
+    assert isinstance(source, Conv) and primitive is not None  # else it is not legal
+    windows = legal_windows(tap_by_tap(source), primitive, weight)
+    return tuple(t._replace(window=n) for n in windows for t in shapes(source, isa, primitive))
+
+
+def _planar_scratch(spec: KernelSpec) -> int:
+    assert isinstance(spec.source, Conv)
+    return planar_plan(spec.source, ISAS[spec.isa], primitive_of(spec), spec.tile).bytes
+
+
+def _planar(name: str, *primitives: str) -> Algorithm:
+    """A row with pixels in the lanes."""
+    return Algorithm(
+        name,
+        _named(*primitives),
+        planar_legal,
+        _planar_tiles,
+        planar_cycles,
+        planar_layout,
+        "tvmsr.kernels.planar:planar",
+        scratch=_planar_scratch,
+        across=True,
+    )
+
+
 def _lanewise_tiles(
     source: Conv | Load, isa: Isa, primitive: Primitive | None, weight: Weight | None
 ) -> tuple[Tile, ...]:
@@ -228,6 +283,15 @@ ALGORITHMS: dict[str, Algorithm] = {
             "tvmsr.kernels.conv:direct",
             told=True,
         ),
+        # The same, where pixels fill vectors and output channels do not.
+        _planar("planar", "dot4", "pair16"),
+        replace(
+            _planar("planar_window", "window"),
+            legal=_planar_window_legal,
+            tiles=_planar_window_tiles,
+            cycles=planar_window_cycles,
+        ),
+        _planar("planar_wide", "wide4"),
         _winograd("winograd2", _named("dot4", "chain", "matrix"), F2_BYTES),
         # The same in windows over the input channels of a position.
         replace(
@@ -263,8 +327,8 @@ ALGORITHMS: dict[str, Algorithm] = {
 
 def positions(spec: KernelSpec) -> tuple[int, int]:
     """Groups of output positions, and positions of one group, padding included: the shape of parameter arrays."""
-    layout = weight_layout(spec)
+    layout, lanes = weight_layout(spec), ISAS[spec.isa].lanes
     if layout is not None:
-        return layout.groups, layout.positions
-    width = spec.tile.vectors * ISAS[spec.isa].lanes
+        return layout.groups, -(-layout.positions // lanes) * lanes  # the epilogue reads whole vectors
+    width = spec.tile.vectors * lanes
     return 1, -(-spec.source.outputs // width) * width

@@ -99,7 +99,7 @@ def choose(
     for algorithm in ALGORITHMS.values():
         primitive = algorithm.primitive(source, row)
         problem = algorithm.legal(source, primitive, weight)
-        if one_pixel and not problem and algorithm.granule != (1, 1):
+        if one_pixel and not problem and (algorithm.granule != (1, 1) or algorithm.across):
             problem = ONE_PIXEL
         if problem:
             why_not.append((algorithm, problem))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tvmsr.kernels.isa import Isa, Kind, Primitive
 from tvmsr.kernels.layout import WeightLayout, direct_layout, winograd_layout
+from tvmsr.kernels.planar_plan import QUAD
+from tvmsr.kernels.planar_plan import plan as planar_plan
 from tvmsr.kernels.spec import Conv, Epilogue, Form, Load, Tile
 from tvmsr.kernels.transforms import F2_BYTES, Transform
 from tvmsr.kernels.windows import widenings
@@ -31,6 +33,16 @@ _NEAR = 36_000
 _FAR = 1 / 48
 #: Cycles to widen a vector of 16-bit sums.
 _WIDEN = 1.0
+#: With pixels in the lanes: loads that one of a vector of pixels counts for, as most of 64 bytes cross a line; cycles
+#: to transpose a word of a pixel, and to store four of its sums; what an issue takes that adds by another instruction.
+_ACROSS = {4: 1.25, 8: 1.5, 16: 2.0}
+_WORD, _FOUR_SUMS = 0.25, 1.5
+_ADDED = 0.63
+#: Of such a tile: cycles of a step beside its issues; as many times what widening takes where sums of 32 bits have to
+#: wait on the stack.
+_STEP, _WAITING = 0.4, 2.5
+#: Rows that a kernel is called for, about.
+_BAND = 16
 #: Many blocks with code of their own, where one loop would do, cost instruction fetch and kilobytes.
 _UNSHARED = 1.06
 #: Cycles to write a byte of a map and read it again, as far as that does not hide behind multiplies.
@@ -73,6 +85,36 @@ def windowed_cycles(
     layout = direct_layout(source, isa, primitive, tile)
     vectors = source.groups * -(-source.outputs // source.groups // isa.lanes)
     return cycles + vectors * _WIDEN * widenings((layout.kernel_h, layout.runs, layout.steps), tile.window)
+
+
+def planar_cycles(source: Conv | Load, epilogue: Epilogue, isa: Isa, primitive: Primitive | None, tile: Tile) -> float:
+    """Pixels in the lanes: issues or loads, inputs and sums transposed, the epilogue of whole pixels."""
+    assert isinstance(source, Conv) and primitive is not None  # else it would not be legal
+    scheme = planar_plan(source, isa, primitive, tile)
+    vectors, taps = tile.pixels // isa.lanes, source.kernel[0] * source.kernel[1]
+    steps = taps * scheme.units * scheme.blocks
+    apart = primitive.fused == "" and primitive.widen == ""
+    issue = max(tile.vectors * vectors * max(primitive.cycles, apart * _ADDED), primitive.latency)
+    loads = (tile.vectors + vectors * _ACROSS[isa.lanes]) / _LOADS
+    products = steps * (max(issue, loads) + _STEP) + scheme.blocks * (_TILE / 2 + 2 * taps)
+    longer = (1 + (source.kernel[1] - 1) / tile.strip) * (1 + (source.kernel[0] - 1) / _BAND)
+    inputs = scheme.units * _WORD * longer
+    sums = scheme.blocks * -(-tile.vectors // QUAD) * _FOUR_SUMS
+    finish = -(-source.outputs // isa.lanes) * (epilogue_cycles(epilogue, isa) + 1)
+    return products / tile.pixels + inputs + sums + finish
+
+
+def planar_window_cycles(
+    source: Conv | Load, epilogue: Epilogue, isa: Isa, primitive: Primitive | None, tile: Tile
+) -> float:
+    """The same in windows, and widening the sums of each."""
+    cycles = planar_cycles(source, epilogue, isa, primitive, tile)
+    assert isinstance(source, Conv) and primitive is not None
+    scheme = planar_plan(source, isa, primitive, tile)
+    widened = scheme.blocks * tile.vectors * widenings((*source.kernel, scheme.units), tile.window)
+    held = 2 * tile.vectors * tile.pixels // isa.lanes + tile.pixels // isa.lanes + 2
+    waiting = _WAITING if tile.window > 2 and held > isa.registers else 1.0  # of two steps, no sum has to be held
+    return cycles + _WIDEN * waiting * widened / isa.lanes
 
 
 def winograd_cycles(

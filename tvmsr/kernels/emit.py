@@ -105,9 +105,15 @@ class Params:
     def scalar_vector(self, name: str) -> Expr:
         return T.broadcast(self.scalar(name), self.lanes)
 
+    def one(self, name: str, position: Expr) -> Expr:
+        """The int32 of one position."""
+        return self.words[self._start(name) + position]
+
     def ints(self, name: str, position: Expr) -> Expr:
-        start = _lines(self.layout.scalars) + self.arrays[name] * self._array_words
-        return self.words[ramp(start + position, self.lanes)]
+        return self.words[ramp(self._start(name) + position, self.lanes)]
+
+    def _start(self, name: str) -> int:
+        return _lines(self.layout.scalars) + self.arrays[name] * self._array_words
 
     def floats(self, name: str, position: Expr) -> Expr:
         return T.reinterpret(f"float32x{self.lanes}", self.ints(name, position))

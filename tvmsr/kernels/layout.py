@@ -122,8 +122,35 @@ def direct_layout(conv: Conv, isa: Isa, primitive: Primitive, tile: Tile) -> Wei
 
 def depthwise_layout(conv: Conv, isa: Isa, primitive: Primitive, tile: Tile) -> WeightLayout:
     """Weights of a depthwise convolution: every lane is a channel of its own, so they lie as one group's outputs."""
-    single = replace(conv, inputs=1, groups=1, dilation=2)  # dilated: tap by tap
+    single = tap_by_tap(replace(conv, inputs=1, groups=1))
     return direct_layout(single, isa, primitive, tile)
+
+
+def tap_by_tap(conv: Conv) -> Conv:
+    """The same weights where no taps lie side by side: dilated."""
+    return replace(conv, dilation=2)
+
+
+def planar_layout(conv: Conv, isa: Isa, primitive: Primitive, tile: Tile) -> WeightLayout:
+    """Weights of a convolution with pixels in the lanes, tap by tap: a word for each channel of a block."""
+    del isa
+    _, runs, steps = run_shape(tap_by_tap(conv), primitive.group)
+    return WeightLayout(
+        element_bytes=primitive.weight_bytes,
+        kernel_h=conv.kernel[0],
+        kernel_w=conv.kernel[1],
+        inputs=conv.inputs,
+        outputs=conv.outputs,
+        groups=1,
+        tap_pitch=0,
+        runs=runs,
+        steps=steps,
+        halves=primitive.halves,
+        depth=primitive.depth,
+        blocks=-(-conv.outputs // tile.vectors),
+        vectors=1,
+        lanes=tile.vectors,
+    )
 
 
 def winograd_layout(conv: Conv, isa: Isa, primitive: Primitive, tile: Tile, transform: Transform) -> WeightLayout:

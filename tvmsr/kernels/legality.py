@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvmsr.kernels.isa import Kind, Primitive
-from tvmsr.kernels.layout import row_inputs
+from tvmsr.kernels.layout import row_inputs, tap_by_tap
 from tvmsr.kernels.spec import Conv, Form, Load
 from tvmsr.kernels.transforms import TYPE_RANGE, Matrix, Transform, code_range
 
@@ -17,6 +17,9 @@ _SATURATION = 32767
 #: |U| of byte transforms: -128 would be a byte too, but two of its products with -128 do not fit 16 bits.
 _LARGEST_BYTE = 127
 _LARGEST_WORD = 32767
+
+#: Output channels that may fill vectors so badly that another way of filling lanes pays.
+_MOST_CHANNELS = 32
 
 #: Begins the refusal of an algorithm that the isa has no primitive for at all.
 NO_PRIMITIVE = "no primitive reads"
@@ -40,6 +43,23 @@ def direct_legal(source: Conv | Load, primitive: Primitive | None, weight: Weigh
         if largest * (2**source.max_bits - 1) > _SATURATION:
             return f"pairs of a{source.max_bits} with weights up to {largest} saturate 16 bits"
     return ""
+
+
+def planar_legal(source: Conv | Load, primitive: Primitive | None, weight: Weight | None) -> str:
+    """Why a convolution with pixels in the lanes is not exact, or not written, "" where it is.
+
+    Primitives that take a word of inputs in every lane do not mind whose they are. ARM's, of four lanes, find inputs or
+    weights by their place in a register of 16 bytes; there is less to fill, too: 9 channels take 12 lanes, not 16.
+    """
+    if not isinstance(source, Conv):
+        return "not a convolution"
+    if primitive is None or primitive.kind not in (Kind.BROADCAST, Kind.WINDOW):
+        return f"{NO_PRIMITIVE} words of {source.x.form.value} in every lane"
+    if (source.stride, source.dilation, source.groups) != (1, 1, 1):
+        return "its pixels do not lie side by side"
+    if source.outputs > _MOST_CHANNELS:
+        return f"more than {_MOST_CHANNELS} channels fill vectors"
+    return direct_legal(tap_by_tap(source), primitive, weight)
 
 
 def largest_pair(conv: Conv, primitive: Primitive, weight: Weight | None) -> int:

@@ -91,6 +91,12 @@ class _PerPixel(Sums):
             for line in self._acc:
                 T.buffer_store(line[n], value, [ramp(0, self.lanes)])
 
+    def start_each(self, first: Sequence[Expr]) -> None:
+        """Set every vector's sums of pixel p to first[p]."""
+        for line, value in zip(self._acc, first, strict=True):
+            for a in line:
+                T.buffer_store(a, value, [ramp(0, self.lanes)])
+
     def values(self) -> list[list[Expr]]:
         return [[a[ramp(0, self.lanes)] for a in line] for line in self._acc]
 
@@ -109,9 +115,10 @@ class Broadcast(_PerPixel):
             for half, x in enumerate(halves):
                 for n in range(self.vectors):
                     at = half * (self.step_size // self.primitive.halves) + n * self.vector_size
-                    self._issue(p, n, x, weights.load(at, self.vector_size))
+                    self.issue(p, n, x, weights.load(at, self.vector_size))
 
-    def _issue(self, p: int, n: int, x: Expr, w: Expr) -> None:
+    def issue(self, p: int, n: int, x: Expr, w: Expr) -> None:
+        """Add the products of a vector of inputs and one of weights; either may be a word in all lanes."""
         self._update(p, n, lambda acc: add_products(self.primitive, self.lanes, acc, x, w))
 
 
@@ -143,7 +150,7 @@ class Windowed(Broadcast):
     def _plus(self, wide: Expr, acc: Expr) -> Expr:
         return plus(self.primitive, acc, wide, self.lanes)
 
-    def _issue(self, p: int, n: int, x: Expr, w: Expr) -> None:
+    def issue(self, p: int, n: int, x: Expr, w: Expr) -> None:
         narrow, at = self._narrow[p][n], ramp(0, 2 * self.lanes)
         sums = T.call_llvm_pure_intrin(f"int16x{2 * self.lanes}", self.primitive.pairs, x, w)
         T.buffer_store(narrow, narrow[at] + sums, [at])
@@ -366,11 +373,16 @@ def broadcast_inputs(primitive: Primitive, lanes: int, x: Tensor, index: Expr) -
         narrow = "int32" if x.dtype == "uint16" else "int16"
         return [T.bind(T.broadcast(T.cast(x.data[index], narrow), lanes))]
     word = T.broadcast(T.reinterpret("int32", x.load(index, 4 // x.bytes)), lanes)
+    return halves_of(primitive, lanes, word)
+
+
+def halves_of(primitive: Primitive, lanes: int, words: Expr) -> list[Expr]:
+    """A vector of words, each the inputs of one step, as the primitive multiplies them: one vector for each half."""
     if primitive.weight_bytes == 1:
-        return [T.bind(T.reinterpret(f"uint8x{4 * lanes}", word))]
+        return [T.bind(T.reinterpret(f"uint8x{4 * lanes}", words))]
     if primitive.halves == 1:
-        return [T.bind(T.reinterpret(f"int16x{2 * lanes}", word))]
-    wide = T.bind(T.reinterpret(f"uint16x{2 * lanes}", word))
+        return [T.bind(T.reinterpret(f"int16x{2 * lanes}", words))]
+    wide = T.bind(T.reinterpret(f"uint16x{2 * lanes}", words))
     even = T.bitwise_and(wide, T.broadcast(T.uint16(255), 2 * lanes))
     odd = T.shift_right(wide, T.broadcast(T.uint16(8), 2 * lanes))
     return [T.bind(T.reinterpret(f"int16x{2 * lanes}", half)) for half in (even, odd)]

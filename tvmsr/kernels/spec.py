@@ -132,12 +132,13 @@ class Tile(NamedTuple):
     """What may be chosen freely of an algorithm: every value computes the same bytes. Tuning chooses it.
 
     pixels x vectors (of output channels) sums are in registers together; a transform's `pixels` are transformed tiles.
+    With pixels in the lanes, `vectors` are single output channels, and `pixels` fill whole vectors.
     """
 
     pixels: int
     vectors: int
     window: int = 0  # steps whose products are summed in 16 bits before they are widened; 0: each by itself
-    strip: int = 0  # of a transform: how many tiles are transformed together
+    strip: int = 0  # how many tiles are transformed together; with pixels in the lanes, pixels that are transposed
     unroll: int = 1  # of a direct loop over steps without windows: loads of every pixel that one turn of it takes
 
     def __repr__(self) -> str:
