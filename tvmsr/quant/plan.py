@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tvmsr.errors import InputFileError
+from tvmsr.quant.complexity import MOST
 from tvmsr.quant.ending import Ending
 
 FORMAT_VERSION = 1
@@ -126,6 +127,74 @@ class LayerPlan(_Part):
         return codes
 
 
+def _shared(data: Any, keys: tuple[str, ...], what: str) -> Any:
+    """The data; ValueError where they say what all choices of a plan have in common."""
+    given = [key for key in keys if isinstance(data, dict) and key in data]
+    if given:
+        raise ValueError(f"{given[0]} cannot be given: all choices share the plan's {what}")
+    return data
+
+
+class ChoiceCode(CodePlan):
+    """A tensor, or the reading of one, where a choice holds it otherwise. Factors per channel are the plan's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _same_factors(cls, data: Any) -> Any:
+        return _shared(data, ("equal",), "factors per channel, which are in the weights")
+
+
+class ChoiceLayer(_Part):
+    """What a choice has of its own in a convolution; its weights are the plan's. None: the plan's."""
+
+    bias_correction: list[Finite] | None = None
+    table: CodePlan | None = None
+    reason: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _same_weights(cls, data: Any) -> Any:
+        return _shared(data, ("weight_bits", "weight_scales", "weight_codes"), "weights")
+
+
+#: Of a choice: what --choice takes.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,31}$")]
+
+
+class ChoicePlan(_Part):
+    """Of one image factor: what differs from the plan itself, which has factor 0."""
+
+    name: Name
+    factor: Literal[-1, 1]
+    bits: str = ""
+    tensors: dict[str, ChoiceCode] = Field(default_factory=dict)
+    reads: dict[str, ChoiceCode] = Field(default_factory=dict)
+    layers: dict[str, ChoiceLayer] = Field(default_factory=dict)
+
+
+class AdaptivePlan(_Part):
+    """Choices by the picture's complexity (tvmsr.quant.complexity): factor -1 below `low`, +1 above `high`, else 0.
+
+    base: how the plan itself is called among the choices.
+    """
+
+    low: Annotated[int, Field(ge=0, le=MOST, strict=True)]
+    high: Annotated[int, Field(ge=0, le=MOST, strict=True)]
+    base: Name = "base"
+    choices: Annotated[list[ChoicePlan], Field(min_length=1, max_length=2)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> AdaptivePlan:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is above high {self.high}: no picture would have the factor 0")
+        names, factors = [self.base, *(c.name for c in self.choices)], [c.factor for c in self.choices]
+        if len({name.lower() for name in names} | {"auto"}) != len(names) + 1:
+            raise ValueError(f"the names {', '.join(names)} are not all different, and different from auto")
+        if len(set(factors)) != len(factors):
+            raise ValueError(f"two choices have the factor {factors[0]}")
+        return self
+
+
 class CalibrationData(_Part):
     """What the ranges were measured on, in words, and how many crops of which size."""
 
@@ -177,6 +246,7 @@ class Plan(_Part):
     of its own (not the picture, which is its own code, nor what only moves codes).
     reads: narrow readings of wide tensors, by tensor. layers: every convolution. checksum: that of the Model. bits:
     what was asked for, in words; each tensor and layer has its own. judged: where a limit was set to what it may lose.
+    adaptive: choices beside this one, None for none.
     """
 
     format: Literal["tvmsr-plan"] = "tvmsr-plan"
@@ -194,6 +264,7 @@ class Plan(_Part):
     tensors: dict[str, TensorPlan]
     reads: dict[str, TensorPlan] = Field(default_factory=dict)
     layers: dict[str, LayerPlan]
+    adaptive: AdaptivePlan | None = None
 
     @field_validator("settings")
     @classmethod
@@ -207,6 +278,30 @@ class Plan(_Part):
         if self.version != FORMAT_VERSION:
             raise ValueError(f"version {self.version} is not {FORMAT_VERSION}, the one that this release reads")
         return self
+
+    @model_validator(mode="after")
+    def _known_names(self) -> Plan:
+        for choice in self.adaptive.choices if self.adaptive else ():
+            for field in ("tensors", "reads", "layers"):
+                for name in getattr(choice, field):
+                    if name not in getattr(self, field):
+                        key = f"adaptive: {choice.name}: {field}.{shown_key(name)}"
+                        raise ValueError(f"{key}: the plan itself has no such entry")
+        return self
+
+    def of_choice(self, number: int) -> Plan:
+        """The plan of one choice alone; 0 is this plan's own. IndexError where there is none."""
+        if number == 0:
+            return self if self.adaptive is None else self.model_copy(update={"adaptive": None})
+        if self.adaptive is None or number < 0:
+            raise IndexError(number)
+        choice = self.adaptive.choices[number - 1]
+        changed: dict[str, Any] = {"adaptive": None, "bits": choice.bits or self.bits}
+        for field in ("tensors", "reads", "layers"):
+            own: dict[str, _Part] = getattr(self, field)
+            given: dict[str, _Part] = getattr(choice, field)
+            changed[field] = own | {name: own[name].model_copy(update=_said(part)) for name, part in given.items()}
+        return self.model_copy(update=changed)
 
     def to_json(self) -> str:
         """Text with one line a value; lists of numbers stay on one line."""
@@ -238,6 +333,11 @@ class Plan(_Part):
         except (OSError, UnicodeDecodeError) as error:
             raise PlanError(f"{path}: cannot be read: {error}") from error
         return cls.from_json(text, str(path))
+
+
+def _said(part: _Part) -> dict[str, Any]:
+    """The fields that a choice gives."""
+    return {name: value for name in type(part).model_fields if (value := getattr(part, name)) not in (None, "")}
 
 
 def encode_codes(codes: NDArray[np.int8]) -> str:
