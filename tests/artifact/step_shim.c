@@ -61,7 +61,7 @@ const char *step_run(const numbers *n, unsigned char *const *given, const int32_
     sr_spatial spatial[SR_MAX_OPERANDS - 1];
     sr_operand operands[SR_MAX_OPERANDS];
     sr_buffer buffers[SR_MAX_OPERANDS];
-    sr_level level;
+    sr_program program;
     sr_step step;
     for (int s = 0; s < n->stores; s++) {
         spatial[s] = (sr_spatial){(uint32_t)n->channels, (uint8_t)n->store[s].method, (uint8_t)n->grid,
@@ -69,8 +69,8 @@ const char *step_run(const numbers *n, unsigned char *const *given, const int32_
     }
     for (int o = 0; o <= n->stores; o++) operands[o] = (sr_operand){(uint16_t)o, 1, 0};
     set_buffers(n, buffers);
-    memset(&level, 0, sizeof level), memset(&step, 0, sizeof step);
-    level.buffers = buffers;
+    memset(&program, 0, sizeof program), memset(&step, 0, sizeof step);
+    program.buffers = buffers;
     step.operands = operands;
     step.kind = (uint8_t)n->kind, step.stores = (uint8_t)n->stores, step.stride = (uint16_t)n->stride;
     step.extent = (uint16_t)n->extent, step.extent_columns = (uint16_t)n->extent_columns;
@@ -79,7 +79,7 @@ const char *step_run(const numbers *n, unsigned char *const *given, const int32_
     step.spatial = spatial;
     sr_work work;
     memset(&work, 0, sizeof work);
-    work.shape = (sr_shape){&level, &step, &buffers[0], &buffers[1], n->x_height, n->x_width, n->height, n->width};
+    work.shape = (sr_shape){&program, &step, &buffers[0], &buffers[1], n->x_height, n->x_width, n->height, n->width};
     const char *wrong = kind->check(&step);
     if (wrong != NULL) return wrong;
     if (!kind->fits(&work.shape)) return "sizes";
@@ -108,9 +108,9 @@ const char *plain_run(const unsigned char *data, uint64_t bytes, uint64_t offset
     sr_step step;
     memset(&model, 0, sizeof model), memset(&step, 0, sizeof step);
     model.data = data, model.data_bytes = bytes;
-    step.block = &block, step.params = &offset;
+    step.block = &block, step.params = offset;
     const char *wrong;
-    int32_t *found = sr_plain_open(&model, &step, 0, &wrong);
+    int32_t *found = sr_plain_open(&model, &step, &wrong);
     if (found != NULL) memcpy(to, found, 4 * (size_t)(words + table));
     free(found);
     return wrong;

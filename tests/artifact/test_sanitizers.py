@@ -19,11 +19,13 @@ PROGRAMS = {
     "y": ["model_y.c", "data.S", "driver_check.c"],
     "spatial": ["model_spatial.c", "spatial_data.S", "driver_check.c"],
     "layers": ["model_spatial.c", "spatial_data.S", "driver_check.c"],
+    "choices": ["model.c", "data.S", "driver_check.c"],
     "forge": ["forge.c", "forge_data.S"],
 }
 DEFINES = {
     "granules": ["-DGRANULE=4"],
     "y": ["-DSIZES_ONLY"],
+    "choices": ["-DSIZES_ONLY", "-DBELOW=100000"],
     "spatial": ["-DSIZES_ONLY"],
     "layers": ["-DSIZES_ONLY", "-DSR_LAYER_BY_LAYER"],
 }

@@ -80,7 +80,7 @@ def _run(step, memory, kernels, name, bands):
     if step.layer is not None:
         codes, bits = step.layer.weight, step.layer.bits
         packed = kernels.pack_weights(weight_layout(spec), codes, bits)
-    block = kernels.pack_params(spec, step.params[0], codes, bits)
+    block = kernels.pack_params(spec, step.params, codes, bits)
     edges = np.linspace(0, height, min(bands, height) + 1).astype(int)
     edges[:-1] -= edges[:-1] % ALGORITHMS[spec.algorithm].granule[0]
     for top, bottom in pairwise(edges):

@@ -142,7 +142,7 @@ def _rne(values, m, lo, hi):
 
 
 def _run(step, memory):
-    spec, p = step.spec, step.params[0]
+    spec, p = step.spec, step.params
     reads = spec.read_operands
     value = _source(step, memory[step.operands[0].buffer])
     if spec.times:
@@ -166,7 +166,7 @@ def _run(step, memory):
 
 def _source(step, x):
     """int32 values of the grid, exactly as the kernel contract says."""
-    source, p = step.spec.source, step.params[0]
+    source, p = step.spec.source, step.params
     assert (source.x.form, source.x.pitch) == (x.buffer.form, x.buffer.pitch)
     offset = step.operands[0].offset
     if not isinstance(source, Conv):
@@ -206,13 +206,13 @@ def _times(step, value, held):
     pitch = 0 if step.operands[1].broadcast else held.buffer.pitch
     assert (spec.times.form, spec.times.pitch) == (held.buffer.form, pitch)
     codes = held.inside(step.operands[1].offset, spec.source.outputs).astype(np.int64)
-    value = value * (codes - step.params[0]["times_zero"])
+    value = value * (codes - step.params["times_zero"])
     assert np.abs(value).max() < 2**31
     return value
 
 
 def _sum(step, value, memory):
-    epilogue, p = step.spec.epilogue, step.params[0]
+    epilogue, p = step.spec.epilogue, step.params
     for i, residual in enumerate(epilogue.residuals):
         view = step.operands[step.spec.read_operands - len(epilogue.residuals) + i]
         held = memory[view.buffer]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +14,7 @@ from tvmsr import __version__
 from tvmsr.artifact.header import write_header
 from tvmsr.artifact.link import Parts, check_prefix, link_shared
 from tvmsr.artifact.manifest import (
+    AdaptiveEntry,
     CheckEntry,
     LayerEntry,
     LevelEntry,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from tvmsr.lower.effort import Effort
     from tvmsr.lower.emit import Emitted
     from tvmsr.lower.program import Program, Step
+    from tvmsr.quant.adaptive import Choosing
     from tvmsr.quant.checks import Check
     from tvmsr.quant.integer import IntegerGraph
     from tvmsr.quant.plan import Plan
@@ -65,7 +67,7 @@ class Built:
 
 def build(
     programs: Sequence[Program],
-    graph: IntegerGraph,
+    graphs: IntegerGraph | Sequence[IntegerGraph],
     model: Model,
     plan: Plan,
     target: Target,
@@ -75,36 +77,42 @@ def build(
     prefix: str = "tvmsr",
     emit: str | Sequence[str] = "so",
 ) -> Built:
-    """Link programs (one a level of `target`, in its order) into a shared library, a static one, or both.
+    """Link programs into a shared library, a static one, or both.
 
+    programs: for each level of `target`, in its order, one a bit choice. graphs: one a choice of the plan; of one, the
+    graph itself.
     emit and out: as tvmsr.artifact.outputs says. Each file appears complete or not at all. cc: another compiler than
     ziglang; the bytes then depend on it. Raises UsageError for a wrong prefix or emit, WorkError where a tool fails.
     """
     from tvmsr.hardware.caching import caching_of
     from tvmsr.lower.emit import emit as emit_tables
+    from tvmsr.quant.adaptive import choosing_of
     from tvmsr.quant.checks import make_checks
 
     wanted = outputs(Path(out), emit, target.link_triple)
     check_prefix(prefix)
-    checks = make_checks(graph, _macs_per_pixel(programs[0]))
-    emitted = emit_tables(programs, target.levels, graph, checks, caching_of(target))
+    each = tuple(graphs) if isinstance(graphs, Sequence) else (graphs,)
+    choosing, graph = choosing_of(plan), each[0]
+    checks = make_checks(each, _macs_per_pixel(programs[0]))
+    emitted = emit_tables(programs, target.levels, graph, checks, caching_of(target), choosing)
     manifest = _manifest(programs, graph, model, plan, target, emitted, checks, prefix, cc)
     with tempfile.TemporaryDirectory(prefix="tvmsr-build-") as name:
         objects = tuple(_compile(emitted.kernels[level.name], level, target, Path(name)) for level in target.levels)
-        plan_bytes, without = pack_plan(with_references(plan.to_json(), emitted.data)), _kinds_of_no_step(programs)
+        plan_bytes, without = pack_plan(with_references(plan.to_json(), emitted.data)), _needless(programs)
         parts = Parts(emitted.source, emitted.data, manifest.to_bytes(), plan_bytes, objects, without=without)
         _link(parts, wanted, target, prefix, cc)
     first = wanted.files[0]
     return Built(first, wanted.files, first.stat().st_size, manifest.weights_size, manifest)
 
 
-def _kinds_of_no_step(programs: Sequence[Program]) -> tuple[str, ...]:
-    """Files of the driver, without "spatial_", whose kinds of steps no program has."""
+def _needless(programs: Sequence[Program]) -> tuple[str, ...]:
+    """Files of the driver for kinds of steps that no program has, and for choosing where there is one choice."""
     from tvmsr.lower.program import Kind
 
     files = {Kind.MAX_POOL: "pool", Kind.RESIZE: "resize", Kind.STATISTIC: "statistic", Kind.LAYER_NORM: "norm"}
     found = {step.spatial.kind for program in programs for step in program.steps if step.spatial is not None}
-    return tuple(name for kind, name in files.items() if kind not in found)
+    kinds = tuple(f"spatial_{name}" for kind, name in files.items() if kind not in found)
+    return kinds if any(program.choice for program in programs) else (*kinds, "complexity")
 
 
 def _link(parts: Parts, wanted: Outputs, target: Target, prefix: str, cc: str | None) -> None:
@@ -136,7 +144,10 @@ def _manifest(
     prefix: str,
     cc: str | None,
 ) -> Manifest:
-    levels = [_level(program, level) for program, level in zip(programs, target.levels, strict=True)]
+    from tvmsr.quant.adaptive import choosing_of
+
+    choosing = choosing_of(plan)
+    levels = [_level([p for p in programs if p.level == level.name], level, choosing) for level in target.levels]
     layers = {s.layer.name: _weights_bytes(s) for p in programs for s in p.steps if s.layer is not None}
     return Manifest(
         abi=ABI_VERSION,
@@ -160,7 +171,8 @@ def _manifest(
         bits=plan.bits,
         method=plan.method,
         plan_checksum=_sha256(plan.to_json().encode()),
-        choices=["default"],
+        choices=list(choosing.names),
+        adaptive=_adaptive(choosing),
         target=target.name,
         triple=target.triple,
         link_triple=target.link_triple,
@@ -189,25 +201,33 @@ def _macs_per_pixel(program: Program) -> float:
     return sum(step.macs_per_pixel * grid for step, grid in zip(program.steps, _grids(program), strict=True))
 
 
-def _level(program: Program, level: Level) -> LevelEntry:
-    from tvmsr.lower.effort import areas_of, effort_of
+def _adaptive(choosing: Choosing) -> AdaptiveEntry | None:
+    if len(choosing.names) == 1:
+        return None
+    return AdaptiveEntry(factors=list(choosing.factors), low=choosing.low, high=choosing.high)
 
-    buffers, areas = {buffer.name: buffer for buffer in program.buffers}, areas_of(program)
-    layers = [
-        _layer(step, grid, buffers[step.operands[0].buffer].bits, effort_of(step, buffers, areas))
-        for step, grid in zip(program.steps, _grids(program), strict=True)
-    ]
+
+def _level(programs: Sequence[Program], level: Level, choosing: Choosing) -> LevelEntry:
     return LevelEntry(
         name=level.name,
         isa=level.isa,
         cpu=level.cpu,
         needs=list(level.needs),
-        buffers=len(program.buffers),
-        layers=layers,
+        buffers=len(programs[0].buffers),
+        layers=[layer for program in programs for layer in _layers(program, choosing)],
     )
 
 
-def _layer(step: Step, grid: float, input_bits: int, effort: Effort) -> LayerEntry:
+def _layers(program: Program, choosing: Choosing) -> Iterator[LayerEntry]:
+    from tvmsr.lower.effort import areas_of, effort_of
+
+    choice = choosing.names[program.choice] if len(choosing.names) > 1 else ""
+    buffers, areas = {buffer.name: buffer for buffer in program.buffers}, areas_of(program)
+    for step, grid in zip(program.steps, _grids(program), strict=True):
+        yield _layer(step, grid, buffers[step.operands[0].buffer].bits, effort_of(step, buffers, areas), choice)
+
+
+def _layer(step: Step, grid: float, input_bits: int, effort: Effort, choice: str) -> LayerEntry:
     kernel, algorithm, tile = _what_runs(step)
     return LayerEntry(
         name=step.name,
@@ -220,6 +240,7 @@ def _layer(step: Step, grid: float, input_bits: int, effort: Effort) -> LayerEnt
         weights_bytes=_weights_bytes(step),
         reason=step.reason,
         stored=[StoredEntry(**asdict(held)) for held in step.stored],
+        choice=choice,
         **asdict(effort),
     )
 

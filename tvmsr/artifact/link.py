@@ -54,7 +54,7 @@ API = (
 class Parts:
     """What an artifact is linked from. plan: compressed, for `inspect --plan`; empty leaves its section out.
 
-    without: driver/spatial_NAME.c of kinds of steps that no program has.
+    without: names of the driver's C files that no program needs: kinds of steps, choosing by the picture.
     """
 
     tables: str  # C text of sr_the_model
@@ -68,13 +68,12 @@ class Parts:
     @property
     def driver(self) -> tuple[Path, ...]:
         """The driver's C files that the programs need."""
-        left_out = {f"spatial_{name}.c" for name in self.without}
-        return tuple(source for source in driver_sources() if source.name not in left_out)
+        return tuple(source for source in driver_sources() if source.stem not in self.without)
 
     @property
     def flags(self) -> list[str]:
         """Of the C files: what tells the driver what it is without."""
-        return [f"-DSR_WITHOUT_{name.upper()}" for name in self.without]
+        return [f"-DSR_WITHOUT_{name.removeprefix('spatial_').upper()}" for name in self.without]
 
 
 def check_prefix(prefix: str) -> str:

@@ -63,7 +63,8 @@ class LayerEntry(_Part):
     For profiles, and not told by files of earlier releases: primitive (row of the isa table, "" for none), multiplies
     (those it does, as a share of the direct convolution's), useful (share of the primitive's lanes that is not
     padding), map_bytes_per_pixel (codes read and stored an input pixel, borders left out), packed_bytes (weights as
-    kernels read them), shape ("3x3 28 to 28").
+    kernels read them), shape ("3x3 28 to 28"). choice: of a file with several, the one whose step it is; its name is
+    then "CHOICE:NAME".
     """
 
     name: str
@@ -82,6 +83,7 @@ class LayerEntry(_Part):
     map_bytes_per_pixel: float | None = None
     packed_bytes: int | None = None
     shape: str = ""
+    choice: str = ""
 
 
 class LevelEntry(_Part):
@@ -93,6 +95,17 @@ class LevelEntry(_Part):
     needs: list[str]
     buffers: int
     layers: list[LayerEntry]
+
+
+class AdaptiveEntry(_Part):
+    """How a file with several choices chooses: by the picture's complexity (docs/numerics.md).
+
+    factors: of each choice; a picture below `low` takes the one with -1, above `high` the one with 1, else that with 0.
+    """
+
+    factors: list[int]
+    low: int
+    high: int
 
 
 class TilingEntry(_Part):
@@ -133,6 +146,7 @@ class Manifest(_Part):
     method: str
     plan_checksum: str
     choices: list[str]
+    adaptive: AdaptiveEntry | None = None
     target: str
     triple: str
     link_triple: str

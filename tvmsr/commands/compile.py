@@ -66,17 +66,18 @@ def build_artifact(
     apart: what tvmsr.lower.pipeline.lower keeps apart, to time it.
     """
     from tvmsr.artifact.build import build
-    from tvmsr.lower.pipeline import lower
-    from tvmsr.quant.bind import bind
+    from tvmsr.lower.pipeline import lower_choices
+    from tvmsr.lower.program import Program
+    from tvmsr.quant.adaptive import bind_choices, choosing_of
 
     steps = len(target.levels) + 2
     progress("compile", 0, steps)
-    graph = bind(model, plan)
-    programs = []
+    graphs, names = bind_choices(model, plan), choosing_of(plan).names
+    programs: list[Program] = []
     for done, level in enumerate(target.levels):
-        programs.append(lower(graph, level, apart))
+        programs += lower_choices(graphs, names, level, apart)
         progress("compile", done + 1, steps)
-    built = build(programs, graph, model, plan, target, out, cc=cc, prefix=prefix, emit=emit)
+    built = build(programs, graphs, model, plan, target, out, cc=cc, prefix=prefix, emit=emit)
     progress("compile", steps, steps)
     return built
 

@@ -19,7 +19,7 @@ def run(draft: Draft) -> None:
     for group, step in zip(draft.groups, draft.steps, strict=True):
         if len(step.operands) > MAX_OPERANDS:
             raise _error(group, f"it reads and writes {len(step.operands)} tensors; {MAX_OPERANDS} are possible")
-        missing = {field.name for field in param_fields(step.spec)} ^ set(step.params[0]) if step.spec else set()
+        missing = {field.name for field in param_fields(step.spec)} ^ set(step.params) if step.spec else set()
         if missing:
             raise _error(group, f"parameters {sorted(missing)} do not fit its kernel")
         if step.spatial and len(group.writes) != len(step.spatial.each):

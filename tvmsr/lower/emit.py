@@ -24,14 +24,12 @@ from tvmsr.lower.data import Blob
 from tvmsr.lower.program import Buffer, Layer, Program, Spatial, Step
 from tvmsr.lower.short import short_form
 from tvmsr.lower.spatial import plain_spatial
+from tvmsr.quant.adaptive import ONE, Choosing
 from tvmsr.quant.checks import Check, data_checksum
 from tvmsr.quant.integer import IntegerGraph
 
 _FORMS = {form: f"SR_FORM_{form.name}" for form in Form}
 _MODES = {mode: f"SR_PAD_{mode.name}" for mode in PadMode}
-
-#: Bit choices that the artifact offers; one until bits are chosen per image.
-CHOICES = ("default",)
 
 #: Packed weights are read by whole vectors, and packing starts at the first code.
 _WEIGHT_ALIGN = 64
@@ -63,16 +61,19 @@ def emit(
     graph: IntegerGraph,
     checks: Sequence[Check] = (),
     caching: Caching | None = None,
+    choosing: Choosing = ONE,
 ) -> Emitted:
-    """The tables of one artifact: a program for each level, in this order (best first).
+    """The tables of one artifact: for each level, in this order (best first), a program a bit choice.
 
-    checks: its self check. caching: of the target, where it is known; bytes of results do not depend on it.
+    graph: of any choice. checks: its self check. caching: of the target, where it is known; bytes of results do not
+    depend on it.
     """
-    if [program.level for program in programs] != [level.name for level in levels]:
-        raise ValueError("programs and levels differ")
+    wanted = [(level.name, choice) for level in levels for choice in range(len(choosing.names))]
+    if [(program.level, program.choice) for program in programs] != wanted:
+        raise ValueError("programs, levels and choices differ")
     writer = _Writer(tuple(programs))
-    bodies = [writer.level(program, level) for program, level in zip(programs, levels, strict=True)]
-    model = writer.model(graph, programs, bodies, checks, caching or Caching())
+    bodies = [writer.level([p for p in programs if p.level == level.name], level) for level in levels]
+    model = writer.model(graph, programs, bodies, checks, caching or Caching(), choosing)
     kernels = {level.name: dict(sorted(writer.specs[level.name].items())) for level in levels}
     return Emitted(_file(writer.externs(levels), writer.arrays.text(), model), bytes(writer.blob), kernels)
 
@@ -89,7 +90,7 @@ class _Work:
     kernel: str
     stride: int
     extents: tuple[int, int]
-    params: list[int]  # offsets in the data
+    params: int  # offset in the data
     granule: tuple[int, int, int, int] = (1, 1, 0, 0)
     scratch: int = 0  # bytes a thread
     spatial: str = "0"
@@ -106,6 +107,11 @@ class _Writer:
         self.specs: dict[str, dict[str, KernelSpec]] = {program.level: {} for program in programs}
         layers = [step.layer for program in programs for step in program.steps if step.layer is not None]
         self.layers: dict[str, Layer] = {layer.name: layer for layer in layers}
+        for layer in layers:
+            if layer.bits != self.layers[layer.name].bits or not np.array_equal(
+                layer.weight, self.layers[layer.name].weight
+            ):
+                raise ValueError(f"the weights of {layer.name!r} differ between programs")
         self.layer_index = {name: index for index, name in enumerate(self.layers)}
         self.layer_rows = tuple(self._layer(layer) for layer in self.layers.values())
         self.extents: dict[tuple[tuple[int, int, int], ...], int] = {(): 0}
@@ -120,26 +126,24 @@ class _Writer:
         names = [exported_name(name, level) for level in levels for name in sorted(self.specs[level.name])]
         return "\n".join(f"extern void {name}(void);" for name in names) + "\n"
 
-    def level(self, program: Program, level: Level) -> str:
+    def level(self, programs: Sequence[Program], level: Level) -> str:
         """Write the tables of one level and return its row of the table of levels."""
-        buffers = {buffer.name: index for index, buffer in enumerate(program.buffers)}
         prefix = f"level_{level.name}"
-        # Levels that store everything alike share this table: every pointer in it is a relocation at load.
-        rows = [self._buffer(buffer) for buffer in program.buffers]
-        shared = self.arrays.share("sr_buffer", "buffers", rows, lines=True)
-        steps = [self._step(step, level, buffers) for step in program.steps]
-        self.arrays.add(table("sr_step", f"{prefix}_steps", steps))
+        rows = [self._program(program, level, f"{prefix}_{n}_steps") for n, program in enumerate(programs)]
+        self.arrays.add(table("sr_program", f"{prefix}_programs", [*rows, "{0}"]))
         needs = [*map(quoted, level.needs), "0"]
         self.arrays.add(array("char *const", f"{prefix}_needs", needs))
-        fields = [
-            quoted(level.name),
-            f"{prefix}_needs",
-            shared,
-            f"{prefix}_steps",
-            *(str(n) for n in (len(program.buffers), len(program.steps))),
-            *(str(buffers[name]) for name in (program.input, program.output)),
-        ]
-        return f"{{{', '.join(fields)}}}"
+        return f"{{{quoted(level.name)}, {prefix}_needs, {prefix}_programs}}"
+
+    def _program(self, program: Program, level: Level, name: str) -> str:
+        """name: of its table of steps."""
+        buffers = {buffer.name: index for index, buffer in enumerate(program.buffers)}
+        # Programs that store everything alike share this table: every pointer in it is a relocation at load.
+        rows = [self._buffer(buffer) for buffer in program.buffers]
+        shared = self.arrays.share("sr_buffer", "buffers", rows, lines=True)
+        self.arrays.add(table("sr_step", name, [self._step(step, level, buffers) for step in program.steps]))
+        numbers = [len(program.buffers), len(program.steps), buffers[program.input], buffers[program.output]]
+        return f"{{{shared}, {name}, {', '.join(map(str, numbers))}}}"
 
     def _buffer(self, buffer: Buffer) -> str:
         pad = "0"
@@ -189,7 +193,7 @@ class _Writer:
             work.spatial,
             work.weights,
             work.block,
-            self.arrays.share("uint64_t", "params", [f"{offset}u" for offset in work.params]),
+            f"{work.params}u",
             self._stored(step),
         ]
         return f"{{{', '.join(fields)}}}"
@@ -210,7 +214,7 @@ class _Writer:
             scratch=-(-algorithm.scratch(spec) // 64) * 64,
             weights="0" if layout is None else self.arrays.share("tvmsr_weight_layout", "weights", [_ints(layout)]),
             block=self.arrays.share("tvmsr_param_layout", "block", [_ints(param_layout(spec))]),
-            params=[self._plain(plain_params(spec, choice), choice) for choice in step.params],
+            params=self._plain(plain_params(spec, step.params), step.params),
         )
 
     def _plain(self, words: bytes, params: Mapping[str, NDArray[Any] | int]) -> int:
@@ -225,7 +229,7 @@ class _Writer:
             stride=s.stride,
             extents=s.kernel,
             spatial=self.arrays.share("sr_spatial", "spatial", map(_numbers, s.each)),
-            params=[self._plain(plain_spatial(choice), choice) for choice in step.params],
+            params=self._plain(plain_spatial(step.params), step.params),
         )
 
     def _stored(self, step: Step) -> str:
@@ -239,8 +243,9 @@ class _Writer:
         levels: list[str],
         checks: Sequence[Check],
         caching: Caching,
+        choosing: Choosing,
     ) -> str:
-        """The tables of layers, levels and checks, and the model itself."""
+        """The tables of layers, levels, choices and checks, and the model itself."""
         affines = [f"{{{a}, {b}, {c}}}" for steps in self.extents for a, b, c in steps]
         self.arrays.add(table("sr_affine", "model_affines", affines or ["{0}"]))
         firsts = accumulate((len(steps) for steps in self.extents), initial=0)
@@ -248,7 +253,10 @@ class _Writer:
         self.arrays.add(table("sr_extent", "model_extents", rows))
         self.arrays.add(table("sr_layer", "model_layers", self.layer_rows or ["{0}"]))
         self.arrays.add(table("sr_level", "model_levels", [*levels, "{0}"]))
-        self.arrays.add(array("char *const", "model_choices", [*map(quoted, CHOICES), "0"]))
+        self.arrays.add(array("char *const", "model_choices", [*map(quoted, choosing.names), "0"]))
+        several = len(choosing.names) > 1
+        bounds = [f"{{{below}u, {choice}}}" for below, choice in choosing.bounds] if several else []
+        self.arrays.add(table("sr_bound", "model_bounds", bounds or ["{0}"]))
         rows = [f"{{{c.seed}u, {c.width}, {c.height}, {c.choice}, {c.checksum:#x}ull}}" for c in checks]
         self.arrays.add(table("sr_check", "model_checks", rows or ["{0}"]))
         data, rule = bytes(self.blob), graph.sizes
@@ -261,12 +269,14 @@ class _Writer:
             "minimum_width": str(rule.minimum),
             "multiple": str(rule.multiple),
             "grid": str(graph.tiles.grid),
-            "choices": str(len(CHOICES)),
+            "choices": str(len(choosing.names)),
             "layer_count": str(len(self.layers)),
             "level_count": str(len(levels)),
             "core_cache": f"{min(caching.core, _MOST)}u",
             "shared_cache": f"{min(caching.shared, _MOST)}u",
             "choice_names": "model_choices",
+            "bounds": "model_bounds",
+            "bound_count": str(len(bounds)),
             "extent_count": str(len(self.extents)),
             "affine_count": str(len(affines)),
             "extents": "model_extents",

@@ -35,10 +35,7 @@ def _joined_steps(first: Step, other: Step) -> Step:
     assert first.spatial is not None and other.spatial is not None
     number = len(first.spatial.each)
     spatial = _joined(first.spatial, other.spatial)
-    params = tuple(
-        {**given, **{f"{key}.{number}": value for key, value in more.items()}}
-        for given, more in zip(first.params, other.params, strict=True)
-    )
+    params = {**first.params, **{f"{key}.{number}": value for key, value in other.params.items()}}
     return replace(
         first,
         spatial=spatial,

@@ -16,7 +16,7 @@ Params = dict[str, NDArray[Any] | int]
 
 
 def params_of(draft: Draft, group: Group, spec: KernelSpec) -> Params:
-    """One bit choice of a group. Zero points are those of stored values: the code's, less what the form subtracts."""
+    """Those of a group. Zero points are those of stored values: the code's, less what the form subtracts."""
     given: Params = {"x_zero": _zero(draft, group.x.of, group.x_code)}
     given |= _source(group)
     if group.times is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from tvmsr.hardware.target import Level
 from tvmsr.lower import agree, assemble, check, choose, group, join, layout, places, trim
@@ -38,3 +39,22 @@ def lower(graph: IntegerGraph, level: Level, apart: frozenset[str] = frozenset()
         phase(draft)
         _LOG.debug("phase %d, %s: %s", number, name, draft)
     return assemble.program(draft)
+
+
+def lower_choices(
+    graphs: Sequence[IntegerGraph], names: Sequence[str], level: Level, apart: frozenset[str] = frozenset()
+) -> tuple[Program, ...]:
+    """The programs of one level, one a bit choice: each has the algorithms that its own bits allow.
+
+    names: of the choices. Where there are several, steps are called by their choice too: a level's steps have different
+    names. Raises as `lower`.
+    """
+    programs = [lower(graph, level, apart) for graph in graphs]
+    if len(programs) == 1:
+        return tuple(programs)
+    return tuple(_of_choice(program, n, name) for n, (program, name) in enumerate(zip(programs, names, strict=True)))
+
+
+def _of_choice(program: Program, number: int, name: str) -> Program:
+    steps = tuple(replace(step, name=f"{name}:{step.name}") for step in program.steps)
+    return replace(program, steps=steps, choice=number)

@@ -50,7 +50,7 @@ class Stored:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """The weights of a convolution, shared by its bit choices and by all levels: int8 codes (KH, KW, IC/groups, OC)."""
+    """The weights of a convolution, shared by all bit choices and levels: int8 codes (KH, KW, IC/groups, OC)."""
 
     name: str
     weight: NDArray[Any]
@@ -97,8 +97,8 @@ class Spatial:
 class Step:
     """One kernel call, or one loop of the driver's own, over all rows.
 
-    operands: as the kernel takes them: x, times, residuals, stores. params: one set of plain arrays and scalars per bit
-    choice (today one), named as tvmsr/kernels/pack.h and the fields of tvmsr/lower/spatial.py name them.
+    operands: as the kernel takes them: x, times, residuals, stores. params: plain arrays and scalars, named as
+    tvmsr/kernels/pack.h and the fields of tvmsr/lower/spatial.py name them.
     """
 
     name: str
@@ -107,7 +107,7 @@ class Step:
     operands: tuple[View, ...]
     padding: tuple[int, int, int, int]  # top, left, bottom, right
     layer: Layer | None
-    params: tuple[Mapping[str, NDArray[Any] | int], ...]
+    params: Mapping[str, NDArray[Any] | int]
     nodes: tuple[str, ...]  # the IntegerGraph nodes it computes, for profiles and `inspect`
     macs_per_pixel: int
     reason: str  # why this algorithm and tile
@@ -135,7 +135,10 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Steps in order for one level. `input` is filled by the driver (RGB codes), `output` read by it."""
+    """Steps in order for one level and bit choice. `input` is filled by the driver (RGB codes), `output` read by it.
+
+    choice: its number; 0 where there is one.
+    """
 
     level: str
     buffers: tuple[Buffer, ...]
@@ -143,3 +146,4 @@ class Program:
     input: str
     output: str
     radius: int  # receptive radius in input pixels
+    choice: int = 0

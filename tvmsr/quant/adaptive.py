@@ -83,5 +83,5 @@ def _check_weights(base: IntegerGraph, other: IntegerGraph, name: str) -> None:
         if node.op == "conv" and not np.array_equal(node.params["weight"], own[node.name].params["weight"]):
             raise PlanError(
                 f"plan: layers.{node.name}: the choice {name!r} would need other weight codes than the plan itself, as "
-                "its sums would not fit int32 or the plan has no weight_scales; give it narrower inputs, or weight_scales"
+                "its sums would not fit int32 or the plan has no weight_scales: narrow its inputs, or give scales"
             )

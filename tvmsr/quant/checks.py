@@ -5,6 +5,7 @@ docs/numerics.md defines both; driver/checksum.h is the same in C.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,12 +98,13 @@ def check_size(macs_per_pixel: float) -> tuple[int, int]:
     return width, max(9, round(area / width))
 
 
-def make_checks(graph: IntegerGraph, macs_per_pixel: float) -> tuple[Check, ...]:
-    """The checks of an artifact, from the reference executor: three pictures."""
+def make_checks(graphs: Sequence[IntegerGraph], macs_per_pixel: float) -> tuple[Check, ...]:
+    """The checks of an artifact, from the reference executor: three pictures for each bit choice."""
     from tvmsr.quant.picture import upscale_picture
 
     width, height = check_size(macs_per_pixel)
-    results = [upscale_picture(graph, check_picture(seed, width, height)) for seed in _SEEDS]
     return tuple(
-        Check(seed, width, height, 0, code_checksum(result)) for seed, result in zip(_SEEDS, results, strict=True)
+        Check(seed, width, height, choice, code_checksum(upscale_picture(graph, check_picture(seed, width, height))))
+        for choice, graph in enumerate(graphs)
+        for seed in _SEEDS
     )

@@ -90,10 +90,10 @@ static void check_transforms(void) {
 }
 
 static void check_parameters(void) {
-    LIE(t.params[0] = DATA - 4, "outside of the data");
-    LIE(t.params[0] = UINT64_MAX - 3, "outside of the data");
-    LIE(t.params[0] = 66, "outside of the data");
-    LIE(t.params[0] = 220, "outside of the data");
+    LIE(t.step.params = DATA - 4, "outside of the data");
+    LIE(t.step.params = UINT64_MAX - 3, "outside of the data");
+    LIE(t.step.params = 66, "outside of the data");
+    LIE(t.step.params = 220, "outside of the data");
     LIE_IN_DATA(put(PARAMS + 4, -1), "length of a table");
     LIE_IN_DATA(put(PARAMS + 4, INT32_MIN), "length of a table");
     LIE_IN_DATA(put(PARAMS + 4, INT32_MAX), "length of a table");
@@ -105,7 +105,6 @@ static void check_parameters(void) {
     LIE(t.block.positions = 2, "hold its channels");
     LIE((t.block.groups = 3, t.block.positions = 1 << 20), "too large");
     LIE(t.block.scalars = 2, "table without");
-    LIE(t.step.params = NULL, "without parameters");
     LIE(t.step.block = NULL, "without parameters");
 }
 
@@ -126,28 +125,34 @@ static void long_table(void) {
     forge_data[PARAMS] = 10 << 3;
     memcpy(forge_data + PARAMS + 1, words, sizeof words);
     put_runs(PARAMS + 1 + (int)sizeof words, SR_MOST_TABLE / 2);
-    t.params[0] = PARAMS | SR_SHORT;
+    t.step.params = PARAMS | SR_SHORT;
 }
 
 static sr_step same[3];
-static uint64_t many[256];
+static sr_program many[257];
 static const char *names[257];
 
 /* The step several times: all read the one layer. */
 static void repeat(uint32_t count) {
     for (uint32_t i = 0; i < count; i++) same[i] = t.step;
-    t.levels[0].steps = same;
-    t.levels[0].step_count = count;
+    t.programs[0].steps = same;
+    t.programs[0].step_count = count;
 }
 
-/* A step without weights, whose eight megabytes of parameters every choice has for itself. */
-static void wide_parameters(uint32_t choices) {
-    for (uint32_t i = 0; i < choices; i++) many[i] = PARAMS | SR_SHORT, names[i] = "one";
+/* Choices that are all the same; wide: of a step without weights, whose eight megabytes of parameters each has for itself. */
+static void several(uint32_t choices) {
+    memset(many, 0, sizeof many);
+    for (uint32_t i = 0; i < choices; i++) many[i] = t.programs[0], names[i] = "one";
     names[choices] = NULL;
     named = (int32_t)choices;
     sr_the_model.choices = choices;
     sr_the_model.choice_names = names;
-    t.step.params = many;
+    t.levels[0].programs = many;
+}
+
+static void wide_parameters(uint32_t choices) {
+    several(choices);
+    t.step.params = PARAMS | SR_SHORT;
     t.step.layer = -1;
     t.step.weights = NULL;
     t.block = (tvmsr_param_layout){1 << 20, 1, 1 << 20, 4, 1, 0, 0};
@@ -159,6 +164,10 @@ static void check_sums(void) {
     LIE((t.weights.lanes = 1 << 20, t.weights.vectors = 1 << 8, repeat(3)), "more than 2 GiB");
     LIE_IN_DATA(wide_parameters(256), "more than 2 GiB");
     LIE_IN_DATA((long_table(), t.weights.lanes = 1048000, t.weights.vectors = 683), "more than 2 GiB");
+    current = "choices that share their weights, which would take too much one for each";
+    t.weights.lanes = 1 << 20, t.weights.vectors = 1 << 4;
+    several(64);
+    expect(TVMSR_OK, "");
     current = "several steps, and parameters that are large when they are unfolded";
     repeat(3);
     expect(TVMSR_OK, "");
@@ -269,8 +278,8 @@ static void check_own_steps(void) {
     OWN_LIE(SR_RESIZE, t.spatial.numerator = 1, "resize's factor");
     OWN_LIE(SR_RESIZE, (t.spatial.numerator = 1, t.spatial.denominator = 2), "different sizes");
     OWN_LIE(SR_RESIZE, (t.spatial.numerator = INT32_MAX, t.spatial.denominator = INT32_MAX), "resize's factor");
-    OWN_LIE(SR_RESIZE, t.params[0] = DATA - 4 * 12, "outside of the data");
-    OWN_LIE(SR_LAYER_NORM, t.params[0] = DATA - 4 * 16, "outside of the data");
+    OWN_LIE(SR_RESIZE, t.step.params = DATA - 4 * 12, "outside of the data");
+    OWN_LIE(SR_LAYER_NORM, t.step.params = DATA - 4 * 16, "outside of the data");
     for (uint8_t kind = SR_MAX_POOL; kind < SR_KINDS; kind++) {
         for (int word = 0; word < 18; word++) {
             static const uint32_t ANY[] = {0, 1, 0x7F800000u, 0x7FC00000u, 0x80000000u, 0xFFFFFFFFu, 0x4B000000u};
@@ -304,6 +313,17 @@ static void check_model(void) {
     LIE(sr_the_model.choice_names = NULL, "choices");
     LIE(sr_the_model.choice_names++, "choices");
     LIE(sr_the_model.colour = 2, "colour");
+    LIE(sr_the_model.bounds = NULL, "chooses by");
+    LIE(t.bounds[1].choice = 1, "chooses by");
+    LIE(t.bounds[1].below = 1000, "chooses by");
+    LIE(t.bounds[1].below = 522240, "chooses by");
+    LIE(sr_the_model.bound_count = 1, "chooses by");
+    LIE(t.levels[0].programs = NULL, "without programs");
+    LIE(t.programs[1] = t.programs[0], "number of programs");
+    LIE((several(2), many[1].buffers = NULL), "without steps");
+    LIE((several(2), many[1].steps = NULL), "without steps");
+    LIE((several(2), many[1].output = 2), "input or output");
+    LIE((several(2), many[2] = many[0]), "number of programs");
     LIE(t.check.width = 0, "check picture");
     LIE(t.check.choice = 1, "check picture");
     LIE((t.check.width = 1 << 16, t.check.height = 1 << 16), "check picture");

@@ -45,13 +45,14 @@ typedef struct {
     sr_layer layer;
     tvmsr_weight_layout weights;
     tvmsr_param_layout block;
-    uint64_t params[1];
     sr_spatial spatial;
     const char *needs[2];
     sr_affine affines[2];
     sr_extent extents[2];
     sr_check check;
     sr_step step;
+    sr_bound bounds[2];
+    sr_program programs[3];
     sr_level levels[2];
 } tables;
 
@@ -68,12 +69,13 @@ static const tables WHOLE = {
     .layer = {"conv", WEIGHTS, 9, 8},
     .weights = {1, 1, 1, 3, 3, 1, 0, 1, 3, 1, 1, 1, 1, 4},
     .block = {3, 1, 4, 4, 2, 1, 1},
-    .params = {PARAMS},
     .check = {3, 5, 4, 0, 0},
     .affines = {{2, 3, 1}, {1, -3, 2}},
     .extents = {{0, 0}, {0, 2}},
-    .step = {"conv", (sr_kernel)copy, 0, SR_KERNEL, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0},
-    .levels = {{"only", 0, 0, 0, 2, 1, 0, 1}, {0}},
+    .step = {"conv", (sr_kernel)copy, 0, SR_KERNEL, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 9, 0, 0, 0, PARAMS, 0},
+    .bounds = {{1000, 0}, {UINT32_MAX, 0}},
+    .programs = {{0, 0, 2, 1, 0, 1}, {0}},
+    .levels = {{"only", 0, 0}, {0}},
 };
 
 static void put(int at, int32_t value) { memcpy(forge_data + at, &value, sizeof value); }
@@ -99,11 +101,11 @@ static void restore(void) {
     t.step.stored = t.stored;
     t.step.weights = &t.weights;
     t.step.block = &t.block;
-    t.step.params = t.params;
     t.levels[0].needs = t.needs;
-    t.levels[0].buffers = t.buffers;
-    t.levels[0].steps = &t.step;
-    sr_the_model = (sr_model){SR_PROGRAM_VERSION, 1, SR_COLOUR_RGB, 0, 1, 1, 1, 1, 1, 1, 2, 2, 1, 0, 0, CHOICES, t.extents, t.affines,
+    t.levels[0].programs = t.programs;
+    t.programs[0].buffers = t.buffers;
+    t.programs[0].steps = &t.step;
+    sr_the_model = (sr_model){SR_PROGRAM_VERSION, 1, SR_COLOUR_RGB, 0, 1, 1, 1, 1, 1, 1, 2, 2, 1, 0, 0, CHOICES, t.bounds, 2, t.extents, t.affines,
                               &t.layer, t.levels, forge_data, DATA, sr_data_checksum(forge_data, DATA), &t.check, 1};
 }
 

@@ -120,20 +120,21 @@ static void expand4(K2) {
     expand(x, xr, y, yr, 4, bias_of(p), row0, row1, col0, col1);
 }
 
-static const uint16_t PAD_INPUT[] = {7, 0, 255, 9, 1, 254};
-static const uint16_t PAD_SLICES[] = {1, 2, 3, 0, 4, 5, 6, 0, 11, 12, 13, 0, 14, 15, 16, 0};
+/* Of each choice. */
+static const uint16_t PAD_INPUT[][3] = {{7, 0, 255}, {9, 1, 254}};
+static const uint16_t PAD_SLICES[][8] = {{1, 2, 3, 0, 4, 5, 6, 0}, {11, 12, 13, 0, 14, 15, 16, 0}};
 
 /* Extents: the picture's side, and twice that. */
-#define BUFFERS(out_pitch) \
-    {"input", 3, 4, 0, 0, 1, SR_FORM_S8, 8, 128, 0, PAD_INPUT}, {"slices", 8, 8, 0, 0, 1, SR_FORM_U8, 8, 0, 0, PAD_SLICES}, \
+#define BUFFERS(choice, out_pitch) \
+    {"input", 3, 4, 0, 0, 1, SR_FORM_S8, 8, 128, 0, PAD_INPUT[choice]}, {"slices", 8, 8, 0, 0, 1, SR_FORM_U8, 8, 0, 0, PAD_SLICES[choice]}, \
     {"wide", 3, 6, 0, 0, 0, SR_FORM_U16, 16, 0, 0, 0}, {"blurred", 3, 3, 0, 0, 0, SR_FORM_U8, 8, 0, 0, 0}, \
     {"sum", 3, 4, 0, 0, 0, SR_FORM_U8, 8, 0, 0, 0}, {"output", 3, out_pitch, 1, 1, 0, SR_FORM_U8, 8, 0, 0, 0}
 
 static const sr_affine AFFINES[] = {{2, 0, 1}};
 static const sr_extent EXTENTS[] = {{0, 0}, {0, 1}};
 
-static const sr_buffer DIRECT[] = {BUFFERS(3)};
-static const sr_buffer COPIED[] = {BUFFERS(4)};
+static const sr_buffer DIRECT[][6] = {{BUFFERS(0, 3)}, {BUFFERS(1, 3)}};
+static const sr_buffer COPIED[][6] = {{BUFFERS(0, 4)}, {BUFFERS(1, 4)}};
 
 static const sr_operand OP0[] = {{0, 1, 0}, {1, 1, 0}};
 static const sr_operand OP1[] = {{1, 1, 0}, {1, 1, 4}, {2, 1, 0}};
@@ -148,29 +149,39 @@ static const sr_stored HOLDS3[] = {{"add", 0, 3}};
 static const sr_stored HOLDS4[] = {{"expand", 0, 3}};
 
 static const tvmsr_param_layout BLOCK = {3, 1, 16, 1, 0, 0, 0};
-static const uint64_t PARAMS[] = {0, 4};
 
-#define STEP(n, name, kernel, residuals, stores, rows, top, left, granule, ahead) \
+#define STEP(choice, n, name, kernel, residuals, stores, rows, top, left, granule, ahead) \
     {name, (sr_kernel)kernel, OP##n, SR_KERNEL, residuals, stores, 1, rows, 2 * left + 1, top, left, top, left, granule, 4 * (granule), \
-     ahead, ahead, PATCH * PATCH * 3, -1, 5000, 0, 0, &BLOCK, PARAMS, HOLDS##n}
+     ahead, ahead, PATCH * PATCH * 3, -1, 5000, 0, 0, &BLOCK, 4 * (choice), HOLDS##n}
 #define AHEAD (GRANULE - 1)
-#define STEPS(last) \
-    STEP(0, "blur0", blur_input, 0, 1, 3, 1, 1, GRANULE, 2 + AHEAD), STEP(1, "tall", tall, 0, 2, 5, 2, 0, 1, 0), \
-    STEP(2, "blur1", blur_slice, 0, 1, 3, 1, 1, GRANULE, AHEAD), STEP(3, "add", add, 2, 1, 1, 0, 0, 1, 1), \
-    STEP(4, "expand", last, 0, 1, 1, 0, 0, GRANULE, 0)
+#define STEPS(c, of, last) \
+    STEP(c, 0, of "blur0", blur_input, 0, 1, 3, 1, 1, GRANULE, 2 + AHEAD), STEP(c, 1, of "tall", tall, 0, 2, 5, 2, 0, 1, 0), \
+    STEP(c, 2, of "blur1", blur_slice, 0, 1, 3, 1, 1, GRANULE, AHEAD), STEP(c, 3, of "add", add, 2, 1, 1, 0, 0, 1, 1), \
+    STEP(c, 4, of "expand", last, 0, 1, 1, 0, 0, GRANULE, 0)
 
-static const sr_step STEPS_DIRECT[] = {STEPS(expand3)};
-static const sr_step STEPS_COPIED[] = {STEPS(expand4)};
+static const sr_step STEPS_DIRECT[][5] = {{STEPS(0, "", expand3)}, {STEPS(1, "a6:", expand3)}};
+static const sr_step STEPS_COPIED[][5] = {{STEPS(0, "", expand4)}, {STEPS(1, "a6:", expand4)}};
 
 static const char *const NOTHING[] = {0};
 static const char *const IMPOSSIBLE[] = {"no-such-feature", 0};
 
+#define PROGRAMS(buffers, steps) {buffers[0], steps[0], 6, 5, 0, 5}, {buffers[1], steps[1], 6, 5, 0, 5}, {0}
+static const sr_program DIRECT_PROGRAMS[] = {PROGRAMS(DIRECT, STEPS_DIRECT)}, COPIED_PROGRAMS[] = {PROGRAMS(COPIED, STEPS_COPIED)};
+
 static const sr_level LEVELS[] = {
-    {"future", IMPOSSIBLE, DIRECT, STEPS_DIRECT, 6, 5, 0, 5},
-    {"direct", NOTHING, DIRECT, STEPS_DIRECT, 6, 5, 0, 5},
-    {"copied", NOTHING, COPIED, STEPS_COPIED, 6, 5, 0, 5},
+    {"future", IMPOSSIBLE, DIRECT_PROGRAMS},
+    {"direct", NOTHING, DIRECT_PROGRAMS},
+    {"copied", NOTHING, COPIED_PROGRAMS},
     {0},
 };
+
+/* Pictures of a complexity below a number get the second choice. */
+#ifdef BELOW
+static const sr_bound BOUNDS[] = {{BELOW, 1}, {UINT32_MAX, 0}};
+#define CHOSEN_BY BOUNDS, 2
+#else
+#define CHOSEN_BY 0, 0
+#endif
 
 /* Of a core, and shared. */
 #ifndef CACHES
@@ -187,5 +198,5 @@ static const char *const CHOICES[] = {"a8", "a6", 0};
 static const sr_check CHECKS[] = {{3, 24, 18, 0, UINT64_C(0x72f29d6d0f792b2f)}, {4, 24, 18, 1, UINT64_C(0x8a22fa2a701b843f)}};
 
 const sr_model sr_the_model = {
-    SR_PROGRAM_VERSION, 2, SR_COLOUR_RGB, 4, 1, 1, 1, 1, 2, 0, 2, 1, 3, CACHES, CHOICES, EXTENTS, AFFINES, 0, LEVELS, sr_data, 8,
+    SR_PROGRAM_VERSION, 2, SR_COLOUR_RGB, 4, 1, 1, 1, 1, 2, 0, 2, 1, 3, CACHES, CHOICES, CHOSEN_BY, EXTENTS, AFFINES, 0, LEVELS, sr_data, 8,
     DATA_CHECKSUM, CHECKS, 2};

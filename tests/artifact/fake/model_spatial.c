@@ -58,7 +58,6 @@ static const sr_buffer BUFFERS[] = {
 };
 
 /* Plain parameters lie in sr_data: of all kinds the same words, whatever they mean there. */
-static const uint64_t PARAMS[] = {0};
 static const tvmsr_param_layout BLOCK = {3, 1, 16, 1, 0, 0, 0};
 static const sr_stored HOLDS[] = {{"some", 0, 3}, {"more", 0, 3}};
 
@@ -79,12 +78,12 @@ static const sr_operand OP_GATE[] = {{BLURRED, 1, 0}, {MEAN, 0, 0}, {DEVIATION, 
 static const sr_operand OP_AGAIN[] = {{GATED, 1, 0}, {LARGEST, 0, 0}, {MEAN, 0, 0}, {GATED_AGAIN, 1, 0}};
 
 #define OWNS(name, operands, kind, stores, stride, rows, columns, top, left, bottom, right, spatial) \
-    {name, 0, operands, kind, 0, stores, stride, rows, columns, top, left, bottom, right, 1, 1, 0, 0, 0, -1, 0, spatial, 0, 0, PARAMS, \
+    {name, 0, operands, kind, 0, stores, stride, rows, columns, top, left, bottom, right, 1, 1, 0, 0, 0, -1, 0, spatial, 0, 0, 0, \
      HOLDS}
 #define OWN(name, operands, kind, ...) OWNS(name, operands, kind, 1, __VA_ARGS__)
 #define KERNEL(name, kernel, operands, beside, side, pad) \
     {name, (sr_kernel)kernel, operands, SR_KERNEL, beside, 1, 1, side, side, pad, pad, pad, pad, 1, 8, 0, 0, 0, -1, 5000, 0, 0, \
-     &BLOCK, PARAMS, HOLDS}
+     &BLOCK, 0, HOLDS}
 
 static const sr_step STEPS[] = {
     OWN("pool", OP_POOL, SR_MAX_POOL, 1, 5, 3, 3, 1, 1, 1, &PLAIN),
@@ -100,7 +99,8 @@ static const sr_step STEPS[] = {
 };
 
 static const char *const NOTHING[] = {0};
-static const sr_level LEVELS[] = {{"only", NOTHING, BUFFERS, STEPS, 12, 10, INPUT, OUTPUT}, {0}};
+static const sr_program PROGRAMS[] = {{BUFFERS, STEPS, 12, 10, INPUT, OUTPUT}, {0}};
+static const sr_level LEVELS[] = {{"only", NOTHING, PROGRAMS}, {0}};
 /* Of a core, and shared. */
 #ifndef CACHES
 #define CACHES 0, 0
@@ -109,5 +109,5 @@ static const sr_level LEVELS[] = {{"only", NOTHING, BUFFERS, STEPS, 12, 10, INPU
 static const char *const CHOICES[] = {"a8", 0};
 
 const sr_model sr_the_model = {
-    SR_PROGRAM_VERSION, 2, SR_COLOUR_RGB, 4, 4, 4, 2, 2, 1, 0, 4, 3, 1, CACHES, CHOICES, EXTENTS, AFFINES, 0, LEVELS, sr_data, 160,
+    SR_PROGRAM_VERSION, 2, SR_COLOUR_RGB, 4, 4, 4, 2, 2, 1, 0, 4, 3, 1, CACHES, CHOICES, 0, 0, EXTENTS, AFFINES, 0, LEVELS, sr_data, 160,
     UINT64_C(0x1b8abe691f83a397), 0, 0};

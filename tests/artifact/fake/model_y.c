@@ -29,15 +29,15 @@ static const sr_affine AFFINES[] = {{SCALE, 0, 1}};
 static const sr_extent EXTENTS[] = {{0, 0}, {0, 1}};
 static const sr_operand OPERANDS[] = {{0, 1, 0}, {1, SCALE, 0}};
 static const tvmsr_param_layout BLOCK = {3, 1, 16, 1, 0, 0, 0};
-static const uint64_t PARAMS[] = {0};
 static const sr_stored HOLDS[] = {{"luma", 0, 1}};
 static const sr_step STEPS[] = {
-    {"luma", (sr_kernel)luma, OPERANDS, SR_KERNEL, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0, -1, 5000, 0, 0, &BLOCK, PARAMS, HOLDS},
+    {"luma", (sr_kernel)luma, OPERANDS, SR_KERNEL, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0, -1, 5000, 0, 0, &BLOCK, 0, HOLDS},
 };
 static const char *const NOTHING[] = {0};
-static const sr_level LEVELS[] = {{"only", NOTHING, BUFFERS, STEPS, 2, 1, 0, 1}, {0}};
+static const sr_program PROGRAMS[] = {{BUFFERS, STEPS, 2, 1, 0, 1}, {0}};
+static const sr_level LEVELS[] = {{"only", NOTHING, PROGRAMS}, {0}};
 static const char *const CHOICES[] = {"a8", 0};
 
 const sr_model sr_the_model = {
-    SR_PROGRAM_VERSION, SCALE, SR_COLOUR_Y, 1, 1, 1, 1, 1, 1, 0, 2, 1, 1, 0, 0, CHOICES, EXTENTS, AFFINES, 0, LEVELS, sr_data, 8,
+    SR_PROGRAM_VERSION, SCALE, SR_COLOUR_Y, 1, 1, 1, 1, 1, 1, 0, 2, 1, 1, 0, 0, CHOICES, 0, 0, EXTENTS, AFFINES, 0, LEVELS, sr_data, 8,
     UINT64_C(0xb7cb519dec7736bc), 0, 0};

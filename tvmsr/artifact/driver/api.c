@@ -76,29 +76,24 @@ SR_API int32_t TVMSR_FN(level_runs)(int32_t index) {
     return sr_cpu_lacks(sr_the_model.levels[index].needs) == NULL;
 }
 
-tvmsr_status sr_plan(tvmsr_session *session, int64_t width, int64_t height) {
+tvmsr_status sr_plan(tvmsr_session *session, sr_choice *choice, int64_t width, int64_t height) {
     if (width < 1 || height < 1) {
         return sr_fail(session, TVMSR_BAD_SIZE, "%lld x %lld is less than the smallest picture, 1 x 1", (long long)width,
                        (long long)height);
     }
-    switch (sr_flow_plan(&session->flow, height, width, session->threads, session->memory_limit)) {
+    switch (sr_flow_plan(&choice->flow, height, width, session->threads, session->memory_limit)) {
         case SR_FITS: return TVMSR_OK;
         case SR_CONTRADICTS:
             return sr_fail(session, TVMSR_DAMAGED, "this file is damaged: its tables contradict each other at %lld x %lld",
                            (long long)width, (long long)height);
         case SR_OVER_LIMIT:
             return sr_fail(session, TVMSR_MEMORY_LIMIT, "a picture of %lld x %lld takes %llu bytes, the limit is %llu",
-                           (long long)width, (long long)height, (unsigned long long)session->flow.bytes,
+                           (long long)width, (long long)height, (unsigned long long)choice->flow.bytes,
                            (unsigned long long)session->memory_limit);
         default:
             return sr_fail(session, TVMSR_BAD_SIZE, "a picture of %lld x %lld is too large", (long long)width,
                            (long long)height);
     }
-}
-
-static int32_t choice_of(const tvmsr_session *session) {
-    /* Choosing by the picture comes with the networks that have several choices. */
-    return session->forced >= 0 ? session->forced : 0;
 }
 
 static tvmsr_status check_pair(tvmsr_session *session, const tvmsr_picture *in, const tvmsr_picture *out) {
@@ -110,14 +105,15 @@ static tvmsr_status check_pair(tvmsr_session *session, const tvmsr_picture *in, 
         return sr_fail(session, TVMSR_BAD_SIZE, "the output is %d x %d, not %lld times %d x %d", out->width, out->height,
                        (long long)scale, in->width, in->height);
     }
-    return sr_plan(session, in->width, in->height);
+    return TVMSR_OK;
 }
 
 static void remember(tvmsr_session *session, int32_t choice, uint64_t nanoseconds) {
+    const sr_flow *flow = &session->choices[choice].flow;
     session->last.choice = choice;
     session->last.threads = sr_pool_threads(session->pool);
-    session->last.strips = (int32_t)session->flow.strips;
-    session->last.workspace = session->flow.bytes;
+    session->last.strips = (int32_t)flow->strips;
+    session->last.workspace = flow->bytes;
     session->last.nanoseconds = nanoseconds;
     session->traced |= session->tracing;
 }
@@ -127,14 +123,20 @@ SR_API tvmsr_status TVMSR_FN(upscale)(tvmsr_session *session, const tvmsr_pictur
     tvmsr_status status = sr_enter(session);
     if (status != TVMSR_OK) return status;
     const uint64_t begin = sr_now();
-    if (session->tracing) sr_trace_rewind(session);
+    if (session->tracing) session->traced = 0;
     status = check_pair(session, in, out);
     if (status != TVMSR_OK) return sr_leave(session, status);
     sr_pool_revive(session->pool);
     const sr_plane from = sr_plane_of(in), to = sr_plane_of(out);
-    const int32_t choice = choice_of(session);
+    uint64_t at = begin;
+    const int32_t choice = sr_choose(session, &from);
+    sr_choice *chosen = &session->choices[choice];
+    sr_tick(session, &session->times[0], 0, &at);
+    status = sr_plan(session, chosen, in->width, in->height);
+    if (status != TVMSR_OK) return sr_leave(session, status);
+    if (session->tracing) sr_trace_begin(session, chosen);
     const sr_rounding rounding = sr_rounding_enter();
-    status = sr_run(session, &from, &to, choice, progress, user);
+    status = sr_run(session, chosen, &from, &to, progress, user);
     sr_rounding_set(rounding);
     if (status == TVMSR_OK) remember(session, choice, sr_now() - begin);
     return sr_leave(session, status);
@@ -144,29 +146,18 @@ SR_API tvmsr_status TVMSR_FN(workspace)(tvmsr_session *session, int32_t width, i
     tvmsr_status status = sr_enter(session);
     if (status != TVMSR_OK) return status;
     if (bytes == NULL) return sr_leave(session, sr_fail(session, TVMSR_BAD_ARGUMENT, "no place for the size was given"));
-    status = sr_plan(session, width, height);
-    *bytes = status == TVMSR_OK || status == TVMSR_MEMORY_LIMIT ? session->flow.bytes : 0;
-    return sr_leave(session, status);
-}
-
-SR_API tvmsr_status TVMSR_FN(predict_choice)(tvmsr_session *session, const tvmsr_picture *in, int32_t *choice) {
-    tvmsr_status status = sr_enter(session);
-    if (status != TVMSR_OK) return status;
-    if (choice == NULL) return sr_leave(session, sr_fail(session, TVMSR_BAD_ARGUMENT, "no place for the choice was given"));
-    status = sr_check_picture(session, "input", in);
-    if (status == TVMSR_OK) *choice = choice_of(session);
-    return sr_leave(session, status);
-}
-
-SR_API tvmsr_status TVMSR_FN(force_choice)(tvmsr_session *session, int32_t choice) {
-    tvmsr_status status = sr_enter(session);
-    if (status != TVMSR_OK) return status;
-    if (choice < -1 || choice >= (int32_t)sr_the_model.choices) {
-        status = sr_fail(session, TVMSR_BAD_ARGUMENT, "choice %d; the file has %u", choice, sr_the_model.choices);
-        return sr_leave(session, status);
+    uint32_t first, last;
+    *bytes = 0;
+    sr_usable_choices(session, &first, &last);
+    for (uint32_t c = first; c < last; c++) {
+        sr_choice *choice = &session->choices[c];
+        const tvmsr_status found = sr_plan(session, choice, width, height);
+        if (found != TVMSR_OK) status = found;
+        if (found != TVMSR_OK && found != TVMSR_MEMORY_LIMIT) break;
+        if (choice->flow.bytes > *bytes) *bytes = choice->flow.bytes;
     }
-    session->forced = choice;
-    return sr_leave(session, TVMSR_OK);
+    if (status != TVMSR_OK && status != TVMSR_MEMORY_LIMIT) *bytes = 0;
+    return sr_leave(session, status);
 }
 
 SR_API tvmsr_status TVMSR_FN(last)(tvmsr_session *session, tvmsr_last_run *last) {
@@ -185,11 +176,14 @@ SR_API tvmsr_status TVMSR_FN(profile)(tvmsr_session *session, int32_t on) {
     if (status != TVMSR_OK) return status;
     session->profiling = on != 0;
     if (on != 0) {
-        const sr_level *level = session->level;
-        memset(session->times, 0, ((size_t)level->step_count + 2) * sizeof *session->times);
-        for (uint32_t i = 0; i < level->step_count; i++) session->times[i + 1].name = level->steps[i].name;
-        session->times[0].name = "input";
-        session->times[level->step_count + 1].name = "output";
+        memset(session->times, 0, session->time_count * sizeof *session->times);
+        for (uint32_t c = 0; c < sr_the_model.choices; c++) {
+            const sr_program *program = session->choices[c].program;
+            for (uint32_t i = 0; i < program->step_count; i++) session->choices[c].times[i].name = program->steps[i].name;
+        }
+        session->times[0].name = "choice";
+        session->times[1].name = "input";
+        session->times[session->time_count - 1].name = "output";
     }
     return sr_leave(session, TVMSR_OK);
 }
@@ -200,8 +194,9 @@ SR_API tvmsr_status TVMSR_FN(read_profile)(tvmsr_session *session, const tvmsr_s
     if (times == NULL || count == NULL) {
         return sr_leave(session, sr_fail(session, TVMSR_BAD_ARGUMENT, "no place for the profile was given"));
     }
-    *times = session->times;
-    *count = session->times[0].name == NULL ? 0 : (size_t)session->level->step_count + 2;
+    const size_t first = sr_the_model.choices > 1 ? 0 : 1;
+    *times = session->times + first;
+    *count = session->times[0].name == NULL ? 0 : session->time_count - first;
     return sr_leave(session, TVMSR_OK);
 }
 

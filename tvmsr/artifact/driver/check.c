@@ -6,6 +6,7 @@
 
 #include "checksum.h"
 #include "colour.h"
+#include "complexity.h"
 #include "memory.h"
 #include "session.h"
 #include "small.h"
@@ -125,13 +126,13 @@ static const char *check_block(const sr_step *step) {
     return l->has_start && w->outputs != l->outputs ? "weights and parameters of different widths" : NULL;
 }
 
-static const char *check_operand(const sr_level *level, const sr_step *step, int o) {
+static const char *check_operand(const sr_program *program, const sr_step *step, int o) {
     const sr_operand *operand = &step->operands[o];
-    if (operand->buffer >= level->buffer_count) return "an operand's buffer";
+    if (operand->buffer >= program->buffer_count) return "an operand's buffer";
     /* Only a store has a block; 0 is a 1x1 map beside x. */
     const int beside = o > 0 && !sr_is_store(step, o);
     if (operand->block < (beside ? 0 : 1) || (operand->block > 1 && !sr_is_store(step, o))) return "an operand's block";
-    const sr_buffer *buffer = &level->buffers[operand->buffer];
+    const sr_buffer *buffer = &program->buffers[operand->buffer];
     if (operand->offset >= buffer->pitch || operand->offset % (uint32_t)sr_code_bytes(buffer) != 0) return "an operand's offset";
     if (!sr_is_store(step, o)) return NULL;
     const sr_stored *stored = &step->stored[o - 1 - step->residuals];
@@ -141,13 +142,13 @@ static const char *check_operand(const sr_level *level, const sr_step *step, int
 }
 
 /* A step of the driver's own reads and stores as many channels as it says; statistics alone have several stores. */
-static const char *check_spatial(const sr_level *level, const sr_step *step) {
+static const char *check_spatial(const sr_program *program, const sr_step *step) {
     if (step->kind == SR_KERNEL) return step->spatial != NULL ? "a kernel that is no kernel" : NULL;
     if (step->spatial == NULL || step->block != NULL || step->layer >= 0) return "a step without its numbers";
     if (step->residuals != 0 || (step->stores != 1 && step->kind != SR_STATISTIC)) return "a step's number of operands";
     const uint32_t channels = step->spatial->channels;
     const sr_operand *x = &step->operands[0];
-    const sr_buffer *buffer = &level->buffers[x->buffer];
+    const sr_buffer *buffer = &program->buffers[x->buffer];
     if (channels < 1 || channels > MOST_CHANNELS) return "a step's channels";
     for (uint32_t s = 0; s < step->stores; s++) {
         if (channels != step->spatial[s].channels || channels != step->stored[s].channels) return "a step's channels";
@@ -156,26 +157,26 @@ static const char *check_spatial(const sr_level *level, const sr_step *step) {
     return x->offset + (uint64_t)channels * (uint64_t)sr_code_bytes(buffer) > buffer->pitch ? "a step's channels" : NULL;
 }
 
-static const char *check_geometry(const sr_level *level, const sr_step *step) {
+static const char *check_geometry(const sr_program *program, const sr_step *step) {
     if (step->stride < 1 || step->extent < 1 || step->extent_columns < 1) return "a step's geometry";
     if (step->granule_rows < 1 || step->granule_columns < 1) return "a step's geometry";
-    const int border = level->buffers[step->operands[0].buffer].border;
+    const int border = program->buffers[step->operands[0].buffer].border;
     return step->kind == SR_KERNEL && (step->pad_left > border || step->pad_right > border)
                ? "a border narrower than the padding" : NULL;
 }
 
-static const char *check_step(const sr_model *model, const sr_level *level, const sr_step *step) {
+static const char *check_step(const sr_model *model, const sr_program *program, const sr_step *step) {
     if (step->name == NULL || step->operands == NULL) return "a step without a kernel";
     if (step->kind >= SR_KINDS || SR_KIND[step->kind] == NULL) return "a step's kind";
-    if (step->params == NULL || step->stored == NULL) return "a step without parameters";
+    if (step->stored == NULL) return "a step without parameters";
     if (step->kind == SR_KERNEL && step->block == NULL) return "a step without parameters";
     if (step->stores < 1 || sr_operand_count(step) > SR_MAX_OPERANDS) return "a step's number of operands";
     if (step->layer >= (int32_t)model->layer_count || (step->layer < 0) != (step->weights == NULL)) return "a step's layer";
     const char *wrong = NULL;
-    for (int o = 0; o < sr_operand_count(step) && wrong == NULL; o++) wrong = check_operand(level, step, o);
-    if (wrong == NULL) wrong = check_spatial(level, step);
+    for (int o = 0; o < sr_operand_count(step) && wrong == NULL; o++) wrong = check_operand(program, step, o);
+    if (wrong == NULL) wrong = check_spatial(program, step);
     if (wrong == NULL) wrong = SR_KIND[step->kind]->check(step);
-    if (wrong == NULL) wrong = check_geometry(level, step);
+    if (wrong == NULL) wrong = check_geometry(program, step);
     if (wrong == NULL && step->weights != NULL) wrong = check_weights(&model->layers[step->layer], step->weights);
     return wrong != NULL ? wrong : check_block(step);
 }
@@ -227,6 +228,7 @@ static const char *check_levels(const sr_model *model) {
     if (count != model->level_count || model->levels[count].name != NULL) return "its number of levels";
     for (uint32_t i = 0; i < model->level_count; i++) {
         const sr_level *level = &model->levels[i];
+        if (level->programs == NULL) return "a level without programs";
         if (level->needs == NULL) return "a level without what it needs";
         for (const char *const *need = level->needs; *need != NULL; need++) {
             if (**need == '\0') return "a level needs a feature that has no name";
@@ -244,6 +246,17 @@ static const char *check_checks(const sr_model *model) {
     return NULL;
 }
 
+/* Ascending, and the last one is for any picture. */
+static const char *check_bounds(const sr_model *model) {
+    if (model->bound_count == 0) return NULL;
+    if (model->bounds == NULL) return "what it chooses by";
+    for (uint32_t i = 0; i < model->bound_count; i++) {
+        if (model->bounds[i].choice >= model->choices) return "what it chooses by";
+        if (i > 0 && model->bounds[i].below <= model->bounds[i - 1].below) return "what it chooses by";
+    }
+    return model->bounds[model->bound_count - 1].below <= SR_MOST_COMPLEXITY ? "what it chooses by" : NULL;
+}
+
 const char *sr_check_model(const sr_model *model) {
     if (model->version != SR_PROGRAM_VERSION) return "tables of another version";
     if (model->scale < 1 || model->scale > SR_MAX_SCALE) return "its scale";
@@ -255,27 +268,36 @@ const char *sr_check_model(const sr_model *model) {
     if (model->multiple < 1 || model->multiple > MOST_MINIMUM || model->grid > INT32_MAX) return "its smallest picture";
     const char *wrong = check_extents(model);
     if (wrong == NULL) wrong = check_levels(model);
+    if (wrong == NULL) wrong = check_bounds(model);
     if (wrong == NULL) wrong = check_checks(model);
     for (uint32_t i = 0; i < model->layer_count && wrong == NULL; i++) wrong = check_layer(model, &model->layers[i]);
     return wrong != NULL ? wrong : check_data(model);
 }
 
-const char *sr_check_level(const sr_model *model, const sr_level *level) {
-    if (level->input >= level->buffer_count || level->output >= level->buffer_count) return "input or output buffer";
-    const sr_buffer *in = &level->buffers[level->input], *out = &level->buffers[level->output];
+static const char *check_program(const sr_model *model, const sr_program *program) {
+    if (program->buffers == NULL || program->steps == NULL) return "a program without steps";
+    if (program->input >= program->buffer_count || program->output >= program->buffer_count) return "input or output buffer";
+    const sr_buffer *in = &program->buffers[program->input], *out = &program->buffers[program->output];
     if (in->channels != 3 || in->form > SR_FORM_S8) return "the input buffer";
     if (out->channels != (model->colour == SR_COLOUR_Y ? 1u : 3u) || out->form != SR_FORM_U8) return "the output buffer";
     const char *wrong = NULL;
-    for (uint32_t i = 0; i < level->buffer_count && wrong == NULL; i++) wrong = check_buffer(model, &level->buffers[i]);
-    for (uint32_t i = 0; i < level->step_count && wrong == NULL; i++) wrong = check_step(model, level, &level->steps[i]);
+    for (uint32_t i = 0; i < program->buffer_count && wrong == NULL; i++) wrong = check_buffer(model, &program->buffers[i]);
+    for (uint32_t i = 0; i < program->step_count && wrong == NULL; i++) wrong = check_step(model, program, &program->steps[i]);
     if (wrong != NULL) return wrong;
     /* Sizes are looked at again for every picture; most contradictions show at some small ones. */
     static const uint32_t MORE[] = {0, 1, 7};
     for (size_t i = 0; i < sizeof MORE / sizeof *MORE && wrong == NULL; i++) {
         const int64_t more = (int64_t)MORE[i] * model->multiple;
-        wrong = sr_sizes_wrong(level, sr_padded(model->minimum_height + more, 1, model->multiple),
+        wrong = sr_sizes_wrong(program, sr_padded(model->minimum_height + more, 1, model->multiple),
                                sr_padded(model->minimum_width + more, 1, model->multiple));
     }
+    return wrong;
+}
+
+const char *sr_check_level(const sr_model *model, const sr_level *level) {
+    const char *wrong = NULL;
+    for (uint32_t i = 0; i < model->choices && wrong == NULL; i++) wrong = check_program(model, &level->programs[i]);
+    if (wrong == NULL && level->programs[model->choices].buffers != NULL) wrong = "a level's number of programs";
     return wrong;
 }
 

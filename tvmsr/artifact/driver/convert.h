@@ -6,9 +6,9 @@
 #include "session.h"
 
 /* Input rows [first, last) of what the network runs on, which may be more than the picture has. */
-void sr_convert_input(tvmsr_session *session, const sr_plane *in, int64_t first, int64_t last);
+void sr_convert_input(tvmsr_session *session, const sr_choice *choice, const sr_plane *in, int64_t first, int64_t last);
 
 /* Rows of the picture [first, last): all output rows of each. */
-void sr_convert_output(tvmsr_session *session, const sr_finish *finish, int64_t first, int64_t last);
+void sr_convert_output(tvmsr_session *session, const sr_choice *choice, const sr_finish *finish, int64_t first, int64_t last);
 
 #endif

@@ -8,10 +8,10 @@
 
 SR_SMALL
 
-static void fill_pixel(const sr_buffer *buffer, int32_t choice, unsigned char *to) {
+static void fill_pixel(const sr_buffer *buffer, unsigned char *to) {
     memset(to, 0, buffer->pitch);
     for (uint32_t c = 0; c < buffer->channels; c++) {
-        const uint16_t code = buffer->pad == NULL ? 0 : buffer->pad[(size_t)choice * buffer->channels + c];
+        const uint16_t code = buffer->pad == NULL ? 0 : buffer->pad[c];
         const uint16_t stored = (uint16_t)(code - buffer->offset);
         if (sr_code_bytes(buffer) == 2) {
             memcpy(to + 2 * (size_t)c, &stored, 2);
@@ -21,9 +21,9 @@ static void fill_pixel(const sr_buffer *buffer, int32_t choice, unsigned char *t
     }
 }
 
-void sr_fill_pads(const sr_buffer *buffer, const sr_ring *ring, int32_t choice, unsigned char *memory) {
+void sr_fill_pads(const sr_buffer *buffer, const sr_ring *ring, unsigned char *memory) {
     const uint64_t used = ((uint64_t)ring->width + 2u * buffer->border) * buffer->pitch;
-    fill_pixel(buffer, choice, memory);
+    fill_pixel(buffer, memory);
     for (uint64_t done = buffer->pitch; done < used; done *= 2) {
         memcpy(memory + done, memory, (size_t)(done * 2 < used ? done : used - done));
     }

@@ -4,9 +4,9 @@
 
 #include "flow.h"
 
-/* Pad codes of a bit choice, in their stored form: the row that stands for all rows outside of the picture, and, where the
+/* Pad codes, in their stored form: the row that stands for all rows outside of the picture, and, where the
  * buffer's mode has them there, the columns beside it. */
-void sr_fill_pads(const sr_buffer *buffer, const sr_ring *ring, int32_t choice, unsigned char *memory);
+void sr_fill_pads(const sr_buffer *buffer, const sr_ring *ring, unsigned char *memory);
 
 /* The border columns of one row whose pixels [0, width) are there: bytes [from, from + bytes) of each pixel, by the buffer's
  * mode. `row` is its first border pixel. */

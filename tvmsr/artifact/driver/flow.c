@@ -15,9 +15,9 @@ static int64_t conv_channels(const tvmsr_weight_layout *weights) {
 }
 
 /* Where the bytes of a pixel that an operand reads end; the pixel's end where the tables do not say. */
-static uint32_t read_end(const sr_level *level, const sr_step *step, int o) {
+static uint32_t read_end(const sr_program *program, const sr_step *step, int o) {
     const sr_operand *operand = &step->operands[o];
-    const sr_buffer *buffer = &level->buffers[operand->buffer];
+    const sr_buffer *buffer = &program->buffers[operand->buffer];
     if (step->spatial == NULL && o == 0 && step->weights == NULL) return buffer->pitch;
     const int64_t channels = step->spatial != NULL ? (int64_t)step->spatial->channels
                              : o == 0              ? conv_channels(step->weights)
@@ -26,10 +26,10 @@ static uint32_t read_end(const sr_level *level, const sr_step *step, int o) {
 }
 
 /* Where the bytes that a store writes end at the latest: before the next slice that somebody writes. */
-static uint32_t store_end(const sr_level *level, const sr_operand *store) {
-    uint32_t end = level->buffers[store->buffer].pitch;
-    for (uint32_t i = 0; i < level->step_count; i++) {
-        const sr_step *step = &level->steps[i];
+static uint32_t store_end(const sr_program *program, const sr_operand *store) {
+    uint32_t end = program->buffers[store->buffer].pitch;
+    for (uint32_t i = 0; i < program->step_count; i++) {
+        const sr_step *step = &program->steps[i];
         for (int o = 1 + step->residuals; o < sr_operand_count(step); o++) {
             const sr_operand *other = &step->operands[o];
             if (other->buffer == store->buffer && other->offset > store->offset && other->offset < end) end = other->offset;
@@ -39,19 +39,19 @@ static uint32_t store_end(const sr_level *level, const sr_operand *store) {
 }
 
 /* The links of one operand; `links` NULL only counts them. */
-static size_t link_operand(const sr_level *level, uint32_t reader, int o, sr_link *links) {
-    const sr_operand *read = &level->steps[reader].operands[o];
-    const uint32_t end = read_end(level, &level->steps[reader], o);
+static size_t link_operand(const sr_program *program, uint32_t reader, int o, sr_link *links) {
+    const sr_operand *read = &program->steps[reader].operands[o];
+    const uint32_t end = read_end(program, &program->steps[reader], o);
     size_t count = 0;
-    if (read->buffer == level->input) {
+    if (read->buffer == program->input) {
         if (links != NULL) links[count] = (sr_link){reader, SR_DRIVER, (uint16_t)o, 1};
         count++;
     }
     for (uint32_t writer = 0; writer < reader; writer++) {
-        const sr_step *step = &level->steps[writer];
+        const sr_step *step = &program->steps[writer];
         for (int s = 1 + step->residuals; s < sr_operand_count(step); s++) {
             const sr_operand *store = &step->operands[s];
-            if (store->buffer != read->buffer || store->offset >= end || store_end(level, store) <= read->offset) continue;
+            if (store->buffer != read->buffer || store->offset >= end || store_end(program, store) <= read->offset) continue;
             if (links != NULL) links[count] = (sr_link){reader, writer, (uint16_t)o, store->block};
             count++;
         }
@@ -59,22 +59,22 @@ static size_t link_operand(const sr_level *level, uint32_t reader, int o, sr_lin
     return count;
 }
 
-static size_t link_all(const sr_level *level, sr_link *links) {
+static size_t link_all(const sr_program *program, sr_link *links) {
     size_t count = 0;
-    for (uint32_t reader = level->step_count; reader-- > 0;) {
-        for (int o = 0; o <= level->steps[reader].residuals; o++) {
-            count += link_operand(level, reader, o, links == NULL ? NULL : links + count);
+    for (uint32_t reader = program->step_count; reader-- > 0;) {
+        for (int o = 0; o <= program->steps[reader].residuals; o++) {
+            count += link_operand(program, reader, o, links == NULL ? NULL : links + count);
         }
     }
     return count;
 }
 
-static int is_statistic(const sr_flow *flow, uint32_t index) { return flow->level->steps[index].kind == SR_STATISTIC; }
+static int is_statistic(const sr_flow *flow, uint32_t index) { return flow->program->steps[index].kind == SR_STATISTIC; }
 
 static int makes_output(const sr_flow *flow, uint32_t index) {
-    const sr_step *step = &flow->level->steps[index];
+    const sr_step *step = &flow->program->steps[index];
     for (int o = 1 + step->residuals; o < sr_operand_count(step); o++) {
-        if (step->operands[o].buffer == flow->level->output) return 1;
+        if (step->operands[o].buffer == flow->program->output) return 1;
     }
     return 0;
 }
@@ -90,7 +90,7 @@ static void find_earliest(sr_flow *flow) {
         sr_span *reader = &flow->spans[link->reader];
         if (phase > reader->phase) reader->phase = phase;
     }
-    for (uint32_t i = 0; i < flow->level->step_count; i++) {
+    for (uint32_t i = 0; i < flow->program->step_count; i++) {
         if (is_statistic(flow, i) && flow->spans[i].phase + 2 > flow->parts) flow->parts = flow->spans[i].phase + 2;
     }
 }
@@ -98,10 +98,10 @@ static void find_earliest(sr_flow *flow) {
 /* A step runs in the first part that wants rows of it: one that needs it for a statistic of its own, or the last. */
 static void set_parts(sr_flow *flow) {
     find_earliest(flow);
-    for (uint32_t i = 0; i < flow->level->step_count; i++) flow->spans[i].part = -1;
+    for (uint32_t i = 0; i < flow->program->step_count; i++) flow->spans[i].part = -1;
     for (int32_t part = 0; part < flow->parts; part++) {
         const int last = part == flow->parts - 1;
-        for (uint32_t i = 0; i < flow->level->step_count; i++) {
+        for (uint32_t i = 0; i < flow->program->step_count; i++) {
             sr_span *span = &flow->spans[i];
             const int wanted = last ? makes_output(flow, i) : is_statistic(flow, i) && span->phase == part;
             if (wanted && span->part < 0) span->part = part;
@@ -116,32 +116,32 @@ static void set_parts(sr_flow *flow) {
 
 /* The users of each buffer, buffer by buffer: counted, then filled from the back. */
 static void list_users(sr_flow *flow) {
-    const sr_level *level = flow->level;
-    for (uint32_t i = 0; i < level->step_count; i++) {
-        for (int o = 0; o < sr_operand_count(&level->steps[i]); o++) flow->user_starts[level->steps[i].operands[o].buffer]++;
+    const sr_program *program = flow->program;
+    for (uint32_t i = 0; i < program->step_count; i++) {
+        for (int o = 0; o < sr_operand_count(&program->steps[i]); o++) flow->user_starts[program->steps[i].operands[o].buffer]++;
     }
-    for (uint32_t b = 1; b <= level->buffer_count; b++) flow->user_starts[b] += flow->user_starts[b - 1];
-    for (uint32_t i = level->step_count; i-- > 0;) {
-        for (int o = sr_operand_count(&level->steps[i]); o-- > 0;) {
-            flow->users[--flow->user_starts[level->steps[i].operands[o].buffer]] = (sr_user){i, (uint32_t)o};
+    for (uint32_t b = 1; b <= program->buffer_count; b++) flow->user_starts[b] += flow->user_starts[b - 1];
+    for (uint32_t i = program->step_count; i-- > 0;) {
+        for (int o = sr_operand_count(&program->steps[i]); o-- > 0;) {
+            flow->users[--flow->user_starts[program->steps[i].operands[o].buffer]] = (sr_user){i, (uint32_t)o};
         }
     }
 }
 
-int sr_flow_open(sr_flow *flow, const sr_level *level) {
+int sr_flow_open(sr_flow *flow, const sr_program *program) {
     memset(flow, 0, sizeof *flow);
-    flow->level = level;
-    flow->link_count = link_all(level, NULL);
-    flow->rings = calloc(level->buffer_count, sizeof *flow->rings);
-    flow->spans = calloc(level->step_count + 1, sizeof *flow->spans);
+    flow->program = program;
+    flow->link_count = link_all(program, NULL);
+    flow->rings = calloc(program->buffer_count, sizeof *flow->rings);
+    flow->spans = calloc(program->step_count + 1, sizeof *flow->spans);
     flow->links = calloc(flow->link_count + 1, sizeof *flow->links);
-    flow->users = calloc((size_t)level->step_count * SR_MAX_OPERANDS + 1, sizeof *flow->users);
-    flow->user_starts = calloc((size_t)level->buffer_count + 1, sizeof *flow->user_starts);
+    flow->users = calloc((size_t)program->step_count * SR_MAX_OPERANDS + 1, sizeof *flow->users);
+    flow->user_starts = calloc((size_t)program->buffer_count + 1, sizeof *flow->user_starts);
     flow->active_links = calloc(flow->link_count + 1, sizeof *flow->active_links);
-    flow->active_steps = calloc((size_t)level->step_count + 1, sizeof *flow->active_steps);
+    flow->active_steps = calloc((size_t)program->step_count + 1, sizeof *flow->active_steps);
     if (flow->rings == NULL || flow->spans == NULL || flow->links == NULL || flow->users == NULL) return 0;
     if (flow->user_starts == NULL || flow->active_links == NULL || flow->active_steps == NULL) return 0;
-    link_all(level, flow->links);
+    link_all(program, flow->links);
     set_parts(flow);
     list_users(flow);
     sr_flow_arrange(flow, NULL);
@@ -175,7 +175,7 @@ int64_t sr_other_entries(const sr_step *step, const sr_operand *operand, int64_t
 }
 
 void sr_flow_arrange(sr_flow *flow, const uint32_t *groups) {
-    const uint32_t count = flow->level->step_count;
+    const uint32_t count = flow->program->step_count;
     flow->phases = 0;
     for (int32_t part = 0; part < flow->parts; part++) {
         int32_t most = 0;

@@ -76,7 +76,7 @@ typedef struct sr_asked {
 } sr_asked;
 
 typedef struct sr_flow {
-    const sr_level *level;
+    const sr_program *program;
     sr_ring *rings; /* [buffers] */
     sr_span *spans; /* [steps] */
     sr_link *links; /* last reader first */
@@ -112,8 +112,8 @@ typedef struct sr_flow {
     int32_t fit; /* sr_fit: what came of it */
 } sr_flow;
 
-/* Arrays for a level. 0: out of memory. */
-int sr_flow_open(sr_flow *flow, const sr_level *level);
+/* Arrays for a program. 0: out of memory. */
+int sr_flow_open(sr_flow *flow, const sr_program *program);
 
 void sr_flow_close(sr_flow *flow);
 

@@ -25,7 +25,7 @@ void sr_flow_rewind(sr_flow *flow) {
     flow->out_done = flow->out_goal = 0;
     flow->phase = -1;
     flow->turn = flow->strips;
-    for (uint32_t i = 0; i < flow->level->step_count; i++) flow->spans[i].done = flow->spans[i].goal = 0;
+    for (uint32_t i = 0; i < flow->program->step_count; i++) flow->spans[i].done = flow->spans[i].goal = 0;
 }
 
 /* The steps of this phase, and between which of them its wants are passed on. */
@@ -38,7 +38,7 @@ static void begin_phase(sr_flow *flow) {
         if (link->writer != SR_DRIVER && flow->spans[link->writer].phase != flow->phase) continue;
         flow->active_links[flow->active_link_count++] = (uint32_t)i;
     }
-    for (uint32_t i = 0; i < flow->level->step_count; i++) {
+    for (uint32_t i = 0; i < flow->program->step_count; i++) {
         if (flow->spans[i].phase == flow->phase) flow->active_steps[flow->active_step_count++] = i;
     }
 }
@@ -57,13 +57,13 @@ static void want(sr_flow *flow, uint32_t writer, int64_t block, int64_t rows) {
 
 /* The output's writers must reach the front; without a step the driver itself writes it. */
 static void want_output(sr_flow *flow, int64_t rows) {
-    const sr_level *level = flow->level;
-    if (level->output == level->input) flow->in_want = rows;
+    const sr_program *program = flow->program;
+    if (program->output == program->input) flow->in_want = rows;
     for (uint32_t n = 0; n < flow->active_step_count; n++) {
         const uint32_t i = flow->active_steps[n];
-        const sr_step *step = &level->steps[i];
+        const sr_step *step = &program->steps[i];
         for (int o = 1 + step->residuals; o < sr_operand_count(step); o++) {
-            if (step->operands[o].buffer == level->output) want(flow, i, step->operands[o].block, rows);
+            if (step->operands[o].buffer == program->output) want(flow, i, step->operands[o].block, rows);
         }
     }
 }

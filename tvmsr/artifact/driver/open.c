@@ -91,6 +91,31 @@ static tvmsr_status failed_check(tvmsr_session *session, tvmsr_status status) {
     return status;
 }
 
+/* The choices without their weights, and the times of their steps. 0: out of memory. */
+static int open_choices(tvmsr_session *session) {
+    const uint32_t count = sr_the_model.choices;
+    session->time_count = 3;
+    session->choices = calloc(count, sizeof *session->choices);
+    if (session->choices == NULL) return 0;
+    for (uint32_t c = 0; c < count; c++) {
+        session->choices[c].program = &session->level->programs[c];
+        session->time_count += session->choices[c].program->step_count;
+        if (!sr_flow_open(&session->choices[c].flow, session->choices[c].program)) return 0;
+    }
+    session->times = calloc(session->time_count, sizeof *session->times);
+    if (session->times == NULL) return 0;
+    tvmsr_step_time *next = session->times + 2;
+    for (uint32_t c = 0; c < count; next += session->choices[c++].program->step_count) session->choices[c].times = next;
+    return 1;
+}
+
+static void close_choices(tvmsr_session *session) {
+    sr_pack_close(session);
+    for (uint32_t c = 0; session->choices != NULL && c < sr_the_model.choices; c++) sr_flow_close(&session->choices[c].flow);
+    free(session->choices);
+    free(session->times);
+}
+
 static tvmsr_status open_level(const tvmsr_options *options, const sr_level *level, tvmsr_session **result) {
     tvmsr_session *session = calloc(1, sizeof *session);
     if (session == NULL) return out_of_memory(NULL);
@@ -103,12 +128,11 @@ static tvmsr_status open_level(const tvmsr_options *options, const sr_level *lev
     session->adaptive = options->fixed_bits == 0;
     session->forced = -1;
     session->memory_limit = options->memory_limit;
-    session->times = calloc((size_t)level->step_count + 2, sizeof *session->times);
-    if (session->times == NULL || !sr_flow_open(&session->flow, level)) return out_of_memory(session);
+    if (!open_choices(session)) return out_of_memory(session);
     session->pool = sr_pool_open(session->threads);
     if (session->pool == NULL) return out_of_memory(session);
     const char *wrong;
-    if (!sr_pack_open(&session->packed, level, session->pool, &wrong)) return not_packed(session, wrong);
+    if (!sr_pack_open(session, &wrong)) return not_packed(session, wrong);
     if (options->self_check != 0) {
         const tvmsr_status status = sr_self_check(session);
         if (status != TVMSR_OK) return failed_check(session, status);
@@ -140,10 +164,8 @@ SR_API void TVMSR_FN(open_error)(char *text, size_t size) {
 SR_API void TVMSR_FN(close)(tvmsr_session *session) {
     if (session == NULL) return;
     sr_pool_close(session->pool);
-    sr_pack_close(&session->packed);
-    sr_flow_close(&session->flow);
+    close_choices(session);
     sr_free(session->workspace);
-    free(session->times);
     free(session->sums);
     free(session);
 }

@@ -15,51 +15,98 @@ SR_SMALL
 #define MOST_BYTES (UINT64_C(1) << 31)
 #define TOO_MUCH "its weights and parameters would take more than 2 GiB"
 
+/* A step of any choice, and what of it is packed. */
+typedef struct item {
+    const sr_step *step;
+    const struct item *like; /* of a choice before, whose packed weights are these too; NULL: packs its own */
+    int32_t *plain; /* parameters, unfolded */
+    const void **weights; /* in the choice */
+    const void **block;
+    uint64_t offset; /* in the session's packed memory */
+} item;
+
 static const void *layer_codes(const sr_step *step) { return sr_the_model.data + sr_the_model.layers[step->layer].offset; }
 
 /* Steps of the driver's own read plain parameters. */
 static uint64_t plain_bytes(const sr_step *step) { return 4 * SR_KIND[step->kind]->words(step); }
 
-static uint64_t block_bytes(const sr_step *step, const int32_t *plain) {
-    return sr_round_up(step->block == NULL ? plain_bytes(step) : tvmsr_block_bytes(step->block, plain), SR_ALIGN);
+static uint64_t block_bytes(const item *it) {
+    const sr_step *step = it->step;
+    return sr_round_up(step->block == NULL ? plain_bytes(step) : tvmsr_block_bytes(step->block, it->plain), SR_ALIGN);
 }
 
-static uint64_t weight_bytes(const sr_step *step) {
-    return step->weights == NULL ? 0 : sr_round_up(tvmsr_weight_bytes(step->weights), SR_ALIGN);
+static uint64_t weight_bytes(const item *it) {
+    const int own = it->step->weights != NULL && it->like == NULL;
+    return own ? sr_round_up(tvmsr_weight_bytes(it->step->weights), SR_ALIGN) : 0;
 }
 
-static void close_plain(int32_t **plain, size_t count) {
-    for (size_t i = 0; plain != NULL && i < count; i++) free(plain[i]);
-    free(plain);
-}
-
-/* Bytes of a step's parameters of one choice, unfolded and packed; of plain NULL: without a table, whose length is among them. */
+/* Bytes of a step's parameters, unfolded and packed; of plain NULL: without a table, whose length is among them. */
 static uint64_t param_bytes(const sr_step *step, const int32_t *plain) {
-    if (step->block == NULL) return plain_bytes(step) + block_bytes(step, plain);
+    if (step->block == NULL) return 2 * sr_round_up(plain_bytes(step), SR_ALIGN);
     tvmsr_param_layout layout = *step->block;
     if (plain == NULL) layout.has_table = 0;
     return tvmsr_plain_bytes(&layout, plain) + sr_round_up(tvmsr_block_bytes(&layout, plain), SR_ALIGN);
 }
 
-/* Bytes that opening the level takes, tables aside; more than MOST_BYTES where there would be more. */
-static uint64_t level_bytes(const sr_level *level) {
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < level->step_count && bytes <= MOST_BYTES; i++) {
-        const sr_step *step = &level->steps[i];
-        bytes += weight_bytes(step) + sr_the_model.choices * param_bytes(step, NULL);
+/* A layout is int32 and nothing else. By hand: compilers make bcmp of memcmp, which some C libraries lack. */
+static int same_layout(const tvmsr_weight_layout *a, const tvmsr_weight_layout *b) {
+    const int32_t *x = (const int32_t *)(const void *)a, *y = (const int32_t *)(const void *)b;
+    for (size_t i = 0; i < sizeof *a / sizeof *x; i++) {
+        if (x[i] != y[i]) return 0;
     }
+    return 1;
+}
+
+/* A step before these that has the same weights in the same layout: choices share them. */
+static const item *find_like(const item *items, size_t count, const sr_step *step) {
+    for (size_t i = 0; i < count && step->weights != NULL; i++) {
+        const sr_step *other = items[i].step;
+        if (other->layer != step->layer || other->weights == NULL || !same_layout(other->weights, step->weights)) continue;
+        return items[i].like != NULL ? items[i].like : &items[i];
+    }
+    return NULL;
+}
+
+static size_t count_items(const tvmsr_session *session) {
+    size_t count = 0;
+    for (uint32_t c = 0; c < sr_the_model.choices; c++) count += session->choices[c].program->step_count;
+    return count;
+}
+
+/* All steps of all choices. 0: out of memory. */
+static int list_items(tvmsr_session *session, item *items) {
+    size_t count = 0;
+    for (uint32_t c = 0; c < sr_the_model.choices; c++) {
+        sr_choice *choice = &session->choices[c];
+        const uint32_t steps = choice->program->step_count;
+        const size_t before = count;
+        choice->weights = calloc((size_t)steps + 1, sizeof *choice->weights);
+        choice->blocks = calloc((size_t)steps + 1, sizeof *choice->blocks);
+        if (choice->weights == NULL || choice->blocks == NULL) return 0;
+        for (uint32_t i = 0; i < steps; i++) {
+            const sr_step *step = &choice->program->steps[i];
+            items[count++] = (item){step, find_like(items, before, step), NULL, &choice->weights[i], &choice->blocks[i], 0};
+        }
+    }
+    return 1;
+}
+
+/* Bytes that opening takes, tables aside; more than MOST_BYTES where there would be more. */
+static uint64_t all_bytes(const item *items, size_t count) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count && bytes <= MOST_BYTES; i++) bytes += weight_bytes(&items[i]) + param_bytes(items[i].step, NULL);
     return bytes;
 }
 
-/* Plain parameters, [choices][steps], all NULL before. They are unfolded here once, and proven by that. 0: see sr_pack_open. */
-static int open_plain(const sr_level *level, size_t count, int32_t **plain, const char **wrong) {
-    uint64_t bytes = level_bytes(level);
+/* Plain parameters are unfolded here once, and proven by that. 0: see sr_pack_open. */
+static int open_plain(item *items, size_t count, const char **wrong) {
+    uint64_t bytes = all_bytes(items, count);
     *wrong = TOO_MUCH;
     for (size_t i = 0; i < count && bytes <= MOST_BYTES; i++) {
-        const sr_step *step = &level->steps[i % level->step_count];
-        plain[i] = sr_plain_open(&sr_the_model, step, (uint32_t)(i / level->step_count), wrong);
-        if (plain[i] == NULL) return 0;
-        bytes += param_bytes(step, plain[i]) - param_bytes(step, NULL);
+        const sr_step *step = items[i].step;
+        items[i].plain = sr_plain_open(&sr_the_model, step, wrong);
+        if (items[i].plain == NULL) return 0;
+        bytes += param_bytes(step, items[i].plain) - param_bytes(step, NULL);
         *wrong = TOO_MUCH;
     }
     if (bytes > MOST_BYTES) return 0;
@@ -67,97 +114,80 @@ static int open_plain(const sr_level *level, size_t count, int32_t **plain, cons
     return 1;
 }
 
-/* Bytes of all that step i reads. */
-static uint64_t step_bytes(const sr_level *level, uint32_t i, int32_t *const *plain) {
-    uint64_t bytes = weight_bytes(&level->steps[i]);
-    for (uint32_t c = 0; c < sr_the_model.choices; c++) {
-        bytes += block_bytes(&level->steps[i], plain[(size_t)c * level->step_count + i]);
-    }
-    return bytes;
-}
-
-/* Weights, then the blocks of all choices, from `at` on. */
-static void pack_step(const sr_packed *packed, const sr_level *level, uint32_t i, int32_t *const *plain, unsigned char *at) {
-    const sr_step *step = &level->steps[i];
+/* Weights, then the block, from `at` on. */
+static void pack_item(const item *it, unsigned char *at) {
+    const sr_step *step = it->step;
     const void *codes = step->layer < 0 ? NULL : layer_codes(step);
     const int32_t bits = step->layer < 0 ? 8 : sr_the_model.layers[step->layer].bits;
-    if (step->weights != NULL) {
-        tvmsr_pack_weights(step->weights, codes, bits, at);
-        packed->weights[i] = at;
-        at += weight_bytes(step);
-    }
-    for (uint32_t c = 0; c < sr_the_model.choices; c++) {
-        const int32_t *words = plain[(size_t)c * level->step_count + i];
-        if (step->block == NULL) {
-            memcpy(at, words, (size_t)plain_bytes(step));
-        } else {
-            tvmsr_pack_params(step->block, words, step->weights, codes, bits, at);
-        }
-        packed->blocks[(size_t)c * level->step_count + i] = at;
-        at += block_bytes(step, words);
+    if (weight_bytes(it) > 0) tvmsr_pack_weights(step->weights, codes, bits, at);
+    at += weight_bytes(it);
+    if (step->block == NULL) {
+        memcpy(at, it->plain, (size_t)plain_bytes(step));
+    } else {
+        tvmsr_pack_params(step->block, it->plain, step->weights, codes, bits, at);
     }
 }
 
 /* Steps that threads take one by one; each has its place. */
 typedef struct packing {
-    atomic_uint next;
-    const sr_packed *packed;
-    const sr_level *level;
-    const uint64_t *offsets; /* [steps] */
-    int32_t *const *plain;
+    atomic_size_t next;
+    const item *items;
+    size_t count;
+    unsigned char *memory;
 } packing;
 
 static void pack_task(void *context, int worker) {
     (void)worker;
     packing *p = context;
     for (;;) {
-        const uint32_t i = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
-        if (i >= p->level->step_count) return;
-        pack_step(p->packed, p->level, i, p->plain, p->packed->memory + p->offsets[i]);
+        const size_t i = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
+        if (i >= p->count) return;
+        pack_item(&p->items[i], p->memory + p->items[i].offset);
     }
 }
 
-/* The place of every step, in offsets [steps], and the memory for all. 0: out of memory. */
-static int place_steps(sr_packed *packed, const sr_level *level, int32_t *const *plain, uint64_t *offsets) {
+/* The place of every step, told to its choice, and the memory for all. 0: out of memory. */
+static int place_items(tvmsr_session *session, item *items, size_t count) {
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < level->step_count; i++) {
-        offsets[i] = bytes;
-        bytes += step_bytes(level, i, plain);
+    for (size_t i = 0; i < count; i++) {
+        items[i].offset = bytes;
+        bytes += weight_bytes(&items[i]) + block_bytes(&items[i]);
     }
-    packed->memory = sr_alloc(bytes + SR_ALIGN); /* kernels may read a little past the end of their weights */
-    return packed->memory != NULL;
+    session->packed = sr_alloc(bytes + SR_ALIGN); /* kernels may read a little past the end of their weights */
+    if (session->packed == NULL) return 0;
+    for (size_t i = 0; i < count; i++) {
+        const item *it = &items[i], *whose = it->like != NULL ? it->like : it;
+        if (it->step->weights != NULL) *it->weights = session->packed + whose->offset;
+        *it->block = session->packed + it->offset + weight_bytes(it);
+    }
+    return 1;
 }
 
-int sr_pack_open(sr_packed *packed, const sr_level *level, sr_pool *pool, const char **wrong) {
-    const uint32_t steps = level->step_count;
-    const size_t blocks = (size_t)steps * sr_the_model.choices;
-    memset(packed, 0, sizeof *packed);
+int sr_pack_open(tvmsr_session *session, const char **wrong) {
+    const size_t count = count_items(session);
+    item *items = calloc(count + 1, sizeof *items);
     *wrong = NULL;
-    uint64_t *offsets = calloc((size_t)steps + 1, sizeof *offsets);
-    int32_t **plain = calloc(blocks + 1, sizeof *plain);
-    packed->weights = calloc((size_t)steps + 1, sizeof *packed->weights);
-    packed->blocks = calloc(blocks + 1, sizeof *packed->blocks);
-    const int there = offsets != NULL && plain != NULL && packed->weights != NULL && packed->blocks != NULL &&
-                      open_plain(level, blocks, plain, wrong) && place_steps(packed, level, plain, offsets);
+    const int there = items != NULL && list_items(session, items) && open_plain(items, count, wrong) &&
+                      place_items(session, items, count);
     if (there) {
         packing p;
         atomic_init(&p.next, 0);
-        p.packed = packed;
-        p.level = level;
-        p.offsets = offsets;
-        p.plain = plain;
-        sr_pool_run(pool, pack_task, &p);
+        p.items = items;
+        p.count = count;
+        p.memory = session->packed;
+        sr_pool_run(session->pool, pack_task, &p);
     }
-    close_plain(plain, blocks);
-    free(offsets);
+    for (size_t i = 0; items != NULL && i < count; i++) free(items[i].plain);
+    free(items);
     return there;
 }
 
-void sr_pack_close(sr_packed *packed) {
-    sr_free(packed->memory);
-    free((void *)packed->weights);
-    free((void *)packed->blocks);
-    memset(packed, 0, sizeof *packed);
+void sr_pack_close(tvmsr_session *session) {
+    for (uint32_t c = 0; session->choices != NULL && c < sr_the_model.choices; c++) {
+        free((void *)session->choices[c].weights);
+        free((void *)session->choices[c].blocks);
+    }
+    sr_free(session->packed);
 }
 
 SR_SMALL_END

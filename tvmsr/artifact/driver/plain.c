@@ -138,9 +138,9 @@ static int32_t *with_table(const int32_t *words, uint64_t count, bytes *from, in
     return NULL;
 }
 
-int32_t *sr_plain_open(const sr_model *model, const sr_step *step, uint32_t choice, const char **wrong) {
+int32_t *sr_plain_open(const sr_model *model, const sr_step *step, const char **wrong) {
     const tvmsr_param_layout *l = step->block;
-    const uint64_t offset = step->params[choice] & ~UINT64_C(3), form = step->params[choice] & 3;
+    const uint64_t offset = step->params & ~UINT64_C(3), form = step->params & 3;
     const uint64_t count = l == NULL ? SR_KIND[step->kind]->words(step)
                                      : (uint64_t)l->scalars + (uint64_t)l->arrays * (uint64_t)l->outputs;
     *wrong = "a step's parameters lie outside of the data";

@@ -7,8 +7,8 @@
 /* Entries of a table at most. */
 #define SR_MOST_TABLE 65536
 
-/* The words of one choice, a table's included, to be freed. NULL: *wrong says what is wrong, or is NULL where there is no
+/* The words, a table's included, to be freed. NULL: *wrong says what is wrong, or is NULL where there is no
  * memory. What the step's layout says must have been looked at. */
-int32_t *sr_plain_open(const sr_model *model, const sr_step *step, uint32_t choice, const char **wrong);
+int32_t *sr_plain_open(const sr_model *model, const sr_step *step, const char **wrong);
 
 #endif

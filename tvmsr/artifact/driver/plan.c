@@ -12,9 +12,9 @@ SR_SMALL
 
 /* Sizes that do not depend on the strips. 0: too large. */
 static int set_sizes(sr_flow *flow) {
-    const sr_level *level = flow->level;
-    for (uint32_t i = 0; i < level->buffer_count; i++) {
-        const sr_buffer *buffer = &level->buffers[i];
+    const sr_program *program = flow->program;
+    for (uint32_t i = 0; i < program->buffer_count; i++) {
+        const sr_buffer *buffer = &program->buffers[i];
         sr_ring *ring = &flow->rings[i];
         ring->height = sr_extent_of(buffer->rows, flow->height);
         ring->width = sr_extent_of(buffer->columns, flow->width);
@@ -23,11 +23,11 @@ static int set_sizes(sr_flow *flow) {
         ring->slack = READ_SLACK;
         if (ring->row_bytes > INT32_MAX / 4) return 0;
     }
-    for (uint32_t i = 0; i < level->step_count; i++) {
-        const sr_step *step = &level->steps[i];
-        flow->spans[i].shape = sr_shape_of(level, step, flow->height, flow->width);
+    for (uint32_t i = 0; i < program->step_count; i++) {
+        const sr_step *step = &program->steps[i];
+        flow->spans[i].shape = sr_shape_of(program, step, flow->height, flow->width);
         sr_ring *x = &flow->rings[step->operands[0].buffer];
-        const uint64_t pitch = level->buffers[step->operands[0].buffer].pitch;
+        const uint64_t pitch = program->buffers[step->operands[0].buffer].pitch;
         const uint64_t reach = READ_SLACK + (uint64_t)step->read_ahead_pixels * pitch;
         if (reach > x->slack) x->slack = reach;
     }
@@ -37,14 +37,14 @@ static int set_sizes(sr_flow *flow) {
 /* Rows of buffer `index` that are alive in this strip: from the first that a reader has not finished with, to the last
  * that a writer makes. */
 static int64_t alive(const sr_flow *flow, uint32_t index) {
-    const sr_level *level = flow->level;
+    const sr_program *program = flow->program;
     const sr_ring *ring = &flow->rings[index];
-    int64_t low = index == level->output ? flow->out_done : ring->height;
-    int64_t high = index == level->input ? flow->in_goal : 0;
-    if (index == level->input) low = sr_min(low, flow->in_done);
+    int64_t low = index == program->output ? flow->out_done : ring->height;
+    int64_t high = index == program->input ? flow->in_goal : 0;
+    if (index == program->input) low = sr_min(low, flow->in_done);
     for (uint32_t n = flow->user_starts[index]; n < flow->user_starts[index + 1]; n++) {
         const sr_user *user = &flow->users[n];
-        const sr_step *step = &level->steps[user->step];
+        const sr_step *step = &program->steps[user->step];
         const sr_span *span = &flow->spans[user->step];
         const sr_operand *operand = &step->operands[user->operand];
         if (sr_is_store(step, (int)user->operand)) {
@@ -66,7 +66,7 @@ static void use(sr_room *room, int32_t phase) {
 
 /* Row tables of one step lie together; the largest set decides. */
 static void measure_tables(sr_flow *flow, uint32_t index) {
-    const sr_step *step = &flow->level->steps[index];
+    const sr_step *step = &flow->program->steps[index];
     const sr_span *span = &flow->spans[index];
     int64_t first;
     if (span->goal == span->done) return;
@@ -79,21 +79,21 @@ static void measure_tables(sr_flow *flow, uint32_t index) {
 
 /* Which rooms the phase that has begun uses. */
 static void measure_phase(sr_flow *flow) {
-    const sr_level *level = flow->level;
+    const sr_program *program = flow->program;
     for (uint32_t n = 0; n < flow->active_step_count; n++) {
-        const sr_step *step = &level->steps[flow->active_steps[n]];
+        const sr_step *step = &program->steps[flow->active_steps[n]];
         use(&flow->spans[flow->active_steps[n]].own, flow->phase);
         for (int o = 0; o < sr_operand_count(step); o++) use(&flow->rings[step->operands[o].buffer].room, flow->phase);
     }
-    if (sr_flow_ends(flow)) use(&flow->rings[level->output].room, flow->phase);
+    if (sr_flow_ends(flow)) use(&flow->rings[program->output].room, flow->phase);
 }
 
 /* A buffer grows only where it is written. */
 static void measure_rings(sr_flow *flow) {
-    const sr_level *level = flow->level;
-    flow->rings[level->input].rows = sr_max(flow->rings[level->input].rows, alive(flow, level->input));
+    const sr_program *program = flow->program;
+    flow->rings[program->input].rows = sr_max(flow->rings[program->input].rows, alive(flow, program->input));
     for (uint32_t n = 0; n < flow->active_step_count; n++) {
-        const sr_step *step = &level->steps[flow->active_steps[n]];
+        const sr_step *step = &program->steps[flow->active_steps[n]];
         for (int o = 1 + step->residuals; o < sr_operand_count(step); o++) {
             const uint32_t buffer = step->operands[o].buffer;
             flow->rings[buffer].rows = sr_max(flow->rings[buffer].rows, alive(flow, buffer));
@@ -106,11 +106,11 @@ static void measure_rings(sr_flow *flow) {
 static void measure(sr_flow *flow) {
     const sr_room unused = {0, 0, INT32_MAX, -1};
     flow->table_entries = 0;
-    for (uint32_t i = 0; i < flow->level->buffer_count; i++) {
+    for (uint32_t i = 0; i < flow->program->buffer_count; i++) {
         flow->rings[i].rows = 1;
         flow->rings[i].room = unused;
     }
-    for (uint32_t i = 0; i < flow->level->step_count; i++) flow->spans[i].own = unused;
+    for (uint32_t i = 0; i < flow->program->step_count; i++) flow->spans[i].own = unused;
     for (sr_flow_rewind(flow); sr_flow_next(flow); sr_flow_advance(flow)) {
         if (sr_flow_begins(flow)) measure_phase(flow);
         measure_rings(flow);
@@ -120,7 +120,7 @@ static void measure(sr_flow *flow) {
 
 /* Room i of all: buffers, then what steps keep. */
 static sr_room *room_at(sr_flow *flow, uint32_t i) {
-    const uint32_t buffers = flow->level->buffer_count;
+    const uint32_t buffers = flow->program->buffer_count;
     return i < buffers ? &flow->rings[i].room : &flow->spans[i - buffers].own;
 }
 
@@ -140,16 +140,16 @@ static uint64_t find_place(sr_flow *flow, uint32_t index) {
 
 /* 0: too large. Row offsets are 32-bit in kernels, sizes 64-bit here. */
 static int size_rooms(sr_flow *flow) {
-    for (uint32_t i = 0; i < flow->level->buffer_count; i++) {
+    for (uint32_t i = 0; i < flow->program->buffer_count; i++) {
         sr_ring *ring = &flow->rings[i];
         const uint64_t rows = sr_times((uint64_t)ring->rows + 1, ring->row_bytes);
         if (rows > INT32_MAX) return 0;
         ring->room.bytes = ring->room.first == INT32_MAX ? 0 : sr_round_up(rows + ring->slack, SR_ALIGN);
     }
     flow->scratch_bytes = 0;
-    for (uint32_t i = 0; i < flow->level->step_count; i++) {
+    for (uint32_t i = 0; i < flow->program->step_count; i++) {
         sr_span *span = &flow->spans[i];
-        const sr_kind *kind = SR_KIND[flow->level->steps[i].kind];
+        const sr_kind *kind = SR_KIND[flow->program->steps[i].kind];
         const uint64_t scratch = kind->scratch == NULL ? 0 : sr_round_up(kind->scratch(&span->shape), SR_ALIGN);
         if (scratch > flow->scratch_bytes) flow->scratch_bytes = scratch;
         span->own_bytes = kind->own == NULL ? 0 : sr_round_up(kind->own(&span->shape), SR_ALIGN);
@@ -163,7 +163,7 @@ static int size_rooms(sr_flow *flow) {
 static sr_fit place(sr_flow *flow, uint64_t limit) {
     uint64_t end = 0;
     if (!size_rooms(flow)) return SR_TOO_LARGE;
-    for (uint32_t i = 0; i < flow->level->buffer_count + flow->level->step_count; i++) {
+    for (uint32_t i = 0; i < flow->program->buffer_count + flow->program->step_count; i++) {
         sr_room *room = room_at(flow, i);
         if (room->bytes == 0) continue;
         if (flow->phases == 1) {
@@ -189,7 +189,7 @@ static uint64_t bytes_per_row(const sr_flow *flow, const sr_ring *ring) {
 /* Input rows of a strip where memory does not matter. */
 static int64_t preferred_rows(const sr_flow *flow) {
     uint64_t widest = 1;
-    for (uint32_t i = 0; i < flow->level->buffer_count; i++) {
+    for (uint32_t i = 0; i < flow->program->buffer_count; i++) {
         const uint64_t bytes = bytes_per_row(flow, &flow->rings[i]);
         if (bytes > widest) widest = bytes;
     }
@@ -199,7 +199,7 @@ static int64_t preferred_rows(const sr_flow *flow) {
 /* Strips of nearly one size, rather than a thin one at the end; of whole granules where they have that many rows. */
 static void set_strip(sr_flow *flow, int64_t height, int64_t rows) {
     int64_t granule = 1;
-    for (uint32_t i = 0; i < flow->level->step_count; i++) granule = sr_max(granule, flow->level->steps[i].granule_rows);
+    for (uint32_t i = 0; i < flow->program->step_count; i++) granule = sr_max(granule, flow->program->steps[i].granule_rows);
     if (rows < granule) granule = 1;
     const int64_t even = sr_ceil_div(height, sr_ceil_div(height, rows));
     flow->strip = sr_min(height, sr_ceil_div(even, granule) * granule) * sr_the_model.scale;
@@ -226,7 +226,7 @@ typedef struct description {
 } description;
 
 static void describe_step(const sr_flow *flow, uint32_t index, description *d) {
-    const sr_step *step = &flow->level->steps[index];
+    const sr_step *step = &flow->program->steps[index];
     const sr_shape *shape = &flow->spans[index].shape;
     sr_band_step *told = &d->steps[d->bands.step_count];
     told->weights = step->weights == NULL ? 0 : tvmsr_weight_bytes(step->weights);
@@ -241,7 +241,7 @@ static void describe_step(const sr_flow *flow, uint32_t index, description *d) {
 
 /* A buffer that steps of this part write, or the driver; whole in any case where another part reads it. */
 static void describe_map(const sr_flow *flow, uint32_t index, int32_t part, description *d) {
-    const sr_level *level = flow->level;
+    const sr_program *program = flow->program;
     const sr_ring *ring = &flow->rings[index];
     sr_band_map map = {UINT32_MAX, 0, ring->row_bytes * (uint64_t)ring->height, 0};
     for (uint32_t n = flow->user_starts[index]; n < flow->user_starts[index + 1]; n++) {
@@ -256,17 +256,17 @@ static void describe_map(const sr_flow *flow, uint32_t index, int32_t part, desc
     if (map.first == UINT32_MAX) return;
     const int64_t strip = flow->strip / sr_the_model.scale;
     const int64_t made = sr_min(ring->rows, sr_ceil_div(ring->height * strip, flow->height));
-    map.kept = map.bytes == 0 || index == level->output ? 0 : (uint64_t)(ring->rows - made) * ring->row_bytes;
+    map.kept = map.bytes == 0 || index == program->output ? 0 : (uint64_t)(ring->rows - made) * ring->row_bytes;
     d->maps[d->bands.map_count++] = map;
 }
 
 static void describe(const sr_flow *flow, int32_t part, description *d) {
     d->bands = (sr_bands){d->steps, d->maps, 0, 0, (uint64_t)flow->strips, 0, 0};
     d->bands.cache = sr_band_cache((uint64_t)flow->threads, sr_the_model.core_cache, sr_the_model.shared_cache);
-    for (uint32_t i = 0; i < flow->level->step_count; i++) {
+    for (uint32_t i = 0; i < flow->program->step_count; i++) {
         if (flow->spans[i].part == part) describe_step(flow, i, d);
     }
-    for (uint32_t i = 0; i < flow->level->buffer_count; i++) describe_map(flow, i, part, d);
+    for (uint32_t i = 0; i < flow->program->buffer_count; i++) describe_map(flow, i, part, d);
 }
 
 /* The group of each step in its part; 1 where a part is cut. */
@@ -275,17 +275,17 @@ static int find_groups(const sr_flow *flow, description *d, uint32_t *groups) {
     for (int32_t part = 0; part < flow->parts; part++) {
         describe(flow, part, d);
         cut |= sr_bands_plan(&d->bands, d->found) > 1;
-        for (uint32_t i = 0; i < flow->level->step_count; i++) {
+        for (uint32_t i = 0; i < flow->program->step_count; i++) {
             if (flow->spans[i].part == part) groups[i] = d->found[d->numbers[i]];
         }
     }
     return cut;
 }
 
-static int open_description(description *d, const sr_level *level) {
-    const size_t steps = (size_t)level->step_count + 1;
+static int open_description(description *d, const sr_program *program) {
+    const size_t steps = (size_t)program->step_count + 1;
     d->steps = calloc(steps, sizeof *d->steps);
-    d->maps = calloc((size_t)level->buffer_count + 1, sizeof *d->maps);
+    d->maps = calloc((size_t)program->buffer_count + 1, sizeof *d->maps);
     d->numbers = calloc(steps, sizeof *d->numbers);
     d->found = calloc(steps, sizeof *d->found);
     return d->steps != NULL && d->maps != NULL && d->numbers != NULL && d->found != NULL;
@@ -301,8 +301,8 @@ static void close_description(description *d) {
 /* Cut parts in groups where that pays and the memory is there; else everything stays as it is, and fits as it did. */
 static sr_fit cut_in_groups(sr_flow *flow, uint64_t limit, sr_fit fit) {
     description d;
-    uint32_t *groups = calloc((size_t)flow->level->step_count + 1, sizeof *groups);
-    if (open_description(&d, flow->level) && groups != NULL && find_groups(flow, &d, groups)) {
+    uint32_t *groups = calloc((size_t)flow->program->step_count + 1, sizeof *groups);
+    if (open_description(&d, flow->program) && groups != NULL && find_groups(flow, &d, groups)) {
         sr_flow_arrange(flow, groups);
         if (settle(flow, limit) == SR_FITS) {
             fit = SR_FITS;
@@ -324,7 +324,7 @@ static sr_fit plan(sr_flow *flow, int64_t height, int64_t width, int threads, ui
     flow->threads = threads;
     flow->bytes = 0;
     if (flow->height * scale > INT32_MAX || flow->width * scale > INT32_MAX || !set_sizes(flow)) return SR_TOO_LARGE;
-    if (sr_sizes_wrong(flow->level, flow->height, flow->width) != NULL) return SR_CONTRADICTS;
+    if (sr_sizes_wrong(flow->program, flow->height, flow->width) != NULL) return SR_CONTRADICTS;
     sr_flow_arrange(flow, NULL);
     uint64_t before = UINT64_MAX;
     for (int64_t rows = sr_min(preferred_rows(flow), height);; rows = (rows + 1) / 2) {

@@ -1,7 +1,7 @@
 /* The compiled program: the tables that tvmsr/lower/emit.py writes as C and the driver runs.
  *
  * Everything here is constant data, shared by all sessions. One artifact holds one `sr_model`; it has one `sr_level` per
- * CPU level, best first; all levels and bit choices share the layers' weight codes.
+ * CPU level, best first, and each of them one `sr_program` per bit choice; all share the layers' weight codes.
  *
  * What the tables mean when rows are computed is the kernel contract in docs/architecture.md.
  */
@@ -13,7 +13,7 @@
 
 #include "pack.h"
 
-#define SR_PROGRAM_VERSION 3
+#define SR_PROGRAM_VERSION 4
 
 /* Operands a kernel may take: those it reads, then stores. */
 #define SR_MAX_OPERANDS 8
@@ -60,15 +60,15 @@ typedef struct sr_buffer {
     uint32_t columns;
     uint16_t border;  /* columns outside of the picture on each side */
     uint8_t form;     /* SR_FORM_* */
-    uint8_t bits;     /* of the widest bit choice */
+    uint8_t bits;
     uint16_t offset;  /* what a stored value is less than its code: 0, 128 or 32768 */
     uint16_t mode;    /* SR_PAD_*: what lies in the border, and in rows outside of the picture */
-    const uint16_t *pad; /* codes, [choices][channels]; NULL: zero codes */
+    const uint16_t *pad; /* codes, [channels]; NULL: zero codes */
 } sr_buffer;
 
 /* One (pointer, rows) pair of a kernel. */
 typedef struct sr_operand {
-    uint16_t buffer; /* index into sr_level.buffers */
+    uint16_t buffer; /* index into sr_program.buffers */
     uint16_t block;  /* stores: depth to space, grid row r writes rows r * block + [0, block); what is read: 1, or 0 for a
                         1x1 map that stands for all pixels */
     uint32_t offset; /* bytes from the pixel's first, for a slice of a concat */
@@ -111,7 +111,7 @@ typedef struct sr_spatial {
  * product, residuals, stores. A step of the driver's own has x and one store; statistics of the same rows are one step, with a
  * store for each. */
 typedef struct sr_step {
-    const char *name; /* unique in its level; shown in profiles */
+    const char *name; /* unique in its level, over all choices; shown in profiles */
     sr_kernel kernel; /* NULL where kind is not SR_KERNEL */
     const sr_operand *operands;
     uint8_t kind;      /* SR_KERNEL ... */
@@ -134,22 +134,33 @@ typedef struct sr_step {
     const sr_spatial *spatial; /* one for each store; NULL where kind is SR_KERNEL */
     const tvmsr_weight_layout *weights; /* NULL where layer is -1 */
     const tvmsr_param_layout *block;    /* NULL where kind is not SR_KERNEL */
-    const uint64_t *params; /* [choices]: where in sr_model.data the plain parameters are: multiples of 4, and SR_SHORT more
-                               where they are in the short form (plain.c) */
+    uint64_t params; /* where in sr_model.data the plain parameters are: a multiple of 4, and SR_SHORT more where they are in
+                        the short form (plain.c) */
     const sr_stored *stored; /* [stores] */
 } sr_step;
 
-/* The program of one CPU level. */
-typedef struct sr_level {
-    const char *name;
-    const char *const *needs; /* CPU features, names of driver/cpu.c, NULL-terminated */
+/* What runs for one bit choice on one CPU level. */
+typedef struct sr_program {
     const sr_buffer *buffers;
     const sr_step *steps;
     uint32_t buffer_count;
     uint32_t step_count;
     uint32_t input;  /* buffer of 3 channels (R, G, B), 8 bits, filled by the driver */
     uint32_t output; /* buffer of 3 (R, G, B) or 1 (Y) channels, form U8, scale times the picture */
+} sr_program;
+
+/* A CPU level. */
+typedef struct sr_level {
+    const char *name;
+    const char *const *needs; /* CPU features, names of driver/cpu.c, NULL-terminated */
+    const sr_program *programs; /* [choices], and behind the last one a row of zeros */
 } sr_level;
+
+/* Which bit choice pictures get whose complexity (complexity.h) is below this. */
+typedef struct sr_bound {
+    uint32_t below;
+    uint32_t choice;
+} sr_bound;
 
 /* A picture made from a seed, and the checksum of its result (checksum.h). */
 typedef struct sr_check {
@@ -165,7 +176,7 @@ typedef struct sr_model {
     uint32_t scale;
     uint32_t colour; /* SR_COLOUR_* */
     uint32_t radius; /* receptive radius in input pixels */
-    uint32_t minimum_height; /* of what the levels run on: smaller pictures are continued by their outermost pixels, */
+    uint32_t minimum_height; /* of what the programs run on: smaller pictures are continued by their outermost pixels, */
     uint32_t minimum_width;
     uint32_t multiple;       /* and those whose sides are no multiples of this */
     uint32_t grid;           /* pieces of a picture that begin at multiples of it are computed as the whole is */
@@ -177,6 +188,8 @@ typedef struct sr_model {
     uint32_t core_cache;   /* of the target, bytes: the cache that a core has for itself beyond its first; 0: none known */
     uint32_t shared_cache; /* and the largest that cores share */
     const char *const *choice_names; /* [choices], then NULL */
+    const sr_bound *bounds; /* [bound_count], ascending, the last one above all pictures: the first one that fits chooses */
+    uint32_t bound_count;
     const sr_extent *extents;
     const sr_affine *affines;
     const sr_layer *layers;

@@ -1,4 +1,4 @@
-/* One picture through the steps of a level, phase by phase and strip by strip. */
+/* One picture through the steps of a choice's program, phase by phase and strip by strip. */
 #define _GNU_SOURCE
 #include <string.h>
 #include <time.h>
@@ -20,7 +20,7 @@ typedef struct run {
     const sr_plane *in;
     const sr_plane *out;
     int direct; /* the last steps store into the caller's picture */
-    int32_t choice;
+    sr_choice *choice;
     sr_finish finish;
 } run;
 
@@ -48,11 +48,11 @@ uint64_t sr_now(void) {
 
 /* Border columns that are pixels of the picture itself, of the rows [0, rows) that the step has stored. */
 static void fill_edges(const job *j, int64_t rows) {
-    const sr_flow *flow = &j->run->session->flow;
+    const sr_flow *flow = &j->run->choice->flow;
     const sr_step *step = j->work.shape.step;
     for (int o = 1 + step->residuals; o < sr_operand_count(step); o++) {
         const sr_operand *store = &step->operands[o];
-        const sr_buffer *buffer = &flow->level->buffers[store->buffer];
+        const sr_buffer *buffer = &flow->program->buffers[store->buffer];
         if (buffer->mode == SR_PAD_CONSTANT || buffer->border == 0) continue;
         const uint32_t bytes = step->stored[o - 1 - step->residuals].channels * (uint32_t)sr_code_bytes(buffer);
         const size_t left = (size_t)buffer->border * buffer->pitch + store->offset;
@@ -86,16 +86,16 @@ static void fill_table(const sr_buffer *buffer, const sr_ring *ring, const sr_op
 
 /* Base pointer and row table of one operand for this strip; returns where the next table begins. */
 static int32_t *bind_operand(const run *r, sr_work *w, int o, const sr_span *span, int32_t *table) {
-    const sr_flow *flow = &r->session->flow;
+    const sr_flow *flow = &r->choice->flow;
     const sr_step *step = w->shape.step;
     const sr_operand *operand = &step->operands[o];
-    const sr_buffer *buffer = &flow->level->buffers[operand->buffer];
+    const sr_buffer *buffer = &flow->program->buffers[operand->buffer];
     const sr_ring *ring = &flow->rings[operand->buffer];
     const int64_t rows = step->kind == SR_STATISTIC && o > 0 ? 1 : span->goal - span->done;
     const int64_t entries = o == 0 ? sr_input_entries(span, &w->x_first) : sr_other_entries(step, operand, rows);
     const int64_t start = o == 0 ? w->x_first : step->kind == SR_STATISTIC ? 0 : span->done * operand->block;
     w->table[o] = table;
-    if (r->direct && operand->buffer == flow->level->output) {
+    if (r->direct && operand->buffer == flow->program->output) {
         /* Rows past the strip's are never stored to; their entries need only be harmless numbers. */
         w->base[o] = sr_row(r->out, start) + operand->offset;
         for (int64_t i = 0; i < entries; i++) table[i] = (int32_t)(sr_min(i, rows * operand->block - 1) * r->out->stride);
@@ -110,13 +110,13 @@ static int32_t *bind_operand(const run *r, sr_work *w, int o, const sr_span *spa
 /* What does not depend on the strip. */
 static void open_work(const run *r, uint32_t index, sr_work *w) {
     const tvmsr_session *s = r->session;
-    const sr_flow *flow = &s->flow;
+    const sr_flow *flow = &r->choice->flow;
     const sr_span *span = &flow->spans[index];
     memset(w, 0, sizeof *w);
     w->shape = span->shape;
     w->first = span->done;
-    w->weights = s->packed.weights[index];
-    w->block = s->packed.blocks[(size_t)r->choice * s->level->step_count + index];
+    w->weights = r->choice->weights[index];
+    w->block = r->choice->blocks[index];
     w->own = s->workspace + span->own.offset;
     w->own_bytes = span->own_bytes;
     w->scratch = s->workspace + flow->scratch_offset;
@@ -126,13 +126,14 @@ static void open_work(const run *r, uint32_t index, sr_work *w) {
 
 static void run_step(const run *r, uint32_t index) {
     tvmsr_session *s = r->session;
-    const sr_step *step = &s->level->steps[index];
-    const sr_span *span = &s->flow.spans[index];
+    const sr_flow *flow = &r->choice->flow;
+    const sr_step *step = &flow->program->steps[index];
+    const sr_span *span = &flow->spans[index];
     const int64_t rows = span->goal - span->done;
     job j;
     j.run = r;
     open_work(r, index, &j.work);
-    int32_t *table = (int32_t *)(void *)(s->workspace + s->flow.table_offset);
+    int32_t *table = (int32_t *)(void *)(s->workspace + flow->table_offset);
     for (int o = 0; o < sr_operand_count(step); o++) table = bind_operand(r, &j.work, o, span, table);
     const int threads = sr_pool_threads(s->pool);
     if (step->kind == SR_KERNEL) {
@@ -145,30 +146,29 @@ static void run_step(const run *r, uint32_t index) {
     if (complete && SR_KIND[step->kind]->close != NULL) SR_KIND[step->kind]->close(&j.work);
     /* Whole rows: whoever computed a piece has only a part of one. */
     fill_edges(&j, step->kind != SR_STATISTIC ? rows : complete);
-    if (s->tracing) sr_trace_step(s, index, &j.work);
+    if (s->tracing) sr_trace_step(s, r->choice, index, &j.work);
 }
 
-/* Add the time since *at to entry `index`, and begin the next. */
-static void tick(tvmsr_session *s, uint32_t index, uint64_t macs, uint64_t *at) {
-    if (!s->profiling) return;
+void sr_tick(const tvmsr_session *session, tvmsr_step_time *entry, uint64_t macs, uint64_t *at) {
+    if (!session->profiling) return;
     const uint64_t now = sr_now();
-    s->times[index].nanoseconds += now - *at;
-    s->times[index].macs += macs;
-    s->times[index].calls++;
+    entry->nanoseconds += now - *at;
+    entry->macs += macs;
+    entry->calls++;
     *at = now;
 }
 
 /* What lies in memory that other phases used before. */
 static void begin_phase(const run *r) {
-    const tvmsr_session *s = r->session;
-    const sr_flow *flow = &s->flow;
-    for (uint32_t i = 0; i < s->level->buffer_count; i++) {
+    const sr_flow *flow = &r->choice->flow;
+    const sr_program *program = flow->program;
+    for (uint32_t i = 0; i < program->buffer_count; i++) {
         const sr_ring *ring = &flow->rings[i];
         if (ring->room.first != flow->phase) continue;
-        sr_fill_pads(&s->level->buffers[i], ring, r->choice, s->workspace + ring->room.offset);
+        sr_fill_pads(&program->buffers[i], ring, r->session->workspace + ring->room.offset);
     }
-    for (uint32_t i = 0; i < s->level->step_count; i++) {
-        const sr_kind *kind = SR_KIND[s->level->steps[i].kind];
+    for (uint32_t i = 0; i < program->step_count; i++) {
+        const sr_kind *kind = SR_KIND[program->steps[i].kind];
         if (kind->open == NULL || flow->spans[i].own.first != flow->phase) continue;
         sr_work work;
         open_work(r, i, &work);
@@ -178,42 +178,41 @@ static void begin_phase(const run *r) {
 
 static void run_strip(run *r) {
     tvmsr_session *s = r->session;
-    const sr_level *level = s->level;
-    const sr_flow *flow = &s->flow;
+    const sr_flow *flow = &r->choice->flow;
     uint64_t at = s->profiling ? sr_now() : 0;
     if (sr_flow_begins(flow)) begin_phase(r);
-    sr_convert_input(s, r->in, flow->in_done, flow->in_goal);
-    tick(s, 0, 0, &at);
+    sr_convert_input(s, r->choice, r->in, flow->in_done, flow->in_goal);
+    sr_tick(s, &s->times[1], 0, &at);
     for (uint32_t n = 0; n < flow->active_step_count; n++) {
         const uint32_t i = flow->active_steps[n];
         const sr_span *span = &flow->spans[i];
         if (span->goal == span->done) continue; /* above the picture still, or done with it */
         run_step(r, i);
         const uint64_t pixels = (uint64_t)(span->goal - span->done) * (uint64_t)span->shape.width;
-        tick(s, i + 1, pixels * level->steps[i].macs_per_pixel, &at);
+        sr_tick(s, &r->choice->times[i], pixels * flow->program->steps[i].macs_per_pixel, &at);
     }
     if (!sr_flow_ends(flow)) return;
     const int64_t scale = r->finish.scale;
-    if (!r->direct) sr_convert_output(s, &r->finish, flow->out_done / scale, flow->out_goal / scale);
-    tick(s, level->step_count + 1, 0, &at);
+    if (!r->direct) sr_convert_output(s, r->choice, &r->finish, flow->out_done / scale, flow->out_goal / scale);
+    sr_tick(s, &s->times[s->time_count - 1], 0, &at);
 }
 
 /* 1 where the network's pixels are the picture's and nobody else reads them. */
-static int can_store_directly(const tvmsr_session *s, const sr_plane *in, const sr_plane *out) {
-    const sr_level *level = s->level;
-    const sr_buffer *buffer = &level->buffers[level->output];
+static int can_store_directly(const sr_flow *flow, const sr_plane *in, const sr_plane *out) {
+    const sr_program *program = flow->program;
+    const sr_buffer *buffer = &program->buffers[program->output];
     if (sr_the_model.colour != SR_COLOUR_RGB || out->bytes != 3 || buffer->pitch != 3 || buffer->border != 0) return 0;
-    if (s->flow.height != in->height || s->flow.width != in->width) return 0;
-    for (uint32_t i = 0; i < level->step_count; i++) {
-        const sr_step *step = &level->steps[i];
+    if (flow->height != in->height || flow->width != in->width) return 0;
+    for (uint32_t i = 0; i < program->step_count; i++) {
+        const sr_step *step = &program->steps[i];
         int64_t block = 1;
         for (int o = 0; o < sr_operand_count(step); o++) {
-            if (step->operands[o].buffer != level->output) continue;
+            if (step->operands[o].buffer != program->output) continue;
             if (!sr_is_store(step, o)) return 0;
             block = step->operands[o].block;
         }
         const int64_t more = (int64_t)sr_the_model.scale + block * step->granule_rows;
-        const int64_t rows = s->flow.strip + step->read_ahead_rows + 2 * more;
+        const int64_t rows = flow->strip + step->read_ahead_rows + 2 * more;
         if (out->stride > INT32_MAX / rows || out->stride < -(INT32_MAX / rows)) return 0;
     }
     return 1;
@@ -221,16 +220,17 @@ static int can_store_directly(const tvmsr_session *s, const sr_plane *in, const 
 
 static tvmsr_status prepare(run *r) {
     tvmsr_session *s = r->session;
-    r->direct = can_store_directly(s, r->in, r->out);
-    if (s->workspace_bytes >= s->flow.bytes) return TVMSR_OK;
+    const uint64_t bytes = r->choice->flow.bytes;
+    r->direct = can_store_directly(&r->choice->flow, r->in, r->out);
+    if (s->workspace_bytes >= bytes) return TVMSR_OK;
     sr_free(s->workspace);
     s->workspace_bytes = 0;
-    s->workspace = sr_alloc(s->flow.bytes);
+    s->workspace = sr_alloc(bytes);
     if (s->workspace == NULL) {
         return sr_fail(s, TVMSR_OUT_OF_MEMORY, "out of memory: %llu bytes of workspace are needed",
-                       (unsigned long long)s->flow.bytes);
+                       (unsigned long long)bytes);
     }
-    s->workspace_bytes = s->flow.bytes;
+    s->workspace_bytes = bytes;
     return TVMSR_OK;
 }
 
@@ -240,7 +240,7 @@ static int64_t progress_of(const sr_flow *flow) {
     return (flow->out_height * flow->phase + ahead) / flow->phases;
 }
 
-tvmsr_status sr_run(tvmsr_session *session, const sr_plane *in, const sr_plane *out, int32_t choice,
+tvmsr_status sr_run(tvmsr_session *session, sr_choice *choice, const sr_plane *in, const sr_plane *out,
                     tvmsr_progress progress, void *user) {
     run r;
     memset(&r, 0, sizeof r);
@@ -251,7 +251,7 @@ tvmsr_status sr_run(tvmsr_session *session, const sr_plane *in, const sr_plane *
     const tvmsr_status status = prepare(&r);
     if (status != TVMSR_OK) return status;
     sr_finish_open(&r.finish, in, out, (int)sr_the_model.colour, (int)sr_the_model.scale);
-    sr_flow *flow = &session->flow;
+    sr_flow *flow = &choice->flow;
     for (sr_flow_rewind(flow); sr_flow_next(flow); sr_flow_advance(flow)) {
         run_strip(&r);
         const int64_t done = progress_of(flow), total = flow->out_height;

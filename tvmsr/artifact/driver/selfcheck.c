@@ -30,7 +30,7 @@ static tvmsr_status upscale(tvmsr_session *session, const sr_check *check, uint8
     const sr_plane from = {in, width * 3, width, height, 3}, to = {out, width * scale * 3, width * scale, height * scale, 3};
     const sr_codes codes = {3, 3, 1, 0, to.width};
     sr_seeded_picture(check->seed, width, height, in);
-    const tvmsr_status status = sr_run(session, &from, &to, (int32_t)check->choice, NULL, NULL);
+    const tvmsr_status status = sr_run(session, &session->choices[check->choice], &from, &to, NULL, NULL);
     *sum = 0;
     for (int64_t row = 0; row < to.height; row++) *sum += sr_row_checksum(&codes, sr_row(&to, row), (uint64_t)row);
     return status;
@@ -39,7 +39,7 @@ static tvmsr_status upscale(tvmsr_session *session, const sr_check *check, uint8
 static tvmsr_status run_check(tvmsr_session *session, uint32_t index) {
     const sr_check *check = &sr_the_model.checks[index];
     const uint64_t pixels = (uint64_t)check->width * check->height, scale = sr_the_model.scale;
-    tvmsr_status status = sr_plan(session, check->width, check->height);
+    tvmsr_status status = sr_plan(session, &session->choices[check->choice], check->width, check->height);
     if (status != TVMSR_OK) return status;
     uint8_t *in = sr_alloc(pixels * 3), *out = sr_alloc(pixels * scale * scale * 3);
     uint64_t sum = 0;

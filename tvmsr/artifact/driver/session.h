@@ -16,12 +16,17 @@
 #define SR_API __attribute__((visibility("default")))
 #endif
 
-/* Weights as the level's kernels want them, parameter blocks for every bit choice; one allocation. */
-typedef struct sr_packed {
-    unsigned char *memory;
+/* A bit choice, opened: what pictures go through. Weights and parameters are as its kernels want them; choices whose kernels
+ * want weights alike share them. */
+typedef struct sr_choice {
+    const sr_program *program;
     const void **weights; /* [steps], NULL where a step has none */
-    const void **blocks;  /* [choices][steps] */
-} sr_packed;
+    const void **blocks;  /* [steps] */
+    sr_flow flow;
+    tvmsr_step_time *times; /* [steps], among the session's */
+} sr_choice;
+
+struct sr_plane;
 
 struct tvmsr_session {
     atomic_int busy;
@@ -30,18 +35,19 @@ struct tvmsr_session {
     int threads; /* asked for */
     int32_t adaptive;
     int32_t forced; /* bit choice, -1: none */
+    sr_choice *choices; /* [sr_the_model.choices] */
+    unsigned char *packed; /* weights and parameters of all of them */
     uint64_t memory_limit;
     sr_pool *pool;
-    sr_packed packed;
-    sr_flow flow;
     unsigned char *workspace;
     uint64_t workspace_bytes;
     int32_t profiling;
-    tvmsr_step_time *times; /* "input", the steps, "output" */
+    tvmsr_step_time *times; /* "choice", "input", the steps of all choices, "output" */
+    size_t time_count;
     int32_t tracing;
     int32_t traced; /* `sums` are those of a whole upscale */
     tvmsr_step_sum *sums; /* step by step, of each its stores; NULL: never traced */
-    size_t sum_count;
+    size_t sum_count; /* of the choice that ran */
     tvmsr_last_run last;
     char error[256];
 };
@@ -54,21 +60,27 @@ tvmsr_status sr_fail(tvmsr_session *session, tvmsr_status status, const char *fo
 tvmsr_status sr_enter(tvmsr_session *session);
 tvmsr_status sr_leave(tvmsr_session *session, tvmsr_status status);
 
-/* api.c: lay out the flow for a picture of this size; any size that is not too large. */
-tvmsr_status sr_plan(tvmsr_session *session, int64_t width, int64_t height);
+/* api.c: lay out a choice's flow for a picture of this size; any size that is not too large. */
+tvmsr_status sr_plan(tvmsr_session *session, sr_choice *choice, int64_t width, int64_t height);
 
-/* trace.c: add what step `index` stored in this strip; work: as it ran. */
+/* choose.c: the number of the choice for a picture. */
+int32_t sr_choose(tvmsr_session *session, const struct sr_plane *in);
+
+/* choose.c: the choices that a picture may get, [*first, *last). */
+void sr_usable_choices(const tvmsr_session *session, uint32_t *first, uint32_t *last);
+
+/* trace.c: before a choice runs, all sums at 0; and add what its step `index` stored in this strip; work: as it ran. */
 struct sr_work;
-void sr_trace_step(tvmsr_session *session, uint32_t index, const struct sr_work *work);
-void sr_trace_rewind(tvmsr_session *session);
+void sr_trace_begin(tvmsr_session *session, const sr_choice *choice);
+void sr_trace_step(tvmsr_session *session, const sr_choice *choice, uint32_t index, const struct sr_work *work);
 
 /* selfcheck.c: the file's check pictures, in a session that nobody else uses. */
 tvmsr_status sr_self_check(tvmsr_session *session);
 
-/* packing.c: for one level, by all threads. 0: *wrong says what is wrong with its parameters or with how much it takes, or is
- * NULL where there is no memory. */
-int sr_pack_open(sr_packed *packed, const sr_level *level, sr_pool *pool, const char **wrong);
-void sr_pack_close(sr_packed *packed);
+/* packing.c: for all choices of the session, by all threads. 0: *wrong says what is wrong with their parameters or with how
+ * much they take, or is NULL where there is no memory. */
+int sr_pack_open(tvmsr_session *session, const char **wrong);
+void sr_pack_close(tvmsr_session *session);
 
 /* The manifest's text, put in its section by tvmsr/artifact/link.py; sr_manifest_end is its closing zero. */
 extern const char sr_manifest[];
@@ -102,9 +114,12 @@ static inline uint8_t *sr_row(const sr_plane *plane, int64_t row) { return plane
 /* Rows of a picture to RGB codes, pixel by pixel `pitch` bytes apart; `offset` is subtracted from every code. */
 void sr_codes_from_row(const sr_plane *in, int64_t row, uint8_t *codes, uint32_t pitch, uint8_t offset);
 
-/* run.c: one picture, checked. */
-tvmsr_status sr_run(tvmsr_session *session, const sr_plane *in, const sr_plane *out, int32_t choice,
+/* run.c: one picture, checked, through a choice whose flow is laid out for it. */
+tvmsr_status sr_run(tvmsr_session *session, sr_choice *choice, const sr_plane *in, const sr_plane *out,
                     tvmsr_progress progress, void *user);
+
+/* run.c: add the time since *at to an entry, and begin the next; nothing where nobody profiles. */
+void sr_tick(const tvmsr_session *session, tvmsr_step_time *entry, uint64_t macs, uint64_t *at);
 
 /* Nanoseconds of a clock that never goes back. */
 uint64_t sr_now(void);

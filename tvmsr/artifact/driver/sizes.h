@@ -10,7 +10,7 @@ int64_t sr_extent_of(uint32_t extent, int64_t side);
 
 /* What rows and columns of a step's operands are, for one picture. */
 typedef struct sr_shape {
-    const sr_level *level;
+    const sr_program *program;
     const sr_step *step;
     const sr_buffer *x;
     const sr_buffer *y; /* of the first store */
@@ -20,13 +20,13 @@ typedef struct sr_shape {
     int64_t width;
 } sr_shape;
 
-sr_shape sr_shape_of(const sr_level *level, const sr_step *step, int64_t height, int64_t width);
+sr_shape sr_shape_of(const sr_program *program, const sr_step *step, int64_t height, int64_t width);
 
-/* NULL, or what of the level's tables contradicts itself for a picture of this size. Where nothing does, no step reads or
+/* NULL, or what of the program's tables contradicts itself for a picture of this size. Where nothing does, no step reads or
  * writes outside of its operands. */
-const char *sr_sizes_wrong(const sr_level *level, int64_t height, int64_t width);
+const char *sr_sizes_wrong(const sr_program *program, int64_t height, int64_t width);
 
-/* The side that the levels run on: at least the smallest, a multiple. */
+/* The side that the programs run on: at least the smallest, a multiple. */
 int64_t sr_padded(int64_t side, uint32_t minimum, uint32_t multiple);
 
 #endif

@@ -199,7 +199,7 @@ static void finish_one(const sr_work *work, int store) {
         const int32_t code = sr_scaled(value_of(work, &step->spatial[store], block, c), m[c], lo[c], hi[c]);
         pixel[c] = (int32_t)((uint32_t)code + (uint32_t)block[Y_ZERO]);
     }
-    const sr_buffer *y = &work->shape.level->buffers[step->operands[1 + store].buffer];
+    const sr_buffer *y = &work->shape.program->buffers[step->operands[1 + store].buffer];
     sr_repack(y, channels, pixel, 1, work->base[1 + store] + work->table[1 + store][0]);
 }
 

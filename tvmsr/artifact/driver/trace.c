@@ -10,16 +10,27 @@
 
 SR_SMALL
 
-static size_t count_stores(const sr_level *level, uint32_t steps) {
+static size_t count_stores(const sr_program *program, uint32_t steps) {
     size_t count = 0;
-    for (uint32_t i = 0; i < steps; i++) count += level->steps[i].stores;
+    for (uint32_t i = 0; i < steps; i++) count += program->steps[i].stores;
     return count;
 }
 
-static void name_sums(tvmsr_session *session) {
+static size_t most_stores(const tvmsr_session *session) {
+    size_t most = 0;
+    for (uint32_t c = 0; c < sr_the_model.choices; c++) {
+        const sr_program *program = session->choices[c].program;
+        const size_t count = count_stores(program, program->step_count);
+        if (count > most) most = count;
+    }
+    return most;
+}
+
+void sr_trace_begin(tvmsr_session *session, const sr_choice *choice) {
     tvmsr_step_sum *sum = session->sums;
-    for (uint32_t i = 0; i < session->level->step_count; i++) {
-        const sr_step *step = &session->level->steps[i];
+    session->sum_count = count_stores(choice->program, choice->program->step_count);
+    for (uint32_t i = 0; i < choice->program->step_count; i++) {
+        const sr_step *step = &choice->program->steps[i];
         for (int s = 0; s < step->stores; s++, sum++) {
             const sr_stored *stored = &step->stored[s];
             *sum = (tvmsr_step_sum){step->name, stored->tensor, (int32_t)stored->first, (int32_t)stored->channels, 0};
@@ -27,21 +38,16 @@ static void name_sums(tvmsr_session *session) {
     }
 }
 
-void sr_trace_rewind(tvmsr_session *session) {
-    session->traced = 0;
-    for (size_t i = 0; i < session->sum_count; i++) session->sums[i].sum = 0;
-}
-
 /* A statistic stores once, when it is complete. */
-void sr_trace_step(tvmsr_session *session, uint32_t index, const sr_work *work) {
-    const sr_level *level = session->level;
-    const sr_step *step = &level->steps[index];
-    const sr_span *span = &session->flow.spans[index];
-    tvmsr_step_sum *sums = session->sums + count_stores(level, index);
+void sr_trace_step(tvmsr_session *session, const sr_choice *choice, uint32_t index, const sr_work *work) {
+    const sr_program *program = choice->program;
+    const sr_step *step = &program->steps[index];
+    const sr_span *span = &choice->flow.spans[index];
+    tvmsr_step_sum *sums = session->sums + count_stores(program, index);
     for (int s = 0; s < step->stores; s++) {
         const int o = 1 + step->residuals + s;
         const sr_operand *store = &step->operands[o];
-        const sr_buffer *buffer = &level->buffers[store->buffer];
+        const sr_buffer *buffer = &program->buffers[store->buffer];
         const sr_codes codes = {buffer->pitch, step->stored[s].channels, sr_code_bytes(buffer), buffer->offset,
                                 step->kind == SR_STATISTIC ? 1 : span->shape.width * store->block};
         const int64_t first = sr_stored_rows(&span->shape, store, span->done);
@@ -57,10 +63,8 @@ SR_API tvmsr_status TVMSR_FN(trace)(tvmsr_session *session, int32_t on) {
     const tvmsr_status status = sr_enter(session);
     if (status != TVMSR_OK) return status;
     if (on != 0 && session->sums == NULL) {
-        session->sum_count = count_stores(session->level, session->level->step_count);
-        session->sums = calloc(session->sum_count + 1, sizeof *session->sums);
+        session->sums = calloc(most_stores(session) + 1, sizeof *session->sums);
         if (session->sums == NULL) return sr_leave(session, sr_fail(session, TVMSR_OUT_OF_MEMORY, "out of memory"));
-        name_sums(session);
     }
     session->tracing = on != 0;
     return sr_leave(session, TVMSR_OK);
