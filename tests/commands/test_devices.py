@@ -70,11 +70,12 @@ def test_verify_with_a_checksum_of_something_else(small: Small, tmp_path: Path, 
 
 def test_pictures_that_verify_compares(small: Small) -> None:
     from tvmsr.artifact.manifest import read_manifest
+    from tvmsr.quant.adaptive import ONE
     from tvmsr.quant.bind import bind
     from tvmsr.quant.plan import Plan
 
     graph = bind(tvmsr.load_model(small.model), Plan.load(small.plan))
-    proof = ReferenceProof(graph, read_manifest(small.here), seed=0)
+    proof = ReferenceProof((graph,), ONE, read_manifest(small.here), seed=0)
     shapes = {sample.name: sample.picture.shape for sample in proof.samples}
     assert shapes["one pixel"] == (1, 1, 3) and shapes["RGBA"][2] == 4 and len(shapes["gray"]) == 2
     by_name = {sample.name: sample for sample in proof.samples}

@@ -18,8 +18,9 @@ from tvmsr.artifact.link import INCLUDE
 from tvmsr.devices import program
 from tvmsr.devices.child import Child
 from tvmsr.devices.hosted import Connection, HostedRunner
+from tvmsr.devices.runner import Opening
 from tvmsr.devices.wire import HEADER, MAGIC, Command, Kind, text, u32
-from tvmsr.errors import DeviceError
+from tvmsr.errors import DeviceError, StatusError, UsageError
 
 
 @pytest.fixture(scope="module", params=["as it is", "with sanitizers"])
@@ -49,6 +50,24 @@ def test_the_same_bytes(host, fake):
     image = np.random.default_rng(0).integers(0, 256, (33, 47, 3), np.uint8)
     with HostedRunner(Connection(Child([str(host)], "a child")), fake, {}) as runner:
         np.testing.assert_array_equal(runner.upscale(image), fake_reference.upscale(image))
+
+
+def test_choices(host, fake):
+    """Forced when it is opened and later; the picture's own again; numbers and names that there are none of."""
+    image = np.random.default_rng(0).integers(0, 256, (33, 47, 3), np.uint8)
+    with HostedRunner(Connection(Child([str(host)], "a child")), fake, {}, Opening(choice="a6")) as runner:
+        for choice, forced in ((1, None), (0, 0), (1, 1)):
+            if forced is not None:
+                runner.force_choice(forced)
+            np.testing.assert_array_equal(runner.upscale(image), fake_reference.upscale(image, choice))
+            assert runner.last().choice == choice
+        runner.force_choice(None)
+        runner.upscale(image)
+        assert runner.last().choice == 0
+        with pytest.raises(StatusError, match="choice 7; the file has 2"):
+            runner.force_choice(7)
+    with pytest.raises(UsageError, match="no bit choice 'a4' in this file; it has a8, a6, and auto"):
+        HostedRunner(Connection(Child([str(host)], "a child")), fake, {}, Opening(choice="a4"))
 
 
 def test_memory(triple, fake):

@@ -215,7 +215,22 @@ def _level(programs: Sequence[Program], level: Level, choosing: Choosing) -> Lev
         needs=list(level.needs),
         buffers=len(programs[0].buffers),
         layers=[layer for program in programs for layer in _layers(program, choosing)],
+        packed_bytes=_packed_bytes(programs),
     )
+
+
+def _packed_bytes(programs: Sequence[Program]) -> list[int]:
+    """What opening packs for each program: equal weights in equal layouts once (driver/packing.c)."""
+    from tvmsr.kernels.algorithms import weight_layout
+
+    seen: set[tuple[str, object]] = set()
+    found = []
+    for program in programs:
+        layouts = [(s.layer.name, weight_layout(s.kernel)) for s in program.steps if s.layer is not None]
+        own = [key for key in dict.fromkeys(layouts) if key[1] is not None and key not in seen]
+        seen.update(own)
+        found.append(sum(layout.bytes for _, layout in own if layout is not None))
+    return found
 
 
 def _layers(program: Program, choosing: Choosing) -> Iterator[LayerEntry]:

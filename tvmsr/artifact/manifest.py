@@ -87,7 +87,11 @@ class LayerEntry(_Part):
 
 
 class LevelEntry(_Part):
-    """The program for one CPU level, best level first. needs: CPU features, looked for when a session is opened."""
+    """The programs for one CPU level, best level first. needs: CPU features, looked for when a session is opened.
+
+    buffers: of the first choice. layers: of all choices, one after the other. packed_bytes: of weights as kernels read
+    them, for each choice those that the choices before it do not share with it; not told by files of earlier releases.
+    """
 
     name: str
     isa: str
@@ -95,6 +99,7 @@ class LevelEntry(_Part):
     needs: list[str]
     buffers: int
     layers: list[LayerEntry]
+    packed_bytes: list[int] = []
 
 
 class AdaptiveEntry(_Part):

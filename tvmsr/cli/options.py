@@ -63,6 +63,9 @@ Threads = Annotated[int | None, typer.Option("--threads", min=1, max=256, help="
 DeviceName = Annotated[
     str, typer.Option("--device", help="Where it runs: here, qemu:ARCH[:CPU], or what `tvmsr device list` lists.")
 ]
+ChoiceName = Annotated[
+    str, typer.Option("--choice", help="Bit choice of the artifact for all pictures; auto: as each picture says.")
+]
 LevelName = Annotated[str | None, typer.Option("--level", help="Force a CPU level of the artifact.")]
 
 

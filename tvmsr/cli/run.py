@@ -31,6 +31,7 @@ def upscale(
     ] = None,
     threads: o.Threads = None,
     level: o.LevelName = None,
+    choice: o.ChoiceName = "auto",
     memory: Annotated[
         int | None, typer.Option("--memory", min=1, help="Limit of memory, MiB. [default: what is free]")
     ] = None,
@@ -47,20 +48,21 @@ def upscale(
         with show.progress_bar() as progress:
             done = tvmsr.upscale(
                 artifact, source, out, scale=scale, format=format, tile=tile, threads=threads, level=level,
-                memory=memory, device=device, check=check, overwrite=overwrite, progress=progress,
+                choice=choice, memory=memory, device=device, check=check, overwrite=overwrite, progress=progress,
             )  # fmt: skip
     except UnreadableError as error:
         done, broken = error.done, error
-    show.as_json(done.as_json()) if json else _show_upscaled(done)
+    show.as_json(done.as_json()) if json else _show_upscaled(done, verbose)
     if broken is not None:
         raise broken
 
 
-def _show_upscaled(done: Upscaled) -> None:
+def _show_upscaled(done: Upscaled, verbose: bool) -> None:
     found = done.as_json()
     show.notes(found["notices"])
     for row in found["files"]:
-        show.say(f"{row['file']}  {row['width']}x{row['height']}")
+        choice = f"  choice {row['choice']}" if verbose and "choice" in row else ""
+        show.say(f"{row['file']}  {row['width']}x{row['height']}{choice}")
     if done.there:
         total = len(done.there) + len(done.files) + len(done.failed)
         show.say(f"{len(done.there)} of {total} were there already, of an earlier run")
@@ -82,6 +84,7 @@ def evaluate(
     protocol: Annotated[str, typer.Option("--protocol", help="y or rgb.")] = "y",
     threads: o.Threads = None,
     level: o.LevelName = None,
+    choice: o.ChoiceName = "auto",
     device: o.DeviceName = "here",
     method: Annotated[
         str | None, typer.Option("--method", help="adabm-paper: the network by AdaBM as published.")
@@ -98,7 +101,7 @@ def evaluate(
     with show.progress_bar() as progress:
         found = tvmsr.evaluate(
             what, data=data, lr=lr, model=model, plan=plan, protocol=protocol, threads=threads, level=level,
-            device=device, method=method, bits=bits, calib=calib, hr=hr, seed=seed, overrides=overrides,
+            choice=choice, device=device, method=method, bits=bits, calib=calib, hr=hr, seed=seed, overrides=overrides,
             progress=progress,
         )  # fmt: skip
     data_out = found.as_json()
@@ -123,6 +126,7 @@ def bench(
     size: Annotated[str, typer.Option("--size", help="LR size, WIDTHxHEIGHT.")] = "640x360",
     threads: Annotated[str, typer.Option("--threads", help="Thread counts, comma separated.")] = "1,2",
     level: o.LevelName = None,
+    choice: o.ChoiceName = "auto",
     layers: Annotated[
         bool, typer.Option("--layers", help="A profile: time, share of the peak and bytes of every layer.")
     ] = False,
@@ -147,8 +151,9 @@ def bench(
     o.log_level(verbose)
     width, height = o.size(size)
     how: dict[str, Any] = {
-        "width": width, "height": height, "threads": o.counts(threads), "level": level, "layers": layers, "runs": runs,
-        "peer": peer, "model": model, "target": target, "bits": bits, "overrides": overrides,
+        "width": width, "height": height, "threads": o.counts(threads), "level": level, "choice": choice,
+        "layers": layers, "runs": runs, "peer": peer, "model": model, "target": target, "bits": bits,
+        "overrides": overrides,
     }  # fmt: skip
     if "," in device or device == "all":
         if svg is not None:

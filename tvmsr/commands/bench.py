@@ -34,6 +34,7 @@ def bench(
     height: int = 360,
     threads: int | Sequence[int] = (1, 2),
     level: str | None = None,
+    choice: str = "auto",
     layers: bool = False,
     device: str | Device = "here",
     target: str | None = None,
@@ -49,10 +50,10 @@ def bench(
     """Time `what`, an artifact or a network, on a noise picture of the given LR size, for every thread count.
 
     device: where it runs; what else is open in its session ends, as each count has a new one. target, bits: what a
-    network is compiled for first (default: the device's own target). runs: exactly so many after warm-up. layers: a
-    profile, too, on the first of `threads`, beside the machine's peaks; svg: where to draw its roofline, over a file
-    that exists with `overwrite` only. peer: "ort" or "ncnn" runs the same network there by turns; of an artifact,
-    `model` names it. Raises UsageError, InputFileError, WorkError or DeviceError.
+    network is compiled for first (default: the device's own target). choice: of bits, by its name. runs: exactly so
+    many after warm-up. layers: a profile, too, on the first of `threads`, beside the machine's peaks; svg: where to
+    draw its roofline, over a file that exists with `overwrite` only. peer: "ort" or "ncnn" runs the same network there
+    by turns; of an artifact, `model` names it. Raises UsageError, InputFileError, WorkError or DeviceError.
     """
     from tvmsr.commands.benchmark.chart import check_chart, write_chart
     from tvmsr.commands.benchmark.material import Material
@@ -61,7 +62,7 @@ def bench(
 
     if svg is not None:
         check_chart(Path(svg), layers=layers, overwrite=overwrite)
-    wish = Wish((width, height), thread_counts(threads), level, layers, runs, peer)
+    wish = Wish((width, height), thread_counts(threads), level, layers, runs, peer, choice)
     material = Material(what, target=target, bits=bits, overrides=overrides, model=model, peer=peer, progress=progress)
     with material, find_device(device) as where:
         check_peer(where, wish)
@@ -88,6 +89,7 @@ def bench_devices(
     height: int = 360,
     threads: int | Sequence[int] = (1, 2),
     level: str | None = None,
+    choice: str = "auto",
     layers: bool = False,
     target: str | None = None,
     bits: str = "8",
@@ -107,7 +109,7 @@ def bench_devices(
     from tvmsr.commands.benchmark.several import bench_on_all
     from tvmsr.devices.pool.together import opened_devices
 
-    wish = Wish((width, height), thread_counts(threads), level, layers, runs, peer)
+    wish = Wish((width, height), thread_counts(threads), level, layers, runs, peer, choice)
     material = Material(what, target=target, bits=bits, overrides=overrides, model=model, peer=peer, progress=progress)
     with material, opened_devices(devices) as found:
         return bench_on_all(found, material, wish, progress)

@@ -41,14 +41,24 @@ def fp32_upscaler(model: Model) -> Upscaler:
     return run
 
 
-def reference_upscaler(model: Model, plan: Path) -> Upscaler:
-    """The reference executor with a plan: what any artifact made from it gives, to the byte."""
-    from tvmsr.quant.bind import bind
+def reference_upscaler(model: Model, plan: Path, choice: str = "auto") -> Upscaler:
+    """The reference executor with a plan: what any artifact made from it gives, to the byte.
+
+    choice: of bits, by its name; "auto": as each picture says. UsageError where the plan does not have it.
+    """
+    from tvmsr.quant.adaptive import bind_choices, choosing_of
     from tvmsr.quant.picture import upscale_picture
     from tvmsr.quant.plan import Plan
 
-    graph = bind(model, Plan.load(plan))
-    return lambda lr: upscale_picture(graph, lr)
+    read = Plan.load(plan)
+    choosing = choosing_of(read)
+    if choice not in ("auto", *choosing.names):
+        raise UsageError(
+            f"{plan}: there is no bit choice {choice!r} in it; it has {', '.join(choosing.names)}, and auto"
+        )
+    graphs = bind_choices(model, read)
+    forced = None if choice == "auto" else choosing.names.index(choice)
+    return lambda lr: upscale_picture(graphs[choosing.of(lr) if forced is None else forced], lr)
 
 
 def evaluate(
@@ -61,6 +71,7 @@ def evaluate(
     protocol: str = "y",
     threads: int | None = None,
     level: str | None = None,
+    choice: str = "auto",
     device: str | Device | Sequence[Device] = "here",
     method: str | None = None,
     bits: str | None = None,
@@ -73,9 +84,9 @@ def evaluate(
     """Measure `what` on the HR pictures of the folder `data` (LR made as MATLAB's imresize does, or taken from `lr`).
 
     what: an artifact (`model` adds its FP32 figures), or a network: in FP32, or with `plan` through the reference
-    executor. device: where an artifact runs; several devices share the pictures. protocol: "y" or "rgb". method
-    "adabm-paper": the network by AdaBM as published, at `bits` ("a6w8"), on crops of `calib` (docs/adabm.md). Raises
-    UsageError, InputFileError, WorkError or DeviceError.
+    executor. choice: of bits, by its name; "auto": as each picture says. device: where an artifact runs; several
+    devices share the pictures. protocol: "y" or "rgb". method "adabm-paper": the network by AdaBM as published, at
+    `bits` ("a6w8"), on crops of `calib` (docs/adabm.md). Raises UsageError, InputFileError, WorkError or DeviceError.
     """
     from tvmsr.devices import Here, Opening
     from tvmsr.devices.find import find_devices
@@ -96,17 +107,21 @@ def evaluate(
         if plan is not None:
             raise UsageError(f"--plan {plan} is for a network; the artifact {what} has its own plan")
         fp32 = fp32_upscaler(open_model(model, overrides)) if model is not None else None
-        return _on_devices(Path(what), data, lr, protocol, Opening(threads=threads, level=level), device, fp32, report)
+        return _on_devices(
+            Path(what), data, lr, protocol, Opening(threads=threads, level=level, choice=choice), device, fp32, report
+        )
     _refuse({"--model": model, "--threads": threads, "--level": level}, what)
     there = [one.name for one in find_devices(device) if one.name != Here.name]
     if there:
         raise UsageError(f"{what} is a network, which is computed here; --device {','.join(there)} runs an artifact")
+    if plan is None and choice != "auto":
+        raise UsageError(f"--choice {choice} is one of an artifact or a plan, and {what} is a network in FP32")
     network = open_model(what, overrides)
     pairs = _pairs(data, lr, network.scale)
     if plan is None:
         return measure(fp32_upscaler(network), pairs, network.scale, protocol, None, report)
     return measure(
-        reference_upscaler(network, Path(plan)), pairs, network.scale, protocol, fp32_upscaler(network), report
+        reference_upscaler(network, Path(plan), choice), pairs, network.scale, protocol, fp32_upscaler(network), report
     )
 
 

@@ -12,7 +12,7 @@ from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model
 from tvmsr.errors import UsageError
 
 if TYPE_CHECKING:
-    from tvmsr.artifact.manifest import Manifest
+    from tvmsr.artifact.manifest import AdaptiveEntry, Manifest
     from tvmsr.graph.analysis import SizeRule
     from tvmsr.graph.model import Model, TensorType
 
@@ -77,6 +77,8 @@ _IN_WORDS = ("minimum_width", "minimum_height", "receptive_radius")
 def _of_pictures(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """What pictures an artifact takes, how they may be cut, and what was assumed of its network."""
     yield "choices", ", ".join(manifest.choices)
+    if manifest.adaptive is not None:
+        yield from _of_choices(manifest, manifest.adaptive)
     yield "receptive radius", f"{manifest.receptive_radius} pixels"
     yield "pictures", f"from {manifest.minimum_width}x{manifest.minimum_height} pixels"
     if manifest.tiling is not None:
@@ -84,6 +86,19 @@ def _of_pictures(manifest: Manifest) -> Iterator[tuple[str, str]]:
             yield "tiles", f"at multiples of {manifest.tiling.multiple} pixels"
         yield from _counted("not in tiles", manifest.tiling.whole_because)
     yield from _counted("assumed", manifest.assumed)
+
+
+def _of_choices(manifest: Manifest, adaptive: AdaptiveEntry) -> Iterator[tuple[str, str]]:
+    """How a file with several bit choices chooses, and what each of them takes when it is opened."""
+    names = dict(zip(adaptive.factors, manifest.choices, strict=False))
+    for factor, where in ((-1, f"below {adaptive.low}"), (1, f"above {adaptive.high}")):
+        if factor in names:
+            yield f"pictures of a complexity {where}", names[factor]
+    yield "other pictures", names.get(0, manifest.choices[0])
+    for level in manifest.levels:
+        packed = zip(manifest.choices, level.packed_bytes, strict=False)
+        texts = [f"{name} {'+' if number else ''}{size:,}" for number, (name, size) in enumerate(packed)]
+        yield f"bytes of packed weights, {level.name}", ", ".join(texts)
 
 
 def _counted(label: str, texts: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +17,7 @@ from tvmsr.quant.reference import run_tensors
 
 if TYPE_CHECKING:
     from tvmsr.artifact.manifest import Manifest
+    from tvmsr.quant.adaptive import Choosing
     from tvmsr.quant.integer import IntegerGraph
     from tvmsr.runtime.results import StepSum
 
@@ -31,11 +32,16 @@ _CROP = (110, 180)
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A picture, uint8 (H, W, 3), (H, W, 4) or (H, W), and what must come out: its bytes, or their checksum."""
+    """A picture, uint8 (H, W, 3), (H, W, 4) or (H, W), and what must come out: its bytes, or their checksum.
+
+    choice: the bit choice that makes it, which is forced, or what the artifact must choose itself.
+    """
 
     name: str
     picture: U8
     want: U8 | int
+    choice: int = 0
+    forced: bool = True
 
     @property
     def size(self) -> str:
@@ -76,16 +82,19 @@ class ReferenceProof:
 
     kind = "reference"
 
-    def __init__(self, graph: IntegerGraph, manifest: Manifest, seed: int, advice: str = REPORT) -> None:
-        self._graph, self.advice = graph, advice
+    def __init__(
+        self, graphs: Sequence[IntegerGraph], choosing: Choosing, manifest: Manifest, seed: int, advice: str = REPORT
+    ) -> None:
+        """graphs: one a bit choice."""
+        self._graphs, self.advice = graphs, advice
         least = (manifest.minimum_height, manifest.minimum_width)
         named = _pictures(least, manifest.macs_per_pixel, np.random.default_rng(seed))
-        self.samples = tuple(Sample(name, picture, _reference(graph, picture)) for name, picture in named)
+        self.samples = tuple(sample for name, picture in named for sample in _samples(graphs, choosing, name, picture))
 
     def explain(self, sample: Sample, sums: Sequence[StepSum]) -> str:
         """Name the first step, and the tensor it stores, whose codes are not the reference's."""
-        seen = fitted(np.ascontiguousarray(_rgb(sample.picture)), self._graph.sizes)
-        tensors = run_tensors(self._graph, seen)
+        graph = self._graphs[sample.choice]
+        tensors = run_tensors(graph, fitted(np.ascontiguousarray(_rgb(sample.picture)), graph.sizes))
         for step in sums:
             codes = tensors[step.tensor][:, :, step.first : step.first + step.channels]
             if code_checksum(codes) != step.sum:
@@ -107,12 +116,25 @@ class ChecksumProof:
             raise UsageError(f"{artifact}: holds no checksums of results; give --model to compare with the reference")
         ordered = sorted(manifest.checks, key=lambda check: check.height)
         self.samples = tuple(
-            Sample(f"seed {c.seed}", check_picture(c.seed, c.width, c.height), int(c.checksum, 16)) for c in ordered
+            Sample(f"seed {c.seed}", check_picture(c.seed, c.width, c.height), int(c.checksum, 16), c.choice)
+            for c in ordered
         )
 
     def explain(self, sample: Sample, sums: Sequence[StepSum]) -> str:
         """Without the network nobody knows what a layer should hold."""
         return "give --model to see in which layer it begins"
+
+
+def _samples(graphs: Sequence[IntegerGraph], choosing: Choosing, name: str, picture: U8) -> Iterator[Sample]:
+    """A picture with each choice forced, and, where there are several, with its own."""
+    wanted = [_reference(graph, picture) for graph in graphs]
+    if len(graphs) == 1:
+        yield Sample(name, picture, wanted[0])
+        return
+    for choice, (called, want) in enumerate(zip(choosing.names, wanted, strict=True)):
+        yield Sample(f"{name}, choice {called}", picture, want, choice)
+    own = choosing.of(picture)
+    yield Sample(f"{name}, its own choice", picture, wanted[own], own, forced=False)
 
 
 def _rgb(picture: U8) -> U8:

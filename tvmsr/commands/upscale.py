@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -27,6 +27,7 @@ class Upscaled:
     level: the CPU level, or those of several devices; devices: what each of them did; notes: which of them failed.
     there: results that an earlier run had made of the same pictures, network and options. notices: what of the pictures
     is not in the results, a sentence each. failed: why pictures of the folder could not be read, a sentence each.
+    choices: the bit choice of each of `files` by its name, of tiles of several; none where the artifact has one choice.
     """
 
     files: tuple[tuple[Path, tuple[int, int]], ...]
@@ -37,9 +38,12 @@ class Upscaled:
     there: tuple[Path, ...] = ()
     notices: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         files = [{"file": _text(path), "width": size[0], "height": size[1]} for path, size in self.files]
+        for row, choice in zip(files, self.choices, strict=False):
+            row["choice"] = choice
         return {
             "files": files,
             "seconds": self.seconds,
@@ -75,6 +79,7 @@ def upscale(
     tile: int | None = None,
     threads: int | None = None,
     level: str | None = None,
+    choice: str = "auto",
     memory: int | None = None,
     device: str | Device | Sequence[Device] = "here",
     check: bool = False,
@@ -85,10 +90,10 @@ def upscale(
 
     out: None for a name beside the source. scale: of the results, at most the network's. format: "png", "jpg", "webp"
     or "tif", of results whose names are made here. tile: run in tiles of so many pixels, also a network of which tiles
-    differ from the whole. memory: MiB that pictures and the artifact may take together; device: where it runs
-    (docs/devices.md), several devices share a folder; check: let the artifact upscale its check pictures first.
-    progress: called with the stage "upscale" and pictures, and in the threads of devices with the name of a picture in
-    several bands and its rows.
+    differ from the whole. choice: of bits, by its name; "auto": as each picture says. memory: MiB that pictures and the
+    artifact may take together; device: where it runs (docs/devices.md), several devices share a folder; check: let the
+    artifact upscale its check pictures first. progress: called with the stage "upscale" and pictures, and in the
+    threads of devices with the name of a picture in several bands and its rows.
 
     Raises UsageError, InputFileError, WorkError or DeviceError; no half-written file. A picture of a folder that cannot
     be read is an InputFileError when the others are done: an UnreadableError, which has what was done.
@@ -109,11 +114,12 @@ def upscale(
     to = Path(out) if out is not None else out_named(source, wanted, suffix)
     pairs = pairs_of(source, to, suffix)
     room = memory << 20 if memory is not None else memory_here()
-    how = How(artifact, network_of(manifest), factor, wanted, tile, room, overwrite, memory)
+    forced = _forced(artifact, choice, manifest)
+    how = How(artifact, network_of(manifest), factor, wanted, tile, room, overwrite, memory, forced)
     missing, there = _missing(pairs, how)
     if not missing:
         return Upscaled((), 0.0, "", there=there)
-    return _run(missing, there, how, _opening(threads, level, memory, check), device, progress)
+    return _run(missing, there, how, _opening(threads, level, memory, check, forced), device, progress)
 
 
 def _scale(scale: float | Fraction | None, network: int) -> Fraction:
@@ -127,11 +133,22 @@ def _scale(scale: float | Fraction | None, network: int) -> Fraction:
     return wanted
 
 
-def _opening(threads: int | None, level: str | None, memory: int | None, check: bool) -> Opening:
+def _forced(artifact: Path, choice: str, manifest: Mapping[str, Any]) -> str | None:
+    """The choice, where that makes a difference; UsageError where the artifact does not have it."""
+    names = [str(name) for name in manifest.get("choices", ())]
+    if choice == "auto":
+        return None
+    if choice not in names:
+        raise UsageError(f"{artifact}: there is no bit choice {choice!r} in it; it has {', '.join(names)}, and auto")
+    return choice if len(names) > 1 else None
+
+
+def _opening(threads: int | None, level: str | None, memory: int | None, check: bool, choice: str | None) -> Opening:
     from tvmsr.devices import Opening
 
     # half for the artifact, half for pictures; where the artifact takes less, pictures get the rest
-    return Opening(threads=threads, level=level, memory=memory / 2 if memory is not None else None, check=check)
+    half = memory / 2 if memory is not None else None
+    return Opening(threads=threads, level=level, memory=half, check=check, choice=choice)
 
 
 def _missing(pairs: list[Pair], how: How) -> tuple[list[Pair], tuple[Path, ...]]:
@@ -185,7 +202,11 @@ def _run(
     levels = dict.fromkeys(share.level for share in found.shares if share.pictures)
     seconds = sum(share.seconds for share in found.shares)
     notices, failed = tuple(pictures.notices), tuple(map(str, errors))
-    done = Upscaled(pictures.files(), seconds, ", ".join(levels), found.shares, found.notes, there, notices, failed)
+    chosen = tuple(pictures.choices[number] for number in sorted(pictures.written))
+    done = Upscaled(
+        files=pictures.files(), seconds=seconds, level=", ".join(levels), devices=found.shares, notes=found.notes,
+        there=there, notices=notices, failed=failed, choices=chosen if any(chosen) else (),
+    )  # fmt: skip
     if errors:
         raise UnreadableError(unreadable(errors, len(pairs) + len(there)), done)
     return done

@@ -150,7 +150,7 @@ def _proof(
 ) -> Proof:
     from tvmsr.artifact.manifest import read_manifest, read_plan_text
     from tvmsr.commands.proofs import REPORT, ChecksumProof, ReferenceProof
-    from tvmsr.quant.bind import bind
+    from tvmsr.quant.adaptive import bind_choices, choosing_of
     from tvmsr.quant.plan import Plan
 
     manifest = read_manifest(artifact)
@@ -161,11 +161,16 @@ def _proof(
     network = open_model(model, overrides)
     if manifest.model_checksum != network.checksum:
         raise UsageError(f"{artifact} was not made from {model}: the checksums of the networks differ")
-    if plan is None:
-        return ReferenceProof(bind(network, Plan.from_json(read_plan_text(artifact), str(artifact))), manifest, seed)
-    read = Plan.load(Path(plan))
+    read = Plan.load(Path(plan)) if plan is not None else Plan.from_json(read_plan_text(artifact), str(artifact))
+    choosing = choosing_of(read)
+    if list(choosing.names) != manifest.choices:
+        raise UsageError(
+            f"{plan or artifact}: the plan has the bit choices {', '.join(choosing.names)}, the artifact "
+            f"{', '.join(manifest.choices)}"
+        )
     own = hashlib.sha256(read.to_json().encode()).hexdigest() == manifest.plan_checksum
-    return ReferenceProof(bind(network, read), manifest, seed, REPORT if own else f"it was not made with {plan}")
+    advice = REPORT if own or plan is None else f"it was not made with {plan}"
+    return ReferenceProof(bind_choices(network, read), choosing, manifest, seed, advice)
 
 
 def _skipped(artifact: Path, where: Device, levels: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
@@ -189,7 +194,7 @@ def _round(artifact: Path, where: Device, proof: Proof, level: str, threads: int
     """All pictures at one level with some threads; then the tallest one again, in strips."""
     from tvmsr.devices import Opening
 
-    opening = Opening(threads=threads, level=level, adaptive=False)
+    opening = Opening(threads=threads, level=level)
     tallest = proof.samples[-1]
     with where.open(artifact, opening) as runner:
         if proof.kind == "checksums":
@@ -197,19 +202,31 @@ def _round(artifact: Path, where: Device, proof: Proof, level: str, threads: int
         for sample in proof.samples:
             size = _compare(artifact, runner, proof, sample)
             tally = tally.plus(runner.last().strips, size)
+        if len(runner.info.choices) > 1:
+            runner.force_choice(None)
         whole = runner.workspace(tallest.picture.shape[1], tallest.picture.shape[0])
     return _in_strips(artifact, where, proof, opening, whole, tally)
 
 
 def _in_strips(artifact: Path, where: Device, proof: Proof, opening: Opening, whole: int, tally: _Tally) -> _Tally:
-    """The tallest picture with the tightest limit of memory that it gets by with. whole: bytes it takes without."""
+    """The tallest picture, through all choices, with the tightest limit of memory that it gets by with.
+
+    whole: bytes it takes without.
+    """
+    import numpy as np
+
+    last = proof.samples[-1].picture
+    tallest = [sample for sample in proof.samples if np.array_equal(sample.picture, last)]
     for part in TIGHT:
         with where.open(artifact, replace(opening, memory=whole * part / 2**20)) as runner:
+            done = tally
             try:
-                size = _compare(artifact, runner, proof, proof.samples[-1])
+                for sample in tallest:
+                    size = _compare(artifact, runner, proof, sample)
+                    done = done.plus(runner.last().strips, size)
             except _TooTightError:
                 continue
-            return tally.plus(runner.last().strips, size)
+            return done
     return tally
 
 
@@ -221,12 +238,21 @@ def _compare(artifact: Path, runner: Runner, proof: Proof, sample: Sample) -> in
     """Upscale a sample; returns the number of bytes. WorkError where one differs."""
     from tvmsr.runtime.abi import MEMORY_LIMIT
 
+    several = len(runner.info.choices) > 1
+    if several:
+        runner.force_choice(sample.choice if sample.forced else None)
     try:
         got = runner.upscale(sample.picture)
     except StatusError as error:
         if error.status == MEMORY_LIMIT:
             raise _TooTightError from error
         raise
+    if several and runner.last().choice != sample.choice:
+        names, found = runner.info.choices, runner.last().choice
+        raise WorkError(
+            f"{artifact}: {runner.name}, level {runner.level}: the picture {sample.name!r} ({sample.size}) got the bit "
+            f"choice {names[found]}, not {names[sample.choice]}; {proof.advice}"
+        )
     wrong = sample.wrong(got)
     if wrong:
         last = runner.last()

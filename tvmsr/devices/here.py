@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tvmsr.devices.closing import Closing, Owner
 from tvmsr.devices.leash import hold
 from tvmsr.devices.runner import PLAIN, Facts, Memory, Opening, Speed, measure
-from tvmsr.errors import DeviceError
+from tvmsr.errors import DeviceError, UsageError
 from tvmsr.runtime import ArtifactInfo, LastRun, Session, StepTime, load, usable_levels
 from tvmsr.runtime.results import StepSum
 from tvmsr.runtime.session import ProgressFunction
@@ -41,6 +41,7 @@ class HereRunner(Closing):
         memory: float | None = None,
         check: bool = False,
         adaptive: bool = True,
+        choice: str | None = None,
     ) -> None:
         start = time.perf_counter()
         self._killed = False
@@ -48,6 +49,13 @@ class HereRunner(Closing):
             artifact, threads=threads, level=level, memory=memory, adaptive=adaptive, self_check=check
         )
         self.opening_seconds = time.perf_counter() - start
+        try:
+            number = self.info.choice_number(choice)
+        except UsageError as error:
+            self.close()
+            raise UsageError(f"{artifact}: {error}") from None
+        if number is not None:
+            self.force_choice(number)
 
     @property
     def level(self) -> str:
@@ -90,6 +98,9 @@ class HereRunner(Closing):
 
     def check(self) -> None:
         self._held().check()
+
+    def force_choice(self, choice: int | None) -> None:
+        self._session.force_choice(choice)
 
     def last(self) -> LastRun:
         return self._session.last()

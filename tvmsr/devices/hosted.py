@@ -142,6 +142,7 @@ class HostedRunner(Closing):
             start = time.perf_counter()
             self._open(artifact, opening)
             self.opening_seconds = time.perf_counter() - start
+            self._choose(artifact, opening.choice)
         except BaseException:
             connection.close()
             raise
@@ -158,6 +159,15 @@ class HostedRunner(Closing):
             if error.status != abi.CHECK_FAILED and (opening.level is not None or opening.threads is not None):
                 raise UsageError(words) from None
             raise WorkError(words) from None
+
+    def _choose(self, artifact: Path, name: str | None) -> None:
+        """Programs there of earlier releases know no choices: they are not asked where none is forced."""
+        try:
+            choice = self.info.choice_number(name)
+        except UsageError as error:
+            raise UsageError(f"{artifact}: {error}") from None
+        if choice is not None:
+            self.force_choice(choice)
 
     @property
     def name(self) -> str:
@@ -222,6 +232,9 @@ class HostedRunner(Closing):
 
     def check(self) -> None:
         self._connection.request(Command.CHECK)
+
+    def force_choice(self, choice: int | None) -> None:
+        self._connection.request(Command.FORCE_CHOICE, u32(2**32 - 1 if choice is None else choice))  # -1
 
     def last(self) -> LastRun:
         return self._connection.ask(Command.LAST, read=_read_last)

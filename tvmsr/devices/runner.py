@@ -83,13 +83,17 @@ class Memory:
 
 @dataclass(frozen=True)
 class Opening:
-    """How a runner is opened: see tvmsr.load. memory: MiB of workspace a call may take; check: self-check at open."""
+    """How a runner is opened: see tvmsr.load. memory: MiB of workspace a call may take; check: self-check at open.
+
+    choice: a bit choice by name, for all pictures; None or "auto": by the picture.
+    """
 
     threads: int | None = None
     level: str | None = None
     memory: float | None = None
     check: bool = False
     adaptive: bool = True
+    choice: str | None = None
 
     def __post_init__(self) -> None:
         if self.memory is not None and self.memory <= 0:
@@ -139,6 +143,9 @@ class Runner(Protocol):
 
     def check(self) -> None:
         """Upscale the artifact's check pictures there; WorkError where one comes out wrong."""
+
+    def force_choice(self, choice: int | None) -> None:
+        """Use this bit choice from now on; None: as the picture says."""
 
     def last(self) -> LastRun:
         """What the last upscale did."""

@@ -37,6 +37,7 @@ class Command(IntEnum):
     CLOSE = 13
     FILES = 14
     UNLOAD = 15
+    FORCE_CHOICE = 16
 
 
 class Refusal(IntEnum):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tvmsr.errors import UsageError
+
 
 @dataclass(frozen=True)
 class ArtifactInfo:
@@ -22,6 +24,16 @@ class ArtifactInfo:
     choices: tuple[str, ...]
     size_multiple: int = 1
     whole_because: tuple[str, ...] = ()
+
+    def choice_number(self, name: str | None) -> int | None:
+        """Of a bit choice by name; None for None and "auto": by the picture. UsageError where none is called so."""
+        if name is None or name == "auto":
+            return None
+        if name not in self.choices:
+            raise UsageError(
+                f"there is no bit choice {name!r} in this file; it has {', '.join(self.choices)}, and auto"
+            )
+        return self.choices.index(name)
 
 
 @dataclass(frozen=True)

@@ -247,7 +247,10 @@ class Session:
         self._call(self._abi.profile, int(on))
 
     def profile(self) -> tuple[StepTime, ...]:
-        """The sums since profiling was turned on; the first and the last are conversions of pixels."""
+        """The sums since profiling was turned on, conversions of pixels first and last.
+
+        A file with several bit choices has the cost of choosing before them, and the steps of all; calls say which ran.
+        """
         times, count = ctypes.POINTER(abi.StepTime)(), ctypes.c_size_t()
         known, rows = self._layers(), []
         with self._inside() as handle:

@@ -45,6 +45,11 @@ class Wish:
     layers: bool = False
     runs: int | None = None
     peer: str = ""
+    choice: str = "auto"
+
+    def opening(self, threads: int) -> Opening:
+        """How the artifact is opened."""
+        return Opening(threads=threads, level=self.level, choice=self.choice)
 
     def amount(self, emulated: bool) -> tuple[int, int, float]:
         """Runs that warm up, runs at least, seconds at least."""
@@ -111,7 +116,7 @@ def _benched(where: Device, subject: Subject, wish: Wish, tick: Callable[[], obj
         for count in wish.threads:
             # A process of its own each where the device has one: the peak of its memory is that of these runs alone.
             where.renew()
-            with where.open(subject.artifact, Opening(threads=count, level=wish.level)) as runner:
+            with where.open(subject.artifact, wish.opening(count)) as runner:
                 opened.append(runner.opening_seconds)
                 timing, energy = _timing(where, runner, count, wish, before)
                 timings.append(timing)
@@ -208,7 +213,7 @@ def _by_turns(where: Device, artifact: Path, wish: Wish, peer: Peer, count: int)
 
     ours: list[float] = []
     theirs: list[float] = []
-    with where.open(artifact, Opening(threads=count, level=wish.level)) as runner:
+    with where.open(artifact, wish.opening(count)) as runner:
         for runs in wish.turns:
             ours += runner.bench(*wish.size, runs=runs, warmup=1).times
             theirs += peer.times(count, runs)

@@ -13,8 +13,8 @@ from tvmsr.kernels.spec import Tile
 if TYPE_CHECKING:
     from tvmsr.runtime import StepTime
 
-#: What the driver calls its conversions of pixels, which are no layers.
-CONVERSIONS = ("input", "output")
+#: What the driver calls its conversions of pixels, and choosing bits by them, which are no layers.
+CONVERSIONS = ("choice", "input", "output")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class LayerTime:
 
 @dataclass(frozen=True)
 class Totals:
-    """Of all layers together. conversion_ms: of the picture to codes and back. gmacs: a second of the layers' time.
+    """Of all layers together. conversion_ms: of the picture to codes and back, and of choosing bits. gmacs: a second of
+    the layers' time.
 
     of_peak: share of the layers' time that their multiplies would take at their primitives' peaks; layers whose peak is
     not known are left out of it, None where all are. bytes: None where a layer does not tell.
@@ -101,6 +102,7 @@ def make_profile(
     known = {str(layer["name"]): layer for layer in entry.get("layers", ())}
     direct = ISAS[entry["isa"]].primitives[0].name if entry.get("isa") in ISAS else ""
     best = [min(steps, key=lambda step: step.seconds) for steps in zip(*runs, strict=True)]
+    best = [step for step in best if step.calls]  # of a file with several bit choices, one has run
     whole = sum(step.seconds for step in best) or 1.0
     rows = []
     for step in best:

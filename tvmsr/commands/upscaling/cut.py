@@ -75,9 +75,9 @@ def _spans(size: int, step: int, margin: int, multiple: int, least: int) -> list
     return spans
 
 
-def whole_because(info: ArtifactInfo) -> tuple[str, ...]:
-    """Why pieces do not give the bytes of the whole, where they do not."""
-    by_picture = ("it chooses its bits by the whole picture",) if len(info.choices) > 1 else ()
+def whole_because(info: ArtifactInfo, choice: str | None = None) -> tuple[str, ...]:
+    """Why pieces do not give the bytes of the whole, where they do not. choice: that is forced, None for none."""
+    by_picture = ("it chooses its bits by the whole picture",) if len(info.choices) > 1 and choice is None else ()
     return (*info.whole_because, *by_picture)
 
 
@@ -86,7 +86,7 @@ class Work:
     """A picture and what it is given to. workspace: bytes of a piece (width, height); StatusError beyond a limit.
 
     fixed: bytes that reading and writing take, whatever the pieces. room: bytes that there are; None: nobody knows.
-    limit: MiB that the user gave for pictures and artifact; the artifact has half of them.
+    limit: MiB that the user gave for pictures and artifact; the artifact has half of them. choice: of bits, forced.
     """
 
     name: str
@@ -96,6 +96,7 @@ class Work:
     fixed: int
     room: int | None
     limit: int | None = None
+    choice: str | None = None
 
     def memory(self, cut: Cut) -> int | None:
         """Bytes that the work takes in such pieces; None where a piece is beyond the artifact's limit."""
@@ -118,7 +119,7 @@ class Work:
 
 def cut_for(work: Work, tile: int | None) -> Cut:
     """How to cut. tile: what the user asked for. InputFileError where there is too little memory for any way."""
-    reasons = whole_because(work.info)
+    reasons = whole_because(work.info, work.choice)
     if tile is not None:
         return _checked(work, _asked(work, tile, bool(reasons)), "pass a smaller --tile")
     if reasons:

@@ -44,7 +44,7 @@ class How:
 
     artifact: its path. network: what is in it (stamp.network_of). factor: its scale; scale: of the results, at most
     that. tile: see cut_for. room: bytes of memory that one device's picture may take, None: nobody knows. limit: MiB
-    that the user gave for pictures and artifact.
+    that the user gave for pictures and artifact. choice: of bits, forced where the artifact has several; None: none is.
     """
 
     artifact: Path
@@ -55,15 +55,17 @@ class How:
     room: int | None
     overwrite: bool
     limit: int | None = None
+    choice: str | None = None
 
     def stamps(self, source: Path) -> tuple[str, ...]:
         """What a result of a picture may carry. InputFileError where it cannot be read."""
         digest = digest_of(source)
-        return tuple(stamp_for(self.network, digest, self.scale, tile) for tile in dict.fromkeys((None, self.tile)))
+        tiles = dict.fromkeys((None, self.tile))
+        return tuple(stamp_for(self.network, digest, self.scale, tile, self.choice) for tile in tiles)
 
     def stamp(self, source: Path, info: ArtifactInfo) -> str:
         """What its result carries, from an artifact that says this of itself."""
-        return self.stamps(source)[-1 if whole_because(info) else 0]
+        return self.stamps(source)[-1 if whole_because(info, self.choice) else 0]
 
     def size(self, holding: Holding) -> tuple[int, int]:
         """(width, height) of a picture's result: rounded half up, 1 at least."""
@@ -76,15 +78,17 @@ def _scaled(size: int, scale: Fraction) -> int:
 
 @dataclass(frozen=True)
 class Kept:
-    """A result that does not count yet, at `part`; notices: sentences."""
+    """A result that does not count yet, at `part`; notices: sentences; choice: of bits, in words ("": there is one)."""
 
     part: Path
     size: tuple[int, int]
     notices: tuple[str, ...]
+    choice: str = ""
 
 
 class Pictures:
-    """A context manager: at its end no part is left. written: numbers to sizes (width, height) of what counts.
+    """A context manager: at its end no part is left. written: numbers to sizes (width, height) of what counts; choices:
+    to the bit choices of these, in words.
 
     progress: hears of pictures in several bands, by their names, in the threads of devices.
     """
@@ -96,6 +100,7 @@ class Pictures:
         self._parts: Parts | None = None
         self._ended = False
         self.written: dict[int, tuple[int, int]] = {}
+        self.choices: dict[int, str] = {}
         self.notices: list[str] = []
 
     @property
@@ -138,12 +143,15 @@ class Pictures:
                     sink.write(rows)
                     self._check_ended()
                 sink.finish()
-        return Kept(part, (result.width, result.height), self._notices(source, target, result, run))
+        names = run.info.choices
+        choice = ", ".join(names[number] for number in run.choices) if len(names) > 1 else ""
+        return Kept(part, (result.width, result.height), self._notices(source, target, result, run), choice)
 
     def deliver(self, number: int, kept: Kept) -> None:
         target = self._pairs[number][1]
         _place(kept.part, target, self._how.overwrite)
         self.written[number] = kept.size
+        self.choices[number] = kept.choice
         self.notices += kept.notices
 
     def discard(self, kept: Kept) -> None:
@@ -155,7 +163,16 @@ class Pictures:
     def _cut(self, source: Source, result: Holding, run: Run, target: Path) -> Cut:
         shrinks = self._how.scale != self._how.factor
         fixed = source.memory + memory_of(format_named(target), result) + (_SHRINKING if shrinks else 0)
-        work = Work(str(source.path), source.holding, run.info, run.workspace, fixed, self._how.room, self._how.limit)
+        work = Work(
+            str(source.path),
+            source.holding,
+            run.info,
+            run.workspace,
+            fixed,
+            self._how.room,
+            self._how.limit,
+            self._how.choice,
+        )
         return cut_for(work, self._how.tile)
 
     def _rows(self, source: Source, cut: Cut, run: Run) -> Iterator[U8]:
@@ -181,7 +198,7 @@ class Pictures:
         said = list(source.holding.notices)
         if not exif_kept(format_named(target), result):
             said.append(f"its EXIF data do not fit into {target.name} and were left out")
-        reasons = whole_because(run.info)
+        reasons = whole_because(run.info, self._how.choice)
         if self._how.tile is not None and reasons:
             said.append(
                 f"was cut into tiles of {self._how.tile} although {', '.join(reasons)}: pixels differ from those of "

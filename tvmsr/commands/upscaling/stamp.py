@@ -40,9 +40,11 @@ def digest_of(source: Path) -> str:
     return digest.hexdigest()
 
 
-def stamp_for(network: str, digest: str, scale: Fraction, tile: int | None) -> str:
-    """The stamp of what a network makes of a picture. tile: of results that it changes, else None."""
-    words = json.dumps([network, digest, str(scale), tile])
+def stamp_for(network: str, digest: str, scale: Fraction, tile: int | None, choice: str | None = None) -> str:
+    """The stamp of what a network makes of a picture. tile, choice (of bits, forced): of results that they change, else
+    None.
+    """
+    words = json.dumps([network, digest, str(scale), tile, *([choice] if choice is not None else [])])
     return f"tvmsr:{hashlib.sha256(words.encode()).hexdigest()[:32]}"
 
 

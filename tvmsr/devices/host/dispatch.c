@@ -200,6 +200,10 @@ static uint32_t check(host *h, reader *request, writer *reply) {
     return h->loaded.check == NULL ? too_old(reply) : answer(h, reply, h->loaded.check(h->session));
 }
 
+static uint32_t force_choice(host *h, reader *request, writer *reply) {
+    return answer(h, reply, h->loaded.force_choice(h->session, (int32_t)take_u32(request)));
+}
+
 static uint32_t memory(host *h, reader *request, writer *reply) {
     (void)h, (void)request;
     put_memory(reply);
@@ -241,7 +245,7 @@ static const struct {
     [DO_TRACE] = {trace, 1},           [DO_READ_TRACE] = {read_trace, 1},
     [DO_CHECK] = {check, 1},           [DO_MEMORY] = {memory, 0},
     [DO_CLOSE] = {close_session, 0},   [DO_FILES] = {files, 0},
-    [DO_UNLOAD] = {unload, 0},
+    [DO_UNLOAD] = {unload, 0},         [DO_FORCE_CHOICE] = {force_choice, 1},
 };
 
 uint32_t host_handle(host *h, uint32_t command, const uint8_t *payload, size_t length, writer *reply) {

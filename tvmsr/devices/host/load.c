@@ -19,7 +19,7 @@ typedef struct {
 static const entry ENTRIES[] = {
     ENTRY(get_info), ENTRY(level_name), ENTRY(choice_name), ENTRY(level_runs), ENTRY(open),    ENTRY(open_error),
     ENTRY(close),    ENTRY(upscale),    ENTRY(workspace),   ENTRY(last),       ENTRY(profile), ENTRY(read_profile),
-    ENTRY(error),    OPTIONAL(trace),   OPTIONAL(read_trace), OPTIONAL(check),
+    ENTRY(error),    ENTRY(force_choice), OPTIONAL(trace),   OPTIONAL(read_trace), OPTIONAL(check),
 };
 
 /* 0 where the file has the checksum that it should have. */

@@ -18,6 +18,7 @@ typedef struct {
     __typeof__(&tvmsr_close) close;
     __typeof__(&tvmsr_upscale) upscale;
     __typeof__(&tvmsr_workspace) workspace;
+    __typeof__(&tvmsr_force_choice) force_choice;
     __typeof__(&tvmsr_last) last;
     __typeof__(&tvmsr_profile) profile;
     __typeof__(&tvmsr_read_profile) read_profile;

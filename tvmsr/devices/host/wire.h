@@ -34,7 +34,8 @@ enum {
     DO_MEMORY = 12,
     DO_CLOSE = 13,
     DO_FILES = 14,
-    DO_UNLOAD = 15
+    DO_UNLOAD = 15,
+    DO_FORCE_CHOICE = 16
 };
 
 /* code of a reply: 0, a status of the C ABI (below 100), or one of these; its payload is then a text. */

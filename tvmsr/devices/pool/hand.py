@@ -14,7 +14,7 @@ from tvmsr.devices.pool.job import U8, Job, Kept, PiecewiseJob, Run, Source
 from tvmsr.devices.pool.limits import Allowed, Limits, Pace
 from tvmsr.devices.runner import Device, Opening, Runner
 from tvmsr.errors import DeviceError, InputFileError, StatusError, TvmsrError
-from tvmsr.runtime import ArtifactInfo, abi
+from tvmsr.runtime import ArtifactInfo, LastRun, abi
 
 
 class PictureError(Exception):
@@ -129,17 +129,17 @@ class Hand(Generic[Source, Kept]):
             return kept
         return self._job.keep(number, source, run(self._job.picture(source)))
 
-    def _upscale(self, runner: Runner, picture: U8) -> tuple[U8, float]:
-        """A picture or a piece of one, and the seconds inside the artifact."""
+    def _upscale(self, runner: Runner, picture: U8) -> tuple[U8, LastRun]:
+        """A picture or a piece of one, and what the artifact did."""
         pixels, start = picture.shape[0] * picture.shape[1], time.monotonic()
         with self._limit(self.pace.limit(pixels)):
             result = runner.upscale(picture, lambda _done, _rows: self._dropped)
-            seconds = runner.last().seconds
+            last = runner.last()
             self.pace.took(pixels, time.monotonic() - start)
             self._look()
         if self._dropped:
             raise DroppedError
-        return result, seconds
+        return result, last
 
     def _workspace(self, runner: Runner, size: tuple[int, int]) -> int:
         """Asked once a size."""
@@ -179,11 +179,12 @@ class _Run:
     def __init__(
         self,
         runner: Runner,
-        upscale: Callable[[Runner, U8], tuple[U8, float]],
+        upscale: Callable[[Runner, U8], tuple[U8, LastRun]],
         workspace: Callable[[Runner, tuple[int, int]], int],
     ) -> None:
         self._runner, self._upscale, self._workspace = runner, upscale, workspace
         self.seconds = 0.0
+        self.choices: tuple[int, ...] = ()
         self.failed: Exception | None = None
 
     @property
@@ -200,8 +201,9 @@ class _Run:
 
     def __call__(self, picture: U8) -> U8:
         with self._noted():
-            result, seconds = self._upscale(self._runner, picture)
-        self.seconds += seconds
+            result, last = self._upscale(self._runner, picture)
+        self.seconds += last.seconds
+        self.choices = tuple(dict.fromkeys((*self.choices, last.choice)))
         return result
 
     @contextlib.contextmanager

@@ -34,6 +34,10 @@ class Run(Protocol):
     def manifest(self) -> Mapping[str, Any]:
         """Its manifest."""
 
+    @property
+    def choices(self) -> tuple[int, ...]:
+        """The bit choices that its pieces have had until now, each once."""
+
     def workspace(self, width: int, height: int) -> int:
         """Bytes of workspace that a picture of this size takes there; StatusError beyond the limit of memory."""
 
