@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,6 +49,15 @@ def adaptive(tmp_path_factory: pytest.TempPathFactory) -> Adaptive:
     graphs = dict(zip(("base", "low", "high"), bind_choices(network, made), strict=True))
     wanted = {n: {c: upscale_picture(g, image) for c, g in graphs.items()} for n, (image, _) in PICTURES.items()}
     return Adaptive(model, plan, artifact, wanted)
+
+
+@pytest.fixture(autouse=True)
+def quiet_again() -> Iterator[None]:
+    """--verbose is for a process."""
+    logger = logging.getLogger("tvmsr")
+    before = logger.level
+    yield
+    logger.setLevel(before)
 
 
 @pytest.fixture
@@ -117,6 +128,8 @@ def test_inspect(adaptive: Adaptive, capfd) -> None:
     said = capfd.readouterr().out
     for line in ("base, low, high", f"complexity below {LOW}", f"complexity above {HIGH}", "bytes of packed weights"):
         assert line in said
+    assert main(["inspect", str(adaptive.plan)]) == 0
+    assert f"a4w8 for pictures of a complexity below {LOW}" in capfd.readouterr().out
     packed = [level.packed_bytes for level in read_manifest(adaptive.artifact).levels]
     assert all(len(sizes) == 3 and sizes[0] > 0 and min(sizes) >= 0 for sizes in packed)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tvmsr.artifact.manifest import AdaptiveEntry, Manifest
     from tvmsr.graph.analysis import SizeRule
     from tvmsr.graph.model import Model, TensorType
+    from tvmsr.quant.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -110,12 +111,22 @@ def _plan(path: Path) -> Inspection:
     from tvmsr.quant.verdict import facts as loss
 
     plan = Plan.load(path)
-    facts = (("model", plan.model), ("bits", plan.bits), ("method", plan.method), *loss(plan.judged))
+    named = (("model", plan.model), ("bits", plan.bits), ("method", plan.method))
+    facts = (*named, *loss(plan.judged), *_choices_of(plan))
     rows = tuple(
         (name, str(tensor.bits), f"{tensor.scale:.6g}", str(tensor.zero), tensor.reason)
         for name, tensor in plan.tensors.items()
     )
     return Inspection("plan", facts, ("tensor", "bits", "scale", "zero", "why"), rows, plan.model_dump(mode="json"))
+
+
+def _choices_of(plan: Plan) -> Iterator[tuple[str, str]]:
+    """The choices beside the plan itself, and which pictures they are for."""
+    if plan.adaptive is None:
+        return
+    for choice in plan.adaptive.choices:
+        limit = f"below {plan.adaptive.low}" if choice.factor < 0 else f"above {plan.adaptive.high}"
+        yield f"choice {choice.name}", f"{choice.bits or 'other bits'} for pictures of a complexity {limit}"
 
 
 def _pictures(rule: SizeRule) -> str:

@@ -116,7 +116,8 @@ typedef struct tvmsr_last_run {
 
 /* Time of one step, summed over strips and calls since profiling was turned on. */
 typedef struct tvmsr_step_time {
-    const char *name; /* the manifest's; "input" and "output" are the conversions of pixels */
+    const char *name; /* the manifest's; "input" and "output" are the conversions of pixels, "choice" is the look at the
+                         picture where a file has several bit choices: then all their steps are there, some without calls */
     uint64_t nanoseconds; /* wall time, all threads together */
     uint64_t macs;
     uint64_t calls; /* strips */
@@ -195,10 +196,12 @@ void TVMSR_FN(close)(tvmsr_session *session);
 tvmsr_status TVMSR_FN(upscale)(tvmsr_session *session, const tvmsr_picture *in, const tvmsr_picture *out,
                                tvmsr_progress progress, void *user);
 
-/* Bytes of workspace an upscale from this size takes (whatever the format). The session keeps its largest until closed. */
+/* Bytes of workspace an upscale from this size takes (whatever the format); where the picture chooses its bits, the most that
+ * any choice takes. The session keeps its largest until closed.
+ */
 tvmsr_status TVMSR_FN(workspace)(tvmsr_session *session, int32_t width, int32_t height, uint64_t *bytes);
 
-/* Which bit choice the picture would get. */
+/* Which bit choice the picture would get: the one forced, or what its pixels say (the same on every CPU). */
 tvmsr_status TVMSR_FN(predict_choice)(tvmsr_session *session, const tvmsr_picture *in, int32_t *choice);
 
 /* Use this bit choice from now on; -1: choose by the picture again. */
