@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from tests.artifact import fake_reference
 from tests.artifact.test_driver import picture, smallest_memory
 from tvmsr.artifact.link import link_shared
-from tvmsr.errors import WorkError
+from tvmsr.errors import StatusError, WorkError
 from tvmsr.quant.complexity import complexity
 from tvmsr.runtime import load
 
@@ -101,3 +103,21 @@ def test_limits_hold_for_each(chosen):
             )
             assert session.last().workspace <= session.workspace(90, 60) <= memory * 2**20
             assert session.last().strips > 1
+
+
+def test_a_limit_names_what_the_largest_takes(tmp_path, triple):
+    """Whichever comes last: a limit of so many bytes is enough for all."""
+    path = tmp_path / "more.so"
+    link_shared(fake_reference.parts(define=f"#define BELOW {BELOW}\n#define MORE 64000\n"), path, link_triple=triple)
+
+    def refused(choice: int | None) -> int:
+        with load(path, threads=1, memory=1000 / 2**20) as session:
+            session.force_choice(choice)
+            with pytest.raises(StatusError, match="the limit is 1000") as error:
+                session.workspace(90, 60)
+        return int(re.search(r"takes (\d+) bytes", str(error.value))[1])
+
+    first, second = refused(0), refused(1)
+    assert refused(None) == first > second + 60_000
+    with load(path, threads=1, memory=first / 2**20) as session:
+        assert session.workspace(90, 60) == first

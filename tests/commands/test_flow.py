@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import tvmsr
-from tvmsr.artifact.manifest import TilingEntry, read_manifest
+from tvmsr.artifact.manifest import AdaptiveEntry, TilingEntry, read_manifest
 from tvmsr.cli.main import main
 from tvmsr.imaging.picture import demo_picture
 
@@ -85,14 +85,18 @@ def test_inspect_says_of_an_artifact_what_it_says_of_a_model(
     assert not any(label.startswith(("not in tiles", "minimum", "tiles")) for label in artifact)
     manifest = read_manifest(made.artifact)
     why = TilingEntry(radius=7, multiple=4, whole_because=["'gap' is the mean of the whole picture", "other"])
-    known = manifest.model_copy(update={"tiling": why, "assumed": ["range 0..1", "colour rgb"], "minimum_width": 15})
+    adaptive = AdaptiveEntry(factors=[0, 1], low=5, high=9)
+    known = manifest.model_copy(
+        update={"tiling": why, "assumed": ["range 0..1", "colour rgb"], "minimum_width": 15, "adaptive": adaptive}
+    )
     monkeypatch.setattr("tvmsr.artifact.manifest.read_manifest", lambda _: known)
     facts = tvmsr.inspect(made.artifact).facts
-    assert facts[-6:] == (
+    assert facts[-7:] == (
         ("pictures", f"from 15x{manifest.minimum_height} pixels"),
         ("tiles", "at multiples of 4 pixels"),
         ("not in tiles 1", "'gap' is the mean of the whole picture"),
         ("not in tiles 2", "other"),
+        ("not in tiles 3", "it chooses its bits by the whole picture; not where --choice forces one"),
         ("assumed 1", "range 0..1"),
         ("assumed 2", "colour rgb"),
     )

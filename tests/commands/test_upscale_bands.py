@@ -146,8 +146,9 @@ def test_what_cannot_be_cut(change: dict[str, tuple[str, ...]]) -> None:
     info = dataclasses.replace(INFO, **change)
     cut = cut_for(work(5000, 5000, None, info), None)
     assert (cut.rows, cut.columns) == (5000, 5000)
-    with pytest.raises(InputFileError, match=r"cannot be cut, because .*(pixels|picture); --tile"):
+    with pytest.raises(InputFileError, match=r"cannot be cut, because .*(pixels|picture); --tile") as error:
         cut_for(work(5000, 5000, 100 << 20, info), None)
+    assert ("--choice NAME lets it be cut" in str(error.value)) == ("choices" in change)
     assert cut_for(work(5000, 5000, 100 << 20, info), 256).rows == 256
 
 

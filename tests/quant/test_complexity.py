@@ -59,4 +59,4 @@ def test_beside_the_published_definition():
 
 def test_thresholds_of_the_paper():
     assert (of_published(9.39), of_published(47.11)) == (9808, 49205)
-    assert of_published(-3.0) == 0 and of_published(1e9) == MOST
+    assert of_published(-3.0) == 0 and of_published(1e9) == of_published(float("inf")) == MOST

@@ -85,8 +85,12 @@ def _of_pictures(manifest: Manifest) -> Iterator[tuple[str, str]]:
     if manifest.tiling is not None:
         if manifest.tiling.multiple > 1:
             yield "tiles", f"at multiples of {manifest.tiling.multiple} pixels"
-        yield from _counted("not in tiles", manifest.tiling.whole_because)
+        yield from _counted("not in tiles", [*manifest.tiling.whole_because, *_by_picture(manifest)])
     yield from _counted("assumed", manifest.assumed)
+
+
+def _by_picture(manifest: Manifest) -> tuple[str, ...]:
+    return ("it chooses its bits by the whole picture; not where --choice forces one",) if manifest.adaptive else ()
 
 
 def _of_choices(manifest: Manifest, adaptive: AdaptiveEntry) -> Iterator[tuple[str, str]]:

@@ -33,7 +33,7 @@ def complexity(picture: NDArray[np.uint8]) -> int:
 
 def of_published(value: float) -> int:
     """The complexity, 0 to MOST, that AdaBM's number stands for; its paper's thresholds are such."""
-    return min(max(round(value * _OF_PUBLISHED), 0), MOST)
+    return round(min(max(value * _OF_PUBLISHED, 0.0), MOST))
 
 
 def as_published(value: int) -> float:

@@ -13,7 +13,8 @@ class ArtifactInfo:
 
     minimum_size: of what the network itself runs on; smaller pictures are continued by their last column and row.
     size_multiple: tiles that begin at multiples of it give the whole's bytes; whole_because: the operations that make a
-    pixel depend on the whole picture or on where it lies, so that tiles differ from the whole where there are any.
+    pixel depend on the whole picture or on where it lies, so that tiles differ from the whole where there are any. So
+    they do where there are several choices, unless one is forced: each tile has its own.
     """
 
     scale: int

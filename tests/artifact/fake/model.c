@@ -21,6 +21,11 @@
 #endif
 #define PATCH (GRANULE + 2)
 
+/* Bytes of scratch that the first choice's steps have more than those of the second, and do not use. */
+#ifndef MORE
+#define MORE 0
+#endif
+
 static void must_begin_at_granules(int32_t row0, int32_t col0) {
     if (row0 % GRANULE != 0 || col0 % GRANULE != 0) abort();
 }
@@ -152,7 +157,7 @@ static const tvmsr_param_layout BLOCK = {3, 1, 16, 1, 0, 0, 0};
 
 #define STEP(choice, n, name, kernel, residuals, stores, rows, top, left, granule, ahead) \
     {name, (sr_kernel)kernel, OP##n, SR_KERNEL, residuals, stores, 1, rows, 2 * left + 1, top, left, top, left, granule, 4 * (granule), \
-     ahead, ahead, PATCH * PATCH * 3, -1, 5000, 0, 0, &BLOCK, 4 * (choice), HOLDS##n}
+     ahead, ahead, PATCH * PATCH * 3 + (1 - (choice)) * MORE, -1, 5000, 0, 0, &BLOCK, 4 * (choice), HOLDS##n}
 #define AHEAD (GRANULE - 1)
 #define STEPS(c, of, last) \
     STEP(c, 0, of "blur0", blur_input, 0, 1, 3, 1, 1, GRANULE, 2 + AHEAD), STEP(c, 1, of "tall", tall, 0, 2, 5, 2, 0, 1, 0), \

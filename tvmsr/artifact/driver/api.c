@@ -149,14 +149,16 @@ SR_API tvmsr_status TVMSR_FN(workspace)(tvmsr_session *session, int32_t width, i
     uint32_t first, last;
     *bytes = 0;
     sr_usable_choices(session, &first, &last);
+    sr_choice *largest = &session->choices[first];
     for (uint32_t c = first; c < last; c++) {
         sr_choice *choice = &session->choices[c];
         const tvmsr_status found = sr_plan(session, choice, width, height);
         if (found != TVMSR_OK) status = found;
         if (found != TVMSR_OK && found != TVMSR_MEMORY_LIMIT) break;
-        if (choice->flow.bytes > *bytes) *bytes = choice->flow.bytes;
+        if (choice->flow.bytes > largest->flow.bytes) largest = choice;
     }
-    if (status != TVMSR_OK && status != TVMSR_MEMORY_LIMIT) *bytes = 0;
+    if (status == TVMSR_OK || status == TVMSR_MEMORY_LIMIT) *bytes = largest->flow.bytes;
+    if (status == TVMSR_MEMORY_LIMIT) status = sr_plan(session, largest, width, height); /* its text names the most */
     return sr_leave(session, status);
 }
 

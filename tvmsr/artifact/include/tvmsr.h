@@ -86,7 +86,8 @@ typedef struct tvmsr_info {
     const char *manifest;   /* JSON, UTF-8, zero-terminated; lives as long as the library is loaded */
     size_t manifest_bytes;  /* without the zero */
     int32_t size_multiple;  /* pieces that begin at multiples of it, with receptive_radius pixels more around them, give the
-                               bytes of the whole picture, unless the manifest's tiling says what prevents that */
+                               bytes of the whole picture, unless the manifest's tiling says what prevents that; where there
+                               are several bit choices, if one is forced (tvmsr_predict_choice of the whole) */
     int32_t reserved_too;
 } tvmsr_info;
 

@@ -126,7 +126,8 @@ def cut_for(work: Work, tile: int | None) -> Cut:
         whole = Cut(work.holding.height, work.holding.width, 0, 1, (1, 1))
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
         because = f"it cannot be cut, because {reasons[0]}{more}"
-        why = f"{because}; --tile N does so all the same, a larger --memory leaves it whole"
+        forced = "" if work.info.whole_because else "--choice NAME lets it be cut, "
+        why = f"{because}; --tile N does so all the same, {forced}a larger --memory leaves it whole"
         return _checked(work, whole, why)
     return _fitting(work)
 
