@@ -43,8 +43,14 @@ def test_without_a_method(asked: dict[str, Any]) -> None:
     assert (asked["method"], asked["bits"], asked["seed"], asked["device"]) == (None, None, 0, "here")
 
 
-@pytest.mark.parametrize("more", [["--bits", "a4w4"], ["--method", "minmax"], ["--calib", "c"]])
+@pytest.mark.parametrize("more", [["--bits", "a4w4"], ["--method", "minmax"], ["--calib", "c"], ["--hr"]])
 def test_what_has_no_meaning_alone_is_refused(more: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "default:x2", "--data", "d", *more]) == 2
     said = capfd.readouterr().err
     assert more[0] in said and "adabm-paper" in said
+
+
+@pytest.mark.parametrize("more", [["--threads", "2"], ["--level", "avx2"], ["--choice", "low"], ["--device", "pi5"]])
+def test_options_of_an_artifact_beside_a_method(more: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "default:x2", "--data", "d", "--method", "adabm-paper", *more]) == 2
+    assert more[0] in capfd.readouterr().err

@@ -15,6 +15,7 @@ from tvmsr.commands.source import open_model
 from tvmsr.commands.wishes import asked, option, unheard
 from tvmsr.errors import UsageError
 from tvmsr.graph.model import Mark
+from tvmsr.quant.calibrate import TOO_ALIKE
 
 from .conftest import Made
 
@@ -139,6 +140,12 @@ def test_what_is_lost_is_shown_and_a_missed_limit_in_a_line(tmp_path, capsys):
     assert "% of the modelled time on x86_64 " in said.out
     assert main(["inspect", out]) == 0
     assert "dB PSNR against the FP32 output on 8 held-back crops" in capsys.readouterr().out
+
+
+def test_pictures_that_are_too_alike_are_said(monkeypatch, tmp_path):
+    monkeypatch.setattr("tvmsr.quant.calibrate.OVERFITTED", 0.0)
+    made = tvmsr.calibrate("default:x2", max_drop=5.0, out=tmp_path / "a.json")
+    assert made.notes.count(TOO_ALIKE) == 1 and not any(note.startswith("learned step") for note in made.notes)
 
 
 def test_a_target_that_is_none(tmp_path, capsys):

@@ -239,7 +239,10 @@ def test_codes_that_a_wider_input_overflows_do_not_end_the_search():
     assert bind(model, calibrate(model, CROPS, max_drop=0.0, equalise=False))
 
 
-@pytest.mark.parametrize("wrong", [{"max_drop": -1.0}, {"max_drop": float("nan")}, {"way": "no", "method": "minmax"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"max_drop": -1.0}, {"max_drop": float("nan")}, {"max_drop": float("inf")}, {"way": "no", "method": "minmax"}],
+)
 def test_wrong_numbers_and_ways(wrong):
     with pytest.raises(UsageError, match=r"expected a number|known are"):
         calibrate(networks.residual(), CROPS, **wrong)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.quant import networks
 from tvmsr.graph.analysis import macs_per_pixel
+from tvmsr.graph.model import Activation
 from tvmsr.quant import judge
 from tvmsr.quant.calibrate import calibrate
 from tvmsr.quant.judge import (
@@ -24,6 +25,7 @@ from tvmsr.quant.judge import (
     make_judge,
     psnr_of,
 )
+from tvmsr.quant.plan import PlanError
 
 CROPS = [networks.picture(s) for s in range(6)]
 
@@ -58,6 +60,16 @@ def test_large_networks_are_judged_on_less(monkeypatch):
     monkeypatch.setattr(judge, "REPEATED_WORK", macs * 10 * 48**2 * 3)
     assert few_for(model, 10) == 3
     assert few_for(model, 1000) == LEAST_CROPS
+
+
+def test_networks_without_a_convolution_are_judged():
+    b, crops = networks.Builder(), [np.full((24, 20, 3), 7, np.uint8)]
+    model = b.model(b.activate("dark", "input", Activation.SQUARE), 1)
+    assert affordable(crops, model)[0].shape == (24, 20, 3)
+    assert calibrate(model, crops, held=crops).judged.drop == 0.0
+    moved = networks.Builder()
+    with pytest.raises(PlanError, match="the model's output is its input"):
+        calibrate(moved.model(moved.gather("all", "input", [2, 1, 0]), 1), crops)
 
 
 @pytest.mark.parametrize("name", ["residual", "split_concat", "tables"])

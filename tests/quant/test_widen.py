@@ -106,6 +106,27 @@ def test_without_a_clock_that_can_be_asked():
     assert plan.judged.wider.time is None and "time" not in plan.notes[-2]
 
 
+def test_a_layer_that_no_kernel_reads_wide_stays_as_it_is():
+    model, how = networks.residual(), {"max_drop": 0.0, "rounding": False}
+
+    def cycles(graph):
+        held = {node.name: node.output for node in graph}
+        found = {node.name: held[node.inputs[0]].bits for node in graph if node.op == "conv" and node.name == "last"}
+        if found["last"] > 8:
+            raise WorkError("'last' cannot be compiled")
+        return {"last": 1.0}
+
+    layers = calibrate(model, CROPS, clock=Clock("nowhere", cycles), **how).judged.wider.layers
+    assert "last" in calibrate(model, CROPS, **how).judged.wider.layers and layers and "last" not in layers
+
+
+def test_a_missed_limit_where_no_layer_gains():
+    b = networks.Builder(0)
+    model = b.model(b.shuffle("out", b.conv("only", "input", 12), 2))
+    found = calibrate(model, CROPS, max_drop=1e-3).judged.model_copy(update={"drop": 0.5})
+    assert found.wider is None and "no layer gains by reading more bits" in missed_words(found)
+
+
 def test_both_figures_are_said_and_a_missed_limit_too(monkeypatch):
     monkeypatch.setattr(widen, "LEAST_SAVED", 0.5)
     model = networks.residual()

@@ -111,12 +111,17 @@ def prepare(
 
 
 def need_torch() -> None:
-    """Raise UsageError where PyTorch is not installed."""
+    """Raise UsageError where PyTorch is not installed, or cannot be loaded."""
     try:
         import torch  # noqa: F401
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise UsageError(
             f"--method {METHOD}: needs PyTorch, which is not installed; pip install tvmsr[torch]"
+        ) from error
+    except (ImportError, OSError) as error:
+        raise UsageError(
+            f"--method {METHOD}: PyTorch is installed but cannot be loaded ({error}); "
+            "pip install --force-reinstall torch"
         ) from error
 
 

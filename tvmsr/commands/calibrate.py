@@ -125,7 +125,15 @@ def plan_for(
         plan = _imported(model, how, crops.used, progress)
     else:
         plan = plan_of(model, how, crops, _described(how), made=saved, better=better, progress=progress, target=target)
-    return plan, (*model.assumed, *crops.notes, *notes, *_missed(plan))
+    return plan, (*model.assumed, *crops.notes, *notes, *_told(plan, how), *_missed(plan))
+
+
+def _told(plan: Plan, how: Calibration) -> tuple[str, ...]:
+    """Those of the plan's notes that ask for something, or answer an option: what came of the learned step."""
+    from tvmsr.quant.calibrate import TOO_ALIKE
+    from tvmsr.quant.learned.learn import NOTED
+
+    return tuple(note for note in plan.notes if note == TOO_ALIKE or (how.learn and note.startswith(NOTED)))
 
 
 def _missed(plan: Plan) -> tuple[str, ...]:

@@ -97,12 +97,16 @@ def evaluate(
 
     if method is not None:
         _check_method(method, plan)
+        elsewhere = {"--model": model, "--threads": threads, "--level": level}
+        elsewhere |= {"--choice": None if choice == "auto" else choice, "--device": None if device == "here" else device}
+        _refuse(elsewhere, what)
         return evaluate_paper(
             what, data=data, lr=lr, bits=bits or DEFAULT_BITS, calib=calib, hr=hr, protocol=protocol, seed=seed,
             overrides=overrides, progress=progress,
         )  # fmt: skip
-    if bits is not None or calib is not None:
-        raise UsageError(f"--bits and --calib are for --method {METHOD}; others: calibrate first, then give --plan")
+    if bits is not None or calib is not None or hr:
+        words = f"--bits, --calib and --hr are for --method {METHOD}"
+        raise UsageError(f"{words}; others: calibrate first, then give --plan")
     if is_artifact(what):
         if plan is not None:
             raise UsageError(f"--plan {plan} is for a network; the artifact {what} has its own plan")

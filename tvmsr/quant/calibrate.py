@@ -46,6 +46,8 @@ U8 = NDArray[np.uint8]
 
 #: Layers are widened where 8 bits are expected to cost more than this, in dB.
 MAX_DROP = 0.1
+#: What max_drop can be at most: far beyond any picture that one would look at.
+MOST_DROP = 100.0
 #: Weights are rounded against the middles of eight crops, so many pixels a side: more than the patches drawn of them.
 ROUNDED_SIZE = 64
 #: Weights are not fitted to crops where that makes the noise on the bundled picture so many times that of nearest.
@@ -118,8 +120,8 @@ def calibrate(
     if not crops:
         raise InputFileError("calibration needs at least one picture")
     row = method_of(method)
-    if max_drop is not None and not max_drop >= 0:
-        raise UsageError(f"--max-drop {max_drop}: expected a number of dB, 0 or more")
+    if max_drop is not None and not 0 <= max_drop <= MOST_DROP:
+        raise UsageError(f"--max-drop {max_drop:g}: expected a number of dB, 0 to {MOST_DROP:g}")
     check_way(way)
     if row.alone:
         equalise, bias_correction, max_drop = False, False, None
@@ -205,6 +207,8 @@ class _Draft:
 
     def adjusted(self, plan: Plan) -> Plan:
         """The plan with weight codes and bias corrections measured on the crops, as far as they are wanted."""
+        if not plan.tensors:  # the network only moves pixels
+            return plan
         if self.rounding:
             rule = size_rule(self.model.graph)
             used = [fitted(middle(crop, ROUNDED_SIZE), rule) for crop in spaced(self.crops, JUDGED_CROPS)]

@@ -127,7 +127,7 @@ def few_for(model: Model, times: int) -> int:
 
 def affordable(crops: Sequence[U8], model: Model) -> list[U8]:
     """The crops, of large networks their middles, so that to judge a plan on them costs about `JUDGED_WORK`."""
-    pixels = JUDGED_WORK / (float(macs_per_pixel(model.graph)) * max(len(crops), 1))
+    pixels = JUDGED_WORK / (max(float(macs_per_pixel(model.graph)), 1.0) * max(len(crops), 1))
     return [middle(crop, max(LEAST_JUDGED, math.isqrt(int(pixels)))) for crop in crops]
 
 

@@ -56,8 +56,9 @@ def missed_words(found: Judged) -> str | None:
     """One line, where the plan loses more than was allowed: that it does, and what can be done."""
     if not found.is_missed:
         return None
+    tried = "no layer gains by reading" if found.wider is None else "the layers that gain most by it read"
     return (
-        f"--max-drop {found.limit:g} was missed: all layers that gain by it read more bits, and the expected drop is "
+        f"--max-drop {found.limit:g} was missed: {tried} more bits, and the expected drop is "
         f"{found.drop:.3f} dB ({found.psnr:.1f} dB against the FP32 output; {found.least_psnr:.1f} were needed); "
         "calibrate with more pictures like those to be upscaled (--calib), give all layers more bits (--bits a12w8), "
         "or allow more"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tvmsr.errors import UsageError
+from tvmsr.errors import UsageError, WorkError
 from tvmsr.graph.analysis import macs_by_node
 from tvmsr.graph.model import INPUT, Graph, Model, Node
 from tvmsr.quant.bind import bind
@@ -87,11 +87,11 @@ def measured(
         try:
             wider = replan({node.name: WIDE})
             saved = 1 - judge.noise_beside(wider, known) / before if before > 0 else 0.0
-        except UsageError:  # the user's own pins leave no wider reading for it
+            if clock is not None and saved > LEAST_SAVED:
+                slower = _time(clock, judge.model, wider) / time - 1
+        except (UsageError, WorkError):  # the user's own pins leave no wider reading for it, or no kernel can read it
             saved = 0.0
         if saved > LEAST_SAVED:
-            if clock is not None:
-                slower = _time(clock, judge.model, wider) / time - 1
             found.append(Candidate(node.name, saved, shares[node.name], slower, clock.where if clock else ""))
         done()
     return sorted(found, key=lambda c: c.worth, reverse=True)

@@ -80,6 +80,18 @@ def test_interrupted_the_best_so_far_is_kept(short):
     assert "of 40 steps" in kept[-1].notes[-1]
 
 
+def test_interrupted_before_the_first_judgement_the_plan_is_kept(monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    model, kept = networks.plain(0), []
+    plan = calibrate(model, CROPS, bits="a4w4")
+    monkeypatch.setattr(learn, "make_judge", stop)
+    with pytest.raises(KeyboardInterrupt):
+        learned(model, plan, CROPS, HELD, better=kept.append)
+    assert [one.layers for one in kept] == [plan.layers]
+
+
 def test_networks_that_cannot_be_learned_keep_their_plan():
     b = networks.Builder(0)
     x = b.layer_norm("norm", b.conv("c0", "input", 8))
@@ -101,6 +113,20 @@ def test_without_torch_the_extra_is_named(monkeypatch, tmp_path):
     with pytest.raises(UsageError, match=r"pip install 'tvmsr\[torch\]'"):
         tvmsr.calibrate("default:x2", learn=True, out=tmp_path / "plan.json")
     assert not (tmp_path / "plan.json").exists()
+
+
+def test_a_torch_that_cannot_be_loaded(monkeypatch):
+    def broken(name):
+        raise OSError("libc10.so: cannot open shared object file")
+
+    monkeypatch.setattr(learn.importlib, "import_module", broken)
+    with pytest.raises(UsageError, match=r"--learn: PyTorch is installed but cannot be loaded \(libc10"):
+        learn.check_torch()
+
+
+def test_a_command_says_what_came_of_it(tmp_path):
+    made = tvmsr.calibrate("default:x2", method="cfqp-paper", learn=True, out=tmp_path / "plan.json")
+    assert any(note.startswith("learned step: left out") and "measured range" in note for note in made.notes)
 
 
 def test_steps_follow_from_the_networks_size():

@@ -6,6 +6,7 @@ were held back. Torch is asked for when it is used (`tvmsr[torch]`); what is her
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,12 +29,20 @@ Progress = Callable[[str, int, int], None]
 
 #: The plan is judged, and kept where it is the best so far, so often on the way.
 JUDGEMENTS = 4
+#: What the note of what came of it begins with.
+NOTED = "learned step"
 
 
 def check_torch() -> None:
-    """UsageError where PyTorch is not installed."""
+    """UsageError where PyTorch is not installed, or cannot be loaded."""
     if importlib.util.find_spec("torch") is None:
         raise UsageError("--learn: needs PyTorch, which is not installed; pip install 'tvmsr[torch]'")
+    try:
+        importlib.import_module("torch")
+    except (ImportError, OSError) as error:
+        raise UsageError(
+            f"--learn: PyTorch is installed but cannot be loaded ({error}); pip install --force-reinstall torch"
+        ) from error
 
 
 def learned(
@@ -55,16 +64,16 @@ def learned(
     check_torch()
     missing = _missing(model, plan)
     if missing:
-        return _noted(plan, f"learned step: left out, {missing}")
+        return _noted(plan, f"{NOTED}: left out, {missing}")
     from tvmsr.quant.learned import tune
     from tvmsr.quant.learned.student import Student
     from tvmsr.quant.learned.written import written
 
+    tell = better or (lambda _: None)
+    tell(_noted(plan, "the learned step was not finished: this is the plan that it began with"))
     judge = make_judge(model, affordable(held or crops, model))
     best = first = _Found(plan, judge.noise(plan))
     before = _words(first, judge)
-    tell = better or (lambda _: None)
-    tell(_noted(plan, "the learned step was not finished: this is the plan that it began with"))
     schedule = tune.schedule_for(model, seed)
     every = max(1, schedule.steps // JUDGEMENTS)
     with tune.settled():
@@ -79,8 +88,8 @@ def learned(
                     words = f"the learned step was not finished, {step} of {schedule.steps} steps: {before}"
                     tell(_finished(model, first, best, judge, held or crops, len(held) > 0, words))
     if best is first:
-        return _noted(plan, f"learned step: {schedule.steps} steps did not help and are left out: {before}")
-    words = f"learned step, {schedule.steps} steps: {before}"
+        return _noted(plan, f"{NOTED}: {schedule.steps} steps did not help and are left out: {before}")
+    words = f"{NOTED}, {schedule.steps} steps: {before}"
     return _finished(model, first, best, judge, held or crops, len(held) > 0, words)
 
 
@@ -109,7 +118,8 @@ def _missing(model: Model, plan: Plan) -> str:
 
 
 def _words(found: _Found, judge: Judge) -> str:
-    return f"noise {found.noise:.3f} ({psnr_of(found.noise):.2f} dB against the FP32 output, {len(judge.crops)} crops)"
+    crops = f"{len(judge.crops)} crop{'s' if len(judge.crops) > 1 else ''}"
+    return f"noise {found.noise:.3f} ({psnr_of(found.noise):.2f} dB against the FP32 output, {crops})"
 
 
 def _noted(plan: Plan, note: str) -> Plan:
