@@ -97,9 +97,8 @@ def evaluate(
 
     if method is not None:
         _check_method(method, plan)
-        elsewhere = {"--model": model, "--threads": threads, "--level": level}
-        elsewhere |= {"--choice": None if choice == "auto" else choice, "--device": None if device == "here" else device}
-        _refuse(elsewhere, what)
+        elsewhere = {"--choice": choice if choice != "auto" else None, "--device": device if device != "here" else None}
+        _refuse({"--model": model, "--threads": threads, "--level": level, **elsewhere}, what)
         return evaluate_paper(
             what, data=data, lr=lr, bits=bits or DEFAULT_BITS, calib=calib, hr=hr, protocol=protocol, seed=seed,
             overrides=overrides, progress=progress,
