@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from tvmsr.quant.reference import run_tensors
 from tvmsr.runtime import load
 
 NAMES = ("base", "low", "high")
+PICTURES = (flat(), between(), busy(), busy(1, 1), flat(3, 70), between(40, 33))
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,11 @@ class Made:
     @property
     def path(self) -> Path:
         return self.built.path
+
+    @cached_property
+    def wanted(self) -> list[list[np.ndarray]]:
+        """What the executor makes of each of PICTURES, by choice."""
+        return [[upscale_picture(graph, image) for graph in self.graphs] for image in PICTURES]
 
 
 def make(model: Model, plan: Plan, out: Path, target: Target = TARGET) -> Made:
@@ -62,13 +69,11 @@ def made(request, tmp_path_factory) -> Made:
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("level", [level.name for level in LEVELS])
 def test_each_choice_and_the_picture_s_own(made, level, threads):
-    pictures = (flat(), between(), busy(), busy(1, 1), flat(3, 70), between(40, 33))
     choosing = choosing_of(made.plan)
     seen = set()
     with load(made.path, level=level, threads=threads) as session:
         assert session.info.choices == NAMES
-        for image in pictures:
-            wanted = [upscale_picture(graph, image) for graph in made.graphs]
+        for image, wanted in zip(PICTURES, made.wanted, strict=True):
             for choice, want in enumerate(wanted):
                 session.force_choice(choice)
                 np.testing.assert_array_equal(session.upscale(image), want, f"{choice}")
