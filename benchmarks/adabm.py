@@ -18,6 +18,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from peering.store import write_whole
+
 from tvmsr.adabm_paper.protocol import Adapt, Protocol, Quirks, Scope
 from tvmsr.quant.bits import parse_bits
 
@@ -167,9 +169,7 @@ def _measured(settings: Settings, file: Path, out: Path) -> None:
         if run.key not in results:
             start = time.perf_counter()
             results[run.key] = measure(run, settings)
-            draft = file.with_suffix(".part")
-            draft.write_text(json.dumps(list(results.values()), indent=1))
-            draft.replace(file)
+            write_whole(file, list(results.values()))
             print(f"{run.key}: {time.perf_counter() - start:.0f} s", flush=True)
             out.write_text("\n".join(table(results, settings)) + "\n")
     out.write_text("\n".join(table(results, settings)) + "\n")

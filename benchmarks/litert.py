@@ -30,6 +30,7 @@ from lite.worker import TOOLS
 from peering.limits import machine
 from peering.measure import say
 from peering.runtimes import Size
+from peering.store import write_whole
 
 from tvmsr.errors import TvmsrError
 
@@ -133,7 +134,7 @@ def main() -> None:
     data["commands"] = [*(one for one in data["commands"] if one != command), command]
 
     def save() -> None:
-        file.write_text(json.dumps(data, indent=1))
+        write_whole(file, data)
         args.out.write_text(_text(data))
 
     try:

@@ -23,6 +23,7 @@ from typing import Any
 from judging.measure import Folders, measure
 from judging.networks import ROWS, SETS, Row
 from judging.tables import quality_table, summary, windows_table
+from peering.store import write_whole
 
 
 def _fp32(row: Row, weights: Path, images: Path) -> tuple[list[str], list[str]]:
@@ -72,9 +73,7 @@ def _measured(rows: Sequence[Row], folders: Folders, files: Sequence[Path]) -> d
         with tempfile.TemporaryDirectory() as scratch:
             known[row.name] = measure(row, folders, Path(scratch))
         own.append(known[row.name])
-        draft = files[0].with_suffix(".part")
-        draft.write_text(json.dumps(own, indent=1))
-        draft.replace(files[0])
+        write_whole(files[0], own)
         print(quality_table([(row, known[row.name])])[-1], flush=True)
     return known
 

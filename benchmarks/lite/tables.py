@@ -58,11 +58,9 @@ def spread_table(networks: Mapping[str, Any]) -> list[str]:
                 cells = [name, words, _words(data)]
                 for test in SETS:
                     values = [one[f"{ending} {data}"][test] for one in singles]
-                    cells += [
-                        f"{mean:.3f} / {deviation:.3f} / {worst:.3f}" for mean, deviation, worst in [spread(values)]
-                    ]
+                    cells.append(" / ".join(f"{figure:.3f}" for figure in spread(values)))
                 rows.append([*cells, "-" if data == ORDINARY else _better(singles, ending, data)])
-    head = ("network", "end", "calibrated with", *(f"{_set(test)} mean / deviation / worst" for test in SETS))
+    head = ("network", "end", "calibrated with", *(f"{test.capitalize()} mean / deviation / worst" for test in SETS))
     return table_lines((*head, "sets better than ordinary, Set5, Set14"), rows, "---")
 
 
@@ -113,12 +111,8 @@ def _words(data: str) -> str:
     return _DATA.get(data, f"CFQP's pictures, {data}")
 
 
-def _set(name: str) -> str:
-    return name.capitalize()
-
-
-def _pair(means: Means, digits: int = 3) -> str:
-    return " / ".join(f"{means[name]:.{digits}f}" for name in SETS)
+def _pair(means: Means) -> str:
+    return " / ".join(f"{means[name]:.3f}" for name in SETS)
 
 
 def _less(exact: Means, found: Means) -> Means:

@@ -43,7 +43,7 @@ def times(
                 for column, of in columns.items():
                     if of.reason:
                         say(f"{name}, {size}, {count} threads: {column}: {of.reason}")
-                found[f"{size} {count}"] = {column: _least(of) for column, of in columns.items() if of.times}
+                found[f"{size} {count}"] = {column: _milliseconds(of) for column, of in columns.items() if of.times}
     return found
 
 
@@ -58,7 +58,8 @@ def _our_tasks(files: dict[str, Path], prepared: Prepared, size: Size, threads: 
     return [Task("tvmsr", how, (str(file), picture, ""), source, threads) for how, file in files.items()]
 
 
-def _least(column: Column) -> list[float]:
+def _milliseconds(column: Column) -> list[float]:
+    """Least and median."""
     return [1e3 * min(column.times), 1e3 * median(column.times)]
 
 

@@ -12,12 +12,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from peering.runtimes import F32
 from peering.runtimes.litert import codes, values
 
 from lite.jobs import Job, LiteModel
-
-F32 = NDArray[np.float32]
 
 
 def _tensorflow(data: bytes, pictures: F32, whole: bool) -> bytes:

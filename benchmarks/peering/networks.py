@@ -14,11 +14,12 @@ from safetensors.numpy import load_file, save_file
 
 from peering.runtimes import Size
 from tvmsr.commands.calibrate import CROP_SIZE, CROPS, Calibration, crops_for
-from tvmsr.commands.source import Overrides, open_model
+from tvmsr.commands.source import open_model
 from tvmsr.errors import UsageError
 from tvmsr.evaluation.peers.luma import on_luma
 from tvmsr.evaluation.peers.ncnn_graph import ncnn_files
 from tvmsr.evaluation.peers.onnx_graph import write_onnx
+from tvmsr.frontend.choices import Overrides
 from tvmsr.graph.analysis import macs_per_pixel
 from tvmsr.graph.execute import run_fp32
 from tvmsr.graph.model import F32, Colour, Model

@@ -45,6 +45,13 @@ def _read(path: Path, empty: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def write_whole(path: Path, data: Any) -> None:
+    """As JSON, whole or not at all."""
+    made = path.with_name(path.name + ".part")
+    made.write_text(json.dumps(data, indent=1))
+    made.replace(path)
+
+
 class Store:
     """A JSON file. Everything in it is of one machine."""
 
@@ -87,12 +94,8 @@ class Store:
         self.save()
 
     def save(self) -> None:
-        """Whole or not at all."""
-        if self.path is None:
-            return
-        made = self.path.with_name(self.path.name + ".part")
-        made.write_text(json.dumps(self.data, indent=1))
-        made.replace(self.path)
+        if self.path is not None:
+            write_whole(self.path, self.data)
 
     @property
     def rows(self) -> dict[Key, dict[str, Any]]:

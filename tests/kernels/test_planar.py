@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -41,8 +41,6 @@ SIZES = ((1, 1), (1, 9), (9, 1), (2, 3), (4, 4), (3, 17), (5, 33), (2, 70), (7, 
 @dataclass
 class Planar(Case):
     """A case of one algorithm; tile: by default the first that is offered."""
-
-    spec: dict[str, KernelSpec] = field(default_factory=dict)
 
     def weights(self):
         if self.given is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -38,8 +38,6 @@ def offered(algorithm: str, isa: str, source: Conv, weight: np.ndarray) -> tuple
 @dataclass
 class Transformed(Case):
     """A case of one algorithm; tile: by default one of the shortest strips."""
-
-    spec: dict[str, KernelSpec] = field(default_factory=dict)
 
     def weights(self):
         if self.given is not None:

@@ -6,8 +6,9 @@ It equals tvmsr.graph.execute up to rounding. Weights are constants; who wants o
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeAlias, cast
+from typing import cast
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -28,10 +29,9 @@ from tvmsr.graph.model import (
     Statistic,
     StatisticAttrs,
 )
-from tvmsr.operations.conv import outside
+from tvmsr.operations.in_torch import UNARY, Tensor, continued, depth_to_space
 from tvmsr.operations.resize import kernel, positions
 
-Tensor: TypeAlias = Any  # torch.Tensor: mypy does not follow torch
 Constants = Mapping[str, Tensor]
 #: A convolution's name, operand and weight (OC, IC/groups, KH, KW) -> the operand and weight that it computes with.
 Read = Callable[[str, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -90,8 +90,7 @@ def _padded(x: Tensor, attrs: ConvAttrs, value: Tensor) -> Tensor:
     if not any(attrs.padding):
         return x
     if attrs.mode is not PadMode.CONSTANT:
-        rows, columns = (torch.tensor(index) for index in outside(tuple(x.shape[2:]), attrs))
-        return x.index_select(2, rows).index_select(3, columns)
+        return continued(x, attrs)
     top, left, bottom, right = attrs.padding
     # What is added is `value`: pad the difference from it with zeros.
     return functional.pad(x - value, (left, right, top, bottom)) + value
@@ -108,7 +107,7 @@ def _activated(x: Tensor, attrs: ActivateAttrs | AddAttrs | ConvAttrs, own: Cons
     if kind is Activation.CLIP:
         return x.clamp(attrs.low, attrs.high)
     gained = cast("ActivateAttrs | ConvAttrs", attrs)
-    return gained.gain * _UNARY[kind](x) + gained.offset
+    return gained.gain * UNARY[kind](x) + gained.offset
 
 
 def _activate(x: tuple[Tensor, ...], node: Node, own: Constants) -> Tensor:
@@ -140,10 +139,7 @@ def _gather(x: tuple[Tensor, ...], node: Node, own: Constants) -> Tensor:
 
 def _depth_to_space(x: tuple[Tensor, ...], node: Node, own: Constants) -> Tensor:
     del own
-    r = cast(ShuffleAttrs, node.attrs).block
-    batch, channels, height, width = x[0].shape
-    phases = x[0].reshape(batch, r, r, channels // r**2, height, width)
-    return phases.permute(0, 3, 4, 1, 5, 2).reshape(batch, channels // r**2, height * r, width * r)
+    return depth_to_space(x[0], cast(ShuffleAttrs, node.attrs).block)
 
 
 def _max_pool(x: tuple[Tensor, ...], node: Node, own: Constants) -> Tensor:
@@ -165,8 +161,6 @@ def _resize(x: tuple[Tensor, ...], node: Node, own: Constants) -> Tensor:
 
 
 def _along(x: Tensor, axis: int, count: int, attrs: ResizeAttrs) -> Tensor:
-    import numpy as np
-
     size = x.shape[axis]
     first, fraction = positions(count, size, attrs)
     weights = torch.tensor(kernel(np.array([float(f) for f in fraction]), attrs), dtype=x.dtype)
@@ -196,22 +190,6 @@ def _layer_norm(x: tuple[Tensor, ...], node: Node, own: Constants) -> Tensor:
     variance = centred.square().mean(1, keepdim=True)
     return centred / (variance + cast(LayerNormAttrs, node.attrs).epsilon).sqrt() * own["gamma"] + own["beta"]
 
-
-_UNARY: Mapping[Activation, Callable[[Tensor], Tensor]] = {
-    Activation.TANH: torch.tanh,
-    Activation.SIGMOID: torch.sigmoid,
-    Activation.GELU: functional.gelu,
-    Activation.GELU_TANH: lambda x: functional.gelu(x, approximate="tanh"),
-    Activation.SILU: functional.silu,
-    Activation.HARD_SIGMOID: lambda x: (x / 6 + 0.5).clamp(0, 1),
-    Activation.HARD_SWISH: lambda x: x * (x / 6 + 0.5).clamp(0, 1),
-    Activation.MISH: functional.mish,
-    Activation.SOFTPLUS: functional.softplus,
-    Activation.ELU: functional.elu,
-    Activation.EXP: lambda x: x.clamp(max=80).exp(),
-    Activation.SQUARE: torch.square,
-    Activation.SQRT: lambda x: x.clamp(min=0).sqrt(),
-}
 
 FORWARD: Mapping[str, _Forward] = {
     "conv": _conv,

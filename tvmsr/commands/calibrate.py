@@ -93,17 +93,26 @@ class Crops:
     notes: tuple[str, ...]
 
 
-def crops_for(model: Model, how: Calibration) -> Crops:
-    """Of the user's folder, or of the bundled picture."""
+def check_seed(seed: int) -> None:
+    """UsageError for one that nothing can be drawn with."""
+    if seed < 0:
+        raise UsageError(f"--seed {seed}: expected 0 or more")
+
+
+def draw_crops(calib: Path | None, count: int, size: int, seed: int, hr_scale: int | None) -> list[NDArray[np.uint8]]:
+    """LR crops, RGB bytes, of the folder, or of the bundled picture. hr_scale: what HR pictures are downsized by."""
     from tvmsr.imaging.augment import calibration_crops, default_calibration
 
-    if how.seed < 0:
-        raise UsageError(f"--seed {how.seed}: expected 0 or more")
+    if calib is None:
+        return default_calibration(count, size, seed)
+    return calibration_crops(calib, count, size, seed=seed, hr_scale=hr_scale)
+
+
+def crops_for(model: Model, how: Calibration) -> Crops:
+    """Of the user's folder, or of the bundled picture."""
+    check_seed(how.seed)
     count = CROPS + HELD
-    if how.calib is None:
-        found = default_calibration(count, CROP_SIZE, how.seed)
-    else:
-        found = calibration_crops(how.calib, count, CROP_SIZE, seed=how.seed, hr_scale=model.scale if how.hr else None)
+    found = draw_crops(how.calib, count, CROP_SIZE, how.seed, model.scale if how.hr else None)
     apart = count // HELD
     held = found[apart - 1 :: apart]
     notes = (NO_FOLDER,) if how.calib is None else ()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tvmsr.commands.choices import choice_number
 from tvmsr.commands.files import is_artifact
 from tvmsr.commands.paper import DEFAULT_BITS, METHOD, evaluate_paper
 from tvmsr.commands.progress import Progress, silent
@@ -52,12 +53,8 @@ def reference_upscaler(model: Model, plan: Path, choice: str = "auto") -> Upscal
 
     read = Plan.load(plan)
     choosing = choosing_of(read)
-    if choice not in ("auto", *choosing.names):
-        raise UsageError(
-            f"{plan}: there is no bit choice {choice!r} in it; it has {', '.join(choosing.names)}, and auto"
-        )
+    forced = choice_number(plan, choice, choosing.names)
     graphs = bind_choices(model, read)
-    forced = None if choice == "auto" else choosing.names.index(choice)
     return lambda lr: upscale_picture(graphs[choosing.of(lr) if forced is None else forced], lr)
 
 
@@ -88,9 +85,7 @@ def evaluate(
     devices share the pictures. protocol: "y" or "rgb". method "adabm-paper": the network by AdaBM as published, at
     `bits` ("a6w8"), on crops of `calib` (docs/adabm.md). Raises UsageError, InputFileError, WorkError or DeviceError.
     """
-    from tvmsr.devices import Here, Opening
-    from tvmsr.devices.find import find_devices
-    from tvmsr.evaluation.evaluate import evaluate as measure
+    from tvmsr.devices import Opening
 
     def report(done: int, total: int) -> None:
         progress("evaluate", done, total)
@@ -114,6 +109,25 @@ def evaluate(
             Path(what), data, lr, protocol, Opening(threads=threads, level=level, choice=choice), device, fp32, report
         )
     _refuse({"--model": model, "--threads": threads, "--level": level}, what)
+    return _here(what, data, lr, protocol, plan, choice, device, overrides, report)
+
+
+def _here(
+    what: str | Path,
+    data: Path,
+    lr: Path | None,
+    protocol: str,
+    plan: Path | None,
+    choice: str,
+    device: str | Device | Sequence[Device],
+    overrides: Overrides | None,
+    report: Callable[[int, int], object],
+) -> Evaluation:
+    """A network in FP32, or with a plan through the reference executor."""
+    from tvmsr.devices import Here
+    from tvmsr.devices.find import find_devices
+    from tvmsr.evaluation.evaluate import evaluate as measure
+
     there = [one.name for one in find_devices(device) if one.name != Here.name]
     if there:
         raise UsageError(f"{what} is a network, which is computed here; --device {','.join(there)} runs an artifact")

@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tvmsr.adabm_paper.protocol import METHOD, Protocol, Scope
-from tvmsr.commands.calibrate import NO_FOLDER
+from tvmsr.commands.calibrate import NO_FOLDER, check_seed, draw_crops
 from tvmsr.commands.files import is_artifact
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model
 from tvmsr.errors import UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from tvmsr.adabm_paper.measure import PaperEvaluation
 
 __all__ = ["DEFAULT_BITS", "METHOD", "evaluate_paper"]
@@ -55,13 +52,12 @@ def evaluate_paper(
     need_torch()
     if is_artifact(what):
         raise UsageError(f"{what} is an artifact; AdaBM as published is computed of a network: give its file")
-    if seed < 0:
-        raise UsageError(f"--seed {seed}: expected 0 or more")
+    check_seed(seed)
     protocol_named(protocol)
     chosen = _chosen(settings or Protocol(), bits, scope)
     model = open_model(what, overrides)
     pairs = load_pairs(Path(data), model.scale, lr=Path(lr) if lr is not None else None)
-    crops = _crops(chosen, calib, seed, model.scale if hr else None)
+    crops = draw_crops(calib, chosen.pictures, chosen.crop, seed, model.scale if hr else None)
     prepared = prepare(model, crops, chosen, seed=seed, outside=folded_factors(model, what), progress=progress)
     found = evaluate(prepared, pairs, protocol=protocol, progress=progress)
     notes = (*model.assumed, *((NO_FOLDER,) if calib is None else ()), *found.notes)
@@ -78,11 +74,3 @@ def _chosen(settings: Protocol, bits: str, scope: str) -> Protocol:
     chosen = replace(settings, bits=width.activations, weight_bits=width.weights, quirks=quirks)
     chosen.check()
     return chosen
-
-
-def _crops(settings: Protocol, calib: Path | None, seed: int, hr_scale: int | None) -> list[NDArray[np.uint8]]:
-    from tvmsr.imaging.augment import calibration_crops, default_calibration
-
-    if calib is None:
-        return default_calibration(settings.pictures, settings.crop, seed)
-    return calibration_crops(Path(calib), settings.pictures, settings.crop, seed=seed, hr_scale=hr_scale)

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tvmsr.commands.choices import choice_number
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.errors import InputFileError, UsageError
 
@@ -136,11 +137,8 @@ def _scale(scale: float | Fraction | None, network: int) -> Fraction:
 def _forced(artifact: Path, choice: str, manifest: Mapping[str, Any]) -> str | None:
     """The choice, where that makes a difference; UsageError where the artifact does not have it."""
     names = [str(name) for name in manifest.get("choices", ())]
-    if choice == "auto":
-        return None
-    if choice not in names:
-        raise UsageError(f"{artifact}: there is no bit choice {choice!r} in it; it has {', '.join(names)}, and auto")
-    return choice if len(names) > 1 else None
+    number = choice_number(artifact, choice, names)
+    return names[number] if number is not None and len(names) > 1 else None
 
 
 def _opening(threads: int | None, level: str | None, memory: int | None, check: bool, choice: str | None) -> Opening:

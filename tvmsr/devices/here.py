@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from tvmsr.devices.closing import Closing, Owner
 from tvmsr.devices.leash import hold
-from tvmsr.devices.runner import PLAIN, Facts, Memory, Opening, Speed, measure
-from tvmsr.errors import DeviceError, UsageError
+from tvmsr.devices.runner import PLAIN, Facts, Memory, Opening, Speed, force_named, measure
+from tvmsr.errors import DeviceError
 from tvmsr.runtime import ArtifactInfo, LastRun, Session, StepTime, load, usable_levels
 from tvmsr.runtime.results import StepSum
 from tvmsr.runtime.session import ProgressFunction
@@ -50,12 +50,10 @@ class HereRunner(Closing):
         )
         self.opening_seconds = time.perf_counter() - start
         try:
-            number = self.info.choice_number(choice)
-        except UsageError as error:
+            force_named(self, artifact, choice)
+        except BaseException:
             self.close()
-            raise UsageError(f"{artifact}: {error}") from None
-        if number is not None:
-            self.force_choice(number)
+            raise
 
     @property
     def level(self) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tvmsr.devices.closing import Closing
 from tvmsr.devices.link import Link
-from tvmsr.devices.runner import PLAIN, Facts, Memory, Opening, Speed, measure
+from tvmsr.devices.runner import PLAIN, Facts, Memory, Opening, Speed, force_named, measure
 from tvmsr.devices.wire import LARGEST, VERSION, Command, GarbageError, Refusal, Values, read_files, text, u32, u64
 from tvmsr.errors import DeviceError, InputFileError, StatusError, TvmsrError, UsageError, WorkError
 from tvmsr.hardware.cpuinfo import features_in
@@ -142,7 +142,7 @@ class HostedRunner(Closing):
             start = time.perf_counter()
             self._open(artifact, opening)
             self.opening_seconds = time.perf_counter() - start
-            self._choose(artifact, opening.choice)
+            force_named(self, artifact, opening.choice)
         except BaseException:
             connection.close()
             raise
@@ -159,15 +159,6 @@ class HostedRunner(Closing):
             if error.status != abi.CHECK_FAILED and (opening.level is not None or opening.threads is not None):
                 raise UsageError(words) from None
             raise WorkError(words) from None
-
-    def _choose(self, artifact: Path, name: str | None) -> None:
-        """Programs there of earlier releases know no choices: they are not asked where none is forced."""
-        try:
-            choice = self.info.choice_number(name)
-        except UsageError as error:
-            raise UsageError(f"{artifact}: {error}") from None
-        if choice is not None:
-            self.force_choice(choice)
 
     @property
     def name(self) -> str:

@@ -171,6 +171,19 @@ class Runner(Protocol):
         """Close."""
 
 
+def force_named(runner: Runner, artifact: str | Path, choice: str | None) -> None:
+    """What Opening.choice asks for. Where it forces none the runner is not called: programs on devices may be older.
+
+    Raises UsageError where the artifact has no choice of that name.
+    """
+    try:
+        number = runner.info.choice_number(choice)
+    except UsageError as error:
+        raise UsageError(f"{artifact}: {error}") from None
+    if number is not None:
+        runner.force_choice(number)
+
+
 class Device(Protocol):
     """A place where artifacts run: this machine, an emulator, a board. A context manager that closes its runners."""
 

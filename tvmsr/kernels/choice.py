@@ -11,7 +11,7 @@ from tvmsr.kernels.isa import ISAS, Isa, Primitive
 from tvmsr.kernels.legality import NO_PRIMITIVE, NOT_3X3, Weight
 from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Load, Operand, Store, Tile
 
-#: Why a map of one pixel has no transform.
+#: Why a map of one pixel has no transform, and no pixels in the lanes.
 ONE_PIXEL = "its grid is one pixel"
 #: Predictions are no better than this.
 _CLEARLY = 0.97

@@ -111,7 +111,7 @@ class HostKernels:
         codes: NDArray[np.int8] | None = None,
         weight_bits: int = 8,
     ) -> Bytes:
-        """The parameter block of one bit choice."""
+        """The parameter block of one step."""
         layout, plain = _ints(param_layout(spec)), plain_params(spec, params)
         if self._c("plain_bytes")(layout, plain) != len(plain):
             raise ValueError("the packer and plain_params disagree about the size of the plain parameters")

@@ -245,7 +245,7 @@ _DTYPE = {FieldKind.INT: np.int32, FieldKind.FLOAT: np.float32}
 
 
 def plain_params(spec: KernelSpec, params: Mapping[str, NDArray[Any] | int]) -> bytes:
-    """The plain parameters as they lie in the file: one bit choice of one step. table_length may be left out."""
+    """The plain parameters as they lie in the file: those of one step. table_length may be left out."""
     given = dict(params)
     if spec.epilogue.table:
         given["table_length"] = len(np.asarray(given["table"]))

@@ -33,7 +33,7 @@ from tvmsr.kernels.epilogue import Block, Pixels, finish, prepare
 from tvmsr.kernels.isa import Primitive
 from tvmsr.kernels.layout import WeightLayout
 from tvmsr.kernels.planar_plan import QUAD, Plan, plan
-from tvmsr.kernels.products import Broadcast, halves_of, in_windows, open_sums, repeated
+from tvmsr.kernels.products import Broadcast, halves_of, in_windows, inputs_of, open_sums, repeated
 from tvmsr.kernels.spec import Conv, KernelSpec
 from tvmsr.kernels.windows import Level, cut
 
@@ -173,7 +173,7 @@ def _products(k: _Planar, turn: Expr, first: Expr, block: Expr) -> None:
     def step(i: Expr, j: Expr, unit: Expr) -> None:
         slot = T.truncmod(turn + (1 + i), T.int32(height)) * scheme.slot
         at = slot + unit * scheme.line + first + j
-        inputs = [_inputs_of(k, k.load(at + n * lanes)) for n in range(vectors)]
+        inputs = [inputs_of(k.primitive, lanes, k.load(at + n * lanes)) for n in range(vectors)]
         weights = base + (i * width + j) * tap + unit * (outputs * k.primitive.depth)
         for o in range(outputs):
             w = _copied(k, weights + o * k.primitive.depth)
@@ -202,12 +202,6 @@ def _steps(k: _Planar, sums: Broadcast, step: Callable[[Expr, Expr, Expr], None]
         repeat(Level.RUNS, lambda j: repeat(Level.STEPS, lambda unit: step(i, j, unit)))
 
     repeat(Level.ROWS, taps)
-
-
-def _inputs_of(k: _Planar, words: Expr) -> Expr:
-    """Words of pixels as the primitive multiplies them."""
-    kind, size = ("uint8", 4) if k.primitive.weight_bytes == 1 else ("int16", 2)
-    return T.bind(T.reinterpret(f"{kind}x{size * k.frame.lanes}", words))
 
 
 def _copied(k: _Planar, index: Expr) -> Expr:

@@ -378,11 +378,15 @@ def broadcast_inputs(primitive: Primitive, lanes: int, x: Tensor, index: Expr) -
 
 def halves_of(primitive: Primitive, lanes: int, words: Expr) -> list[Expr]:
     """A vector of words, each the inputs of one step, as the primitive multiplies them: one vector for each half."""
-    if primitive.weight_bytes == 1:
-        return [T.bind(T.reinterpret(f"uint8x{4 * lanes}", words))]
-    if primitive.halves == 1:
-        return [T.bind(T.reinterpret(f"int16x{2 * lanes}", words))]
+    if primitive.weight_bytes == 1 or primitive.halves == 1:
+        return [inputs_of(primitive, lanes, words)]
     wide = T.bind(T.reinterpret(f"uint16x{2 * lanes}", words))
     even = T.bitwise_and(wide, T.broadcast(T.uint16(255), 2 * lanes))
     odd = T.shift_right(wide, T.broadcast(T.uint16(8), 2 * lanes))
-    return [T.bind(T.reinterpret(f"int16x{2 * lanes}", half)) for half in (even, odd)]
+    return [inputs_of(primitive, lanes, half) for half in (even, odd)]
+
+
+def inputs_of(primitive: Primitive, lanes: int, words: Expr) -> Expr:
+    """A vector of words, each the inputs of one issue, in the type that the primitive multiplies."""
+    kind, size = ("uint8", 4) if primitive.weight_bytes == 1 else ("int16", 2)
+    return T.bind(T.reinterpret(f"{kind}x{size * lanes}", words))

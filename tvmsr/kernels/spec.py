@@ -2,8 +2,9 @@
 
 A kernel makes one int32 value per output channel and pixel (the `source`: a convolution's accumulator, a stored code
 minus its zero point, or the product of two of them) and sends it through one `Epilogue`. Numbers (multipliers, zero
-points, bounds, tables) and bit widths are not in here: they are data in the parameter block, so layers of one shape,
-and the bit choices of one layer, share a kernel.
+points, bounds, tables) are not in here: they are data in the parameter block, so layers of one shape share a kernel.
+Bit widths are those that a convolution has to be exact for; bit choices of one layer share a kernel where all of this
+is equal.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ class Store:
     """A tensor that is written: channels [first, first + channels * block**2) of the grid's pixel.
 
     block > 1 is depth to space: channel first + (dy*block + dx)*channels + c -> pixel (y*block + dy, x*block + dx), c.
-    pitch: bytes between stored pixels. full: for every channel and every bit choice, the bounds of its codes are those
-    of the form's type, to which elements may be saturated (the bytes are the same).
+    pitch: bytes between stored pixels. full: for every channel, the bounds of its codes are those of the form's type,
+    to which elements may be saturated (the bytes are the same).
     """
 
     form: Form
@@ -67,8 +68,8 @@ class Store:
 class Residual:
     """A further operand of a fused add. modulo > 0: output channel c reads channel c % modulo (a repeated anchor).
 
-    identity: for every channel and every bit choice the multiplier is exactly 2**fraction, so that the centred code is
-    shifted instead of multiplied (the bytes are the same).
+    identity: for every channel the multiplier is exactly 2**fraction, so that the centred code is shifted instead of
+    multiplied (the bytes are the same).
     """
 
     operand: Operand
@@ -80,8 +81,8 @@ class Residual:
 class Epilogue:
     """From int32 to stored codes; the formulas are in tvmsr/quant/integer.py and docs/numerics.md.
 
-    tame: for every channel, every bit choice and whatever is read, no float product leaves +-TERM_LIMIT, and a source
-    that is a term has no other bounds. Bounds may then wait for the integer that is stored (the bytes are the same).
+    tame: for every channel and whatever is read, no float product leaves +-TERM_LIMIT, and a source that is a term has
+    no other bounds. Bounds may then wait for the integer that is stored (the bytes are the same).
     """
 
     stores: tuple[Store, ...]
@@ -99,7 +100,7 @@ class Epilogue:
 class Conv:
     """Convolution. kernel (height, width); x holds `inputs` channels from its base pointer on.
 
-    max_bits: the widest activations that any bit choice gives it; weight_bits likewise.
+    max_bits: of the widest codes that x may hold; weight_bits: of its weights.
     """
 
     kernel: tuple[int, int]

@@ -1,4 +1,4 @@
-"""Program: what the driver runs on one CPU level: steps, buffers and the plain parameters of every step."""
+"""Program: what the driver runs for a bit choice on a CPU level: steps, buffers and plain parameters of every step."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def _resize_of(attrs: ResizeAttrs, channels: int) -> Spatial:
 
 
 def spatial_params(draft: Draft, group: Group) -> Params:
-    """One bit choice, in the order of the file."""
+    """Those of a group, in the order of the file."""
     node = cast(IntegerNode, group.spatial)
     x, (write,) = draft.places[group.x.of], group.writes
     y = draft.places[write.place]

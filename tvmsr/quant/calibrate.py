@@ -36,10 +36,9 @@ from tvmsr.quant.plan import Judged, Plan, PlanError
 from tvmsr.quant.ranges import ChannelStats, Observation, covering, observe_channels, spaced
 from tvmsr.quant.representative import DEFAULT_WAY, Representative, check_way, described, representatives
 from tvmsr.quant.rounding import Rounding, best_rounded, rounded, ways_for
-from tvmsr.quant.saturation import saturation, saturation_note
 from tvmsr.quant.streams import choose_bits
 from tvmsr.quant.structure import analyse
-from tvmsr.quant.verdict import judged, loss_words, wider_words
+from tvmsr.quant.verdict import judged, loss_words, saturation_words, wider_words
 from tvmsr.quant.widen import Clock, candidates, fewest, measured, pins_of, reusing, what_is_wider
 
 U8 = NDArray[np.uint8]
@@ -147,8 +146,7 @@ def calibrate(
         plan = _widened(draft, plan, max_drop)
     settings = {"bias_correction": bias_correction, "rounding": rounding, "max_drop": max_drop, "layer_bits": pins}
     plan = _with_coarsening(model, plan.model_copy(update={"settings": {**plan.settings, **settings}}))
-    shown = [fitted(crop, size_rule(model.graph)) for crop in few(held or crops)]
-    covered = saturation_note(saturation(bind(model, plan), shown))
+    covered = saturation_words(model, plan, held or crops)
     return plan.model_copy(update={"notes": [*notes, *plan.notes, covered]})
 
 

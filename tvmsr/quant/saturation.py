@@ -13,6 +13,9 @@ from tvmsr.quant.reference import run
 
 U8 = NDArray[np.uint8]
 
+#: What the note begins with.
+SATURATED = "saturated"
+
 _MOVES = ("gather", "depth_to_space", "max_pool")
 #: Tensors that a plan's note names, and the share of codes below which none is worth a word.
 MOST_NAMED, WORTH_SAYING = 3, 1e-4
@@ -52,7 +55,7 @@ def saturation_note(shares: Mapping[str, float]) -> str:
     """One line: the tensors of which most codes are at an end."""
     worst = sorted(((share, name) for name, share in shares.items() if share > WORTH_SAYING), reverse=True)[:MOST_NAMED]
     if not worst:
-        return f"saturated: no tensor has more than {100 * WORTH_SAYING:.2f} % of its codes at an end"
+        return f"{SATURATED}: no tensor has more than {100 * WORTH_SAYING:.2f} % of its codes at an end"
     named = ", ".join(f"{name} {100 * share:.2f} %" for share, name in worst)
     mean = sum(shares.values()) / len(shares)
-    return f"saturated, share of the codes at an end: {named}; {100 * mean:.3f} % over all tensors"
+    return f"{SATURATED}, share of the codes at an end: {named}; {100 * mean:.3f} % over all tensors"

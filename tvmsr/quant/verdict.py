@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from tvmsr.quant.judge import Judge, expected_drop, least_psnr, psnr_of
-from tvmsr.quant.plan import Judged, Wider
+import numpy as np
+from numpy.typing import NDArray
+
+from tvmsr.graph.analysis import size_rule
+from tvmsr.graph.model import Model
+from tvmsr.quant.bind import bind
+from tvmsr.quant.judge import Judge, expected_drop, few, least_psnr, psnr_of
+from tvmsr.quant.picture import fitted
+from tvmsr.quant.plan import Judged, Plan, Wider
+from tvmsr.quant.saturation import saturation, saturation_note
 
 
 def judged(judge: Judge, noise: float, limit: float, *, held: bool) -> Judged:
@@ -42,6 +50,12 @@ def wider_words(found: Judged) -> str | None:
         f"{_readers(found.wider.layers)}, or the expected drop would be {drop:.3f} dB ({psnr:.1f} dB against the "
         f"FP32 output): {_cost(found.wider)}"
     )
+
+
+def saturation_words(model: Model, plan: Plan, crops: Sequence[NDArray[np.uint8]]) -> str:
+    """One line: of which tensors codes are at an end of their range, on a few of these crops."""
+    shown = [fitted(crop, size_rule(model.graph)) for crop in few(crops)]
+    return saturation_note(saturation(bind(model, plan), shown))
 
 
 def facts(found: Judged | None) -> tuple[tuple[str, str], ...]:

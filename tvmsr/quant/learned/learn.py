@@ -15,17 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvmsr.errors import UsageError
-from tvmsr.graph.analysis import size_rule
 from tvmsr.graph.model import Model
-from tvmsr.quant.bind import bind
-from tvmsr.quant.judge import Judge, affordable, few, make_judge, psnr_of
-from tvmsr.quant.picture import fitted
+from tvmsr.quant.draft import Progress
+from tvmsr.quant.judge import Judge, affordable, make_judge, psnr_of
 from tvmsr.quant.plan import Plan, PlanError
-from tvmsr.quant.saturation import saturation, saturation_note
-from tvmsr.quant.verdict import judged, loss_words
+from tvmsr.quant.saturation import SATURATED
+from tvmsr.quant.verdict import judged, loss_words, saturation_words
 
 U8 = NDArray[np.uint8]
-Progress = Callable[[str, int, int], None]
 
 #: The plan is judged, and kept where it is the best so far, so often on the way.
 JUDGEMENTS = 4
@@ -131,13 +128,12 @@ def _finished(
 ) -> Plan:
     """The best plan, with what it loses and saturates in the place of what the first one did."""
     plan, old = best.plan, first.plan.judged
-    notes = [note for note in plan.notes if not note.startswith("saturated")]
+    notes = [note for note in plan.notes if not note.startswith(SATURATED)]
     update: dict[str, object] = {}
     if old is not None:
         now = judged(judge, best.noise, old.limit, held=is_held)
         now = now.model_copy(update={"before": old.before, "wider": old.wider})
         notes = [loss_words(now) if note == loss_words(old) else note for note in notes]
         update["judged"] = now
-    pictures = [fitted(crop, size_rule(model.graph)) for crop in few(shown)]
-    notes += [saturation_note(saturation(bind(model, plan), pictures)), f"{words} -> {_words(best, judge)}"]
+    notes += [saturation_words(model, plan, shown), f"{words} -> {_words(best, judge)}"]
     return plan.model_copy(update={**update, "notes": notes, "settings": {**plan.settings, "learned": True}})

@@ -27,7 +27,7 @@ from tvmsr.graph.model import (
     Statistic,
     StatisticAttrs,
 )
-from tvmsr.operations.conv import outside
+from tvmsr.operations import in_torch
 from tvmsr.quant.integer import TERM_LIMIT, IntegerNode
 from tvmsr.quant.learned.gradients import Tensor, floored, requantised
 from tvmsr.quant.learned.grids import Coded, Flow, Summand, per_channel
@@ -87,10 +87,8 @@ def conv(step: Step, operands: tuple[Flow, ...], rounds: bool) -> Tensor:
 
 def _padded(x: Flow, attrs: ConvAttrs, value: np.ndarray) -> Tensor:
     """With what a convolution reads outside the picture."""
-    height, width = x.values.shape[2:]
     if attrs.mode is not PadMode.CONSTANT:
-        rows, columns = (torch.tensor(index) for index in outside((height, width), attrs))
-        return x.values.index_select(2, rows).index_select(3, columns)
+        return in_torch.continued(x.values, attrs)
     top, left, bottom, right = attrs.padding
     if not any(attrs.padding):
         return x.values
@@ -171,10 +169,7 @@ def gather(step: Step, operands: tuple[Flow, ...], rounds: bool) -> Tensor:
 
 def depth_to_space(step: Step, operands: tuple[Flow, ...], rounds: bool) -> Tensor:
     del rounds
-    block, x = cast(ShuffleAttrs, step.exact.attrs).block, operands[0].values
-    count, channels, height, width = x.shape
-    split = x.reshape(count, block, block, channels // block**2, height, width)
-    return split.permute(0, 3, 4, 1, 5, 2).reshape(count, -1, height * block, width * block)
+    return in_torch.depth_to_space(operands[0].values, cast(ShuffleAttrs, step.exact.attrs).block)
 
 
 def max_pool(step: Step, operands: tuple[Flow, ...], rounds: bool) -> Tensor:
@@ -215,18 +210,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "statistic": statistic,
 }
 
+#: The square root is kept from 0, where its gradient has no bounds.
 _FUNCTIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
-    Activation.TANH: torch.tanh,
-    Activation.SIGMOID: torch.sigmoid,
-    Activation.GELU: functional.gelu,
-    Activation.GELU_TANH: lambda x: functional.gelu(x, approximate="tanh"),
-    Activation.SILU: functional.silu,
-    Activation.HARD_SIGMOID: lambda x: torch.clamp(x / 6 + 0.5, 0, 1),
-    Activation.HARD_SWISH: lambda x: x * torch.clamp(x / 6 + 0.5, 0, 1),
-    Activation.MISH: functional.mish,
-    Activation.SOFTPLUS: functional.softplus,
-    Activation.ELU: functional.elu,
-    Activation.EXP: lambda x: torch.exp(torch.clamp(x, max=80)),
-    Activation.SQUARE: lambda x: x * x,
+    **in_torch.UNARY,
     Activation.SQRT: lambda x: torch.sqrt(torch.clamp(x, min=1e-12)),
 }
