@@ -120,6 +120,15 @@ def test_a_layer_that_no_kernel_reads_wide_stays_as_it_is():
     assert "last" in calibrate(model, CROPS, **how).judged.wider.layers and layers and "last" not in layers
 
 
+@pytest.mark.parametrize(
+    ("noises", "enough", "expected"),
+    [((9, 9, 5, 3), 4, 4), ((9, 4, 3, 2), 4, 2), ((4, 3, 2, 1), 4, 1), ((9, 9, 9, 9), 3, 3), ((4,), 1, 1)],
+)
+def test_fewer_layers_do_once_weights_know_of_them(noises, enough, expected):
+    count, found = widen.fewest_adjusted(lambda n: widen.Widened(n, noises[n - 1]), enough, lambda one: one.noise <= 4)
+    assert (count, found.plan, found.noise) == (expected, expected, noises[expected - 1])
+
+
 def test_a_missed_limit_where_no_layer_gains():
     b = networks.Builder(0)
     model = b.model(b.shuffle("out", b.conv("only", "input", 12), 2))

@@ -39,7 +39,17 @@ from tvmsr.quant.rounding import Rounding, best_rounded, rounded, ways_for
 from tvmsr.quant.streams import choose_bits
 from tvmsr.quant.structure import analyse
 from tvmsr.quant.verdict import judged, loss_words, saturation_words, wider_words
-from tvmsr.quant.widen import Clock, candidates, fewest, measured, pins_of, reusing, what_is_wider
+from tvmsr.quant.widen import (
+    Clock,
+    Widened,
+    candidates,
+    fewest,
+    fewest_adjusted,
+    measured,
+    pins_of,
+    reusing,
+    what_is_wider,
+)
 
 U8 = NDArray[np.uint8]
 
@@ -271,18 +281,22 @@ def _widened(draft: _Draft, plan: Plan, max_drop: float) -> Plan:
     some = make_judge(model, few(draft.crops, few_for(model, times)))
     order = measured(some, structure, replan, ticker(draft.progress, "sensitivity", times), clock)
     order = [candidate for candidate in order if candidate.name not in draft.pins]
-    chosen = order[: fewest(judge, order, replan, max_drop)]
-    if not chosen:
+
+    def adjusted(count: int) -> Widened:
+        reasons = {candidate.name: candidate.reason for candidate in order[:count]}
+        wider = draft.adjusted(draft.plan(pins_of(order[:count]), reasons)).model_copy(update={"notes": plan.notes})
+        return Widened(wider, judge.noise(wider))
+
+    enough = fewest(judge, order, replan, max_drop)
+    if not enough:
         return _with_judgement(plan, first)
-    reasons = {candidate.name: candidate.reason for candidate in chosen}
-    wider = draft.adjusted(draft.plan(pins_of(chosen), reasons)).model_copy(update={"notes": plan.notes})
-    left = judge.noise(wider)
-    if left >= noise:
+    count, found = fewest_adjusted(adjusted, enough, lambda one: expected_drop(one.noise, model.scale) <= max_drop)
+    if found.noise >= noise:
         return _with_judgement(plan, first)
-    after = judged(judge, left, max_drop, held=first.held)
-    what = what_is_wider(model, list(reasons), plan, wider, clock)
+    after = judged(judge, found.noise, max_drop, held=first.held)
+    what = what_is_wider(model, [candidate.name for candidate in order[:count]], plan, found.plan, clock)
     saved = {"before": (first.psnr, first.drop), "wider": what}
-    return _with_judgement(wider, after.model_copy(update=saved))
+    return _with_judgement(found.plan, after.model_copy(update=saved))
 
 
 def _with_judgement(plan: Plan, found: Judged) -> Plan:

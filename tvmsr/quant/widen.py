@@ -1,8 +1,8 @@
 """Give the layers that carry most of the noise 12 activation bits, where 8 bits everywhere would lose too much.
 
 What a layer saves is measured for each alone, on a few small crops; the layers that save most for what they cost are
-widened together, as many as it takes, which is measured again on all crops. Cost is modelled time where the CPU is
-known that the network is for, else multiplications.
+widened together, as many as it takes, which is measured again on all crops, with weights adjusted to them. Cost is
+modelled time where the CPU is known that the network is for, else multiplications.
 """
 
 from __future__ import annotations
@@ -156,6 +156,32 @@ def fewest(
         middle = (low + high) // 2
         low, high = (low, middle) if is_enough(middle) else (middle + 1, high)
     return high
+
+
+@dataclass(frozen=True, eq=False)
+class Widened:
+    """A plan with wider layers and the noise that the judge finds in it."""
+
+    plan: Plan
+    noise: float
+
+
+def fewest_adjusted(
+    adjusted: Callable[[int], Widened], enough: int, meets: Callable[[Widened], bool]
+) -> tuple[int, Widened]:
+    """How many of the candidates, at most `enough`, it takes once weights are adjusted to them, too; and that plan.
+
+    adjusted: the plan with so many. Weights that know of the wider layers lose less, so fewer may do; where not even
+    `enough` meet the limit, those are it. Not none: that was looked at before.
+    """
+    found = {enough: adjusted(enough)}
+    low, high = 1, enough
+    while low < high and meets(found[enough]):
+        middle = (low + high) // 2
+        found[middle] = adjusted(middle)
+        low, high = (low, middle) if meets(found[middle]) else (middle + 1, high)
+    count = high if meets(found[enough]) else enough
+    return count, found[count]
 
 
 def pins_of(chosen: Sequence[Candidate]) -> dict[str, int]:
