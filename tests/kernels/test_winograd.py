@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kernels.emulator import HOST_ISAS, MACHINES, isa_of
+from tests.kernels.emulator import HOST_ISAS, MACHINES, half, isa_of
 from tests.kernels.harness import Case, check, cuts, operand, store, stored_as
 from tests.kernels.test_assembly import SHIPPED
 from tvmsr.kernels.algorithms import ALGORITHMS
@@ -106,7 +106,8 @@ def short(algorithm):
 
 
 CASES = {
-    isa: [c for a in BITS for c in (short(a), *shape_cases(a), *tile_cases(a, isa))] for isa in {*map(isa_of, NAMES)}
+    isa: [c for a in BITS for c in (short(a), *half(isa, shape_cases(a)), *tile_cases(a, isa))]
+    for isa in {*map(isa_of, NAMES)}
 }
 #: Numbers of those whose size and numbers vary.
 SHORT = {isa: [k for k, c in enumerate(cases) if c.name.endswith("short")] for isa, cases in CASES.items()}
