@@ -1,0 +1,1 @@
+"""What benchmarks/adaptive.py is made of."""
