@@ -25,7 +25,7 @@ PROGRAMS = {
 DEFINES = {
     "granules": ["-DGRANULE=4"],
     "y": ["-DSIZES_ONLY"],
-    "choices": ["-DSIZES_ONLY", "-DBELOW=100000"],
+    "choices": ["-DSIZES_ONLY", "-DBELOW=70000", "-DTILES=16, 8, 0"],  # of noise, about half of the tiles are below
     "spatial": ["-DSIZES_ONLY"],
     "layers": ["-DSIZES_ONLY", "-DSR_LAYER_BY_LAYER"],
 }

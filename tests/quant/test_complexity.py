@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tvmsr.quant.complexity import MOST, as_published, complexity, of_published
+from tvmsr.quant.complexity import MOST, Looking, as_published, complexity, of_published
 
 
 def test_by_hand():
@@ -60,3 +60,18 @@ def test_beside_the_published_definition():
 def test_thresholds_of_the_paper():
     assert (of_published(9.39), of_published(47.11)) == (9808, 49205)
     assert of_published(-3.0) == 0 and of_published(1e9) == of_published(float("inf")) == MOST
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [1, 2, 3], [8], [2, 7, 8]])
+@pytest.mark.parametrize("shape", [(9, 14), (9, 14, 3), (9, 1, 4)])
+def test_rows_a_few_at_a_time(shape, cuts):
+    image = np.random.default_rng(4).integers(0, 256, shape, np.uint8)
+    looking = Looking()
+    for part in np.split(image, cuts):
+        looking.add(part)
+    assert looking.complexity == complexity(image)
+
+
+def test_no_rows_have_none():
+    with pytest.raises(ValueError, match="without rows"):
+        assert Looking().complexity

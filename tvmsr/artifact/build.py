@@ -98,21 +98,22 @@ def build(
     manifest = _manifest(programs, graph, model, plan, target, emitted, checks, prefix, cc)
     with tempfile.TemporaryDirectory(prefix="tvmsr-build-") as name:
         objects = tuple(_compile(emitted.kernels[level.name], level, target, Path(name)) for level in target.levels)
-        plan_bytes, without = pack_plan(with_references(plan.to_json(), emitted.data)), _needless(programs)
+        plan_bytes, without = pack_plan(with_references(plan.to_json(), emitted.data)), _needless(programs, choosing)
         parts = Parts(emitted.source, emitted.data, manifest.to_bytes(), plan_bytes, objects, without=without)
         _link(parts, wanted, target, prefix, cc)
     first = wanted.files[0]
     return Built(first, wanted.files, first.stat().st_size, manifest.weights_size, manifest)
 
 
-def _needless(programs: Sequence[Program]) -> tuple[str, ...]:
-    """Files of the driver for kinds of steps that no program has, and for choosing where there is one choice."""
+def _needless(programs: Sequence[Program], choosing: Choosing) -> tuple[str, ...]:
+    """Files of the driver for kinds of steps that no program has, for choosing where there is one choice, for tiles."""
     from tvmsr.lower.program import Kind
 
     files = {Kind.MAX_POOL: "pool", Kind.RESIZE: "resize", Kind.STATISTIC: "statistic", Kind.LAYER_NORM: "norm"}
     found = {step.spatial.kind for program in programs for step in program.steps if step.spatial is not None}
     kinds = tuple(f"spatial_{name}" for kind, name in files.items() if kind not in found)
-    return kinds if any(program.choice for program in programs) else (*kinds, "complexity")
+    whole = () if choosing.tile else ("blend", "tiles")
+    return (*kinds, *whole) if len(choosing.names) > 1 else (*kinds, *whole, "complexity")
 
 
 def _link(parts: Parts, wanted: Outputs, target: Target, prefix: str, cc: str | None) -> None:
@@ -204,7 +205,7 @@ def _macs_per_pixel(program: Program) -> float:
 def _adaptive(choosing: Choosing) -> AdaptiveEntry | None:
     if len(choosing.names) == 1:
         return None
-    return AdaptiveEntry(factors=list(choosing.factors), low=choosing.low, high=choosing.high)
+    return AdaptiveEntry(factors=list(choosing.factors), low=choosing.low, high=choosing.high, tile=choosing.tile)
 
 
 def _level(programs: Sequence[Program], level: Level, choosing: Choosing) -> LevelEntry:

@@ -34,6 +34,7 @@ API = (
     "close",
     "error",
     "force_choice",
+    "force_tiles",
     "get_info",
     "last",
     "level_name",
@@ -43,6 +44,7 @@ API = (
     "predict_choice",
     "profile",
     "read_profile",
+    "read_tiles",
     "read_trace",
     "trace",
     "upscale",
@@ -54,7 +56,7 @@ API = (
 class Parts:
     """What an artifact is linked from. plan: compressed, for `inspect --plan`; empty leaves its section out.
 
-    without: names of the driver's C files that no program needs: kinds of steps, choosing by the picture.
+    without: names of the driver's C files that no program needs: kinds of steps, choosing by the picture or its tiles.
     """
 
     tables: str  # C text of sr_the_model

@@ -106,11 +106,13 @@ class AdaptiveEntry(_Part):
     """How a file with several choices chooses: by the picture's complexity (docs/numerics.md).
 
     factors: of each choice; a picture below `low` takes the one with -1, above `high` the one with 1, else that with 0.
+    tile: where each tile of a picture chooses, pixels a side; 0: pictures choose as a whole.
     """
 
     factors: list[int]
     low: int
     high: int
+    tile: int = Field(default=0, ge=0)
 
 
 class TilingEntry(_Part):

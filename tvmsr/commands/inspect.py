@@ -85,21 +85,18 @@ def _of_pictures(manifest: Manifest) -> Iterator[tuple[str, str]]:
     if manifest.tiling is not None:
         if manifest.tiling.multiple > 1:
             yield "tiles", f"at multiples of {manifest.tiling.multiple} pixels"
-        yield from _counted("not in tiles", [*manifest.tiling.whole_because, *_by_picture(manifest)])
+        yield from _counted("not in tiles", manifest.tiling.whole_because)
     yield from _counted("assumed", manifest.assumed)
-
-
-def _by_picture(manifest: Manifest) -> tuple[str, ...]:
-    return ("it chooses its bits by the whole picture; not where --choice forces one",) if manifest.adaptive else ()
 
 
 def _of_choices(manifest: Manifest, adaptive: AdaptiveEntry) -> Iterator[tuple[str, str]]:
     """How a file with several bit choices chooses, and what each of them takes when it is opened."""
     names = dict(zip(adaptive.factors, manifest.choices, strict=False))
+    what, size = ("tiles", f" of {adaptive.tile} pixels") if adaptive.tile else ("pictures", "")
     for factor, where in ((-1, f"below {adaptive.low}"), (1, f"above {adaptive.high}")):
         if factor in names:
-            yield f"pictures of a complexity {where}", names[factor]
-    yield "other pictures", names.get(0, manifest.choices[0])
+            yield f"{what}{size} of a complexity {where}", names[factor]
+    yield f"other {what}", names.get(0, manifest.choices[0])
     for level in manifest.levels:
         packed = zip(manifest.choices, level.packed_bytes, strict=False)
         texts = [f"{name} {'+' if number else ''}{size:,}" for number, (name, size) in enumerate(packed)]
@@ -130,7 +127,8 @@ def _choices_of(plan: Plan) -> Iterator[tuple[str, str]]:
         return
     for choice in plan.adaptive.choices:
         limit = f"below {plan.adaptive.low}" if choice.factor < 0 else f"above {plan.adaptive.high}"
-        yield f"choice {choice.name}", f"{choice.bits or 'other bits'} for pictures of a complexity {limit}"
+        what = f"tiles of {plan.adaptive.tile} pixels" if plan.adaptive.mode == "tile" else "pictures"
+        yield f"choice {choice.name}", f"{choice.bits or 'other bits'} for {what} of a complexity {limit}"
 
 
 def _pictures(rule: SizeRule) -> str:

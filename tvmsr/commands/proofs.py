@@ -14,6 +14,7 @@ from tvmsr.imaging.colour import gray_of_rgb, resize_bytes
 from tvmsr.quant.checks import check_picture, code_checksum
 from tvmsr.quant.picture import fitted, upscale_picture
 from tvmsr.quant.reference import run_tensors
+from tvmsr.quant.tiles import blend
 
 if TYPE_CHECKING:
     from tvmsr.artifact.manifest import Manifest
@@ -34,7 +35,8 @@ _CROP = (110, 180)
 class Sample:
     """A picture, uint8 (H, W, 3), (H, W, 4) or (H, W), and what must come out: its bytes, or their checksum.
 
-    choice: the bit choice that makes it, which is forced, or what the artifact must choose itself.
+    choice: the bit choice that makes it, which is forced, or what the artifact must choose itself. mixed: its tiles
+    have several, of which that is the most frequent one.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Sample:
     want: U8 | int
     choice: int = 0
     forced: bool = True
+    mixed: bool = False
 
     @property
     def size(self) -> str:
@@ -88,11 +91,14 @@ class ReferenceProof:
         """graphs: one a bit choice."""
         self._graphs, self.advice = graphs, advice
         least = (manifest.minimum_height, manifest.minimum_width)
-        named = _pictures(least, manifest.macs_per_pixel, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        named = [*_in_tiles(choosing.tile, least, rng), *_pictures(least, manifest.macs_per_pixel, rng)]
         self.samples = tuple(sample for name, picture in named for sample in _samples(graphs, choosing, name, picture))
 
     def explain(self, sample: Sample, sums: Sequence[StepSum]) -> str:
         """Name the first step, and the tensor it stores, whose codes are not the reference's."""
+        if sample.mixed:
+            return "its tiles have several choices: force one to see in which layer it begins"
         graph = self._graphs[sample.choice]
         tensors = run_tensors(graph, fitted(np.ascontiguousarray(_rgb(sample.picture)), graph.sizes))
         for step in sums:
@@ -127,14 +133,22 @@ class ChecksumProof:
 
 def _samples(graphs: Sequence[IntegerGraph], choosing: Choosing, name: str, picture: U8) -> Iterator[Sample]:
     """A picture with each choice forced, and, where there are several, with its own."""
-    wanted = [_reference(graph, picture) for graph in graphs]
+    rgb = np.ascontiguousarray(_rgb(picture))
+    made = [upscale_picture(graph, rgb) for graph in graphs]
+    wanted = [_as_format(result, picture) for result in made]
     if len(graphs) == 1:
         yield Sample(name, picture, wanted[0])
         return
     for choice, (called, want) in enumerate(zip(choosing.names, wanted, strict=True)):
         yield Sample(f"{name}, choice {called}", picture, want, choice)
-    own = choosing.of(picture)
-    yield Sample(f"{name}, its own choice", picture, wanted[own], own, forced=False)
+    of_tiles = choosing.of_tiles(picture)
+    own = np.unique(of_tiles)
+    if len(own) == 1:
+        yield Sample(f"{name}, its own choice", picture, wanted[own[0]], int(own[0]), forced=False)
+        return
+    blended = blend({int(k): made[k] for k in own}, of_tiles, choosing.tile, graphs[0].scale)
+    most = int(np.bincount(of_tiles.reshape(-1)).argmax())
+    yield Sample(f"{name}, its tiles' own choices", picture, _as_format(blended, picture), most, False, mixed=True)
 
 
 def _rgb(picture: U8) -> U8:
@@ -142,15 +156,23 @@ def _rgb(picture: U8) -> U8:
     return np.repeat(picture[:, :, None], 3, axis=2) if picture.ndim == 2 else picture[:, :, :3]
 
 
-def _reference(graph: IntegerGraph, picture: U8) -> U8:
-    """The bytes that any artifact gives for a picture of any format."""
-    result = upscale_picture(graph, np.ascontiguousarray(_rgb(picture)))
+def _as_format(result: U8, picture: U8) -> U8:
+    """The bytes that any artifact gives for a picture of any format, of the RGB bytes of the result."""
     if picture.ndim == 2:
         return gray_of_rgb(result)
     if picture.shape[2] == 4:
         alpha = resize_bytes(np.ascontiguousarray(picture[:, :, 3]), result.shape[0] // picture.shape[0])
         return np.dstack([result, alpha])
     return result
+
+
+def _in_tiles(tile: int, least: tuple[int, int], rng: np.random.Generator) -> Iterator[tuple[str, U8]]:
+    """Where tiles choose, a strip of two of them, the first flat, the second busy."""
+    if tile:
+        height, width = max(16, least[0]), max(2 * tile + 3, least[1])
+        picture = np.full((height, width, 3), 90, np.uint8)
+        picture[:, tile:] = rng.integers(0, 256, (height, width - tile, 3), dtype=np.uint8)
+        yield "two tiles", picture
 
 
 def _pictures(least: tuple[int, int], macs_per_pixel: float, rng: np.random.Generator) -> list[tuple[str, U8]]:

@@ -27,6 +27,7 @@ from tvmsr.lower.spatial import plain_spatial
 from tvmsr.quant.adaptive import ONE, Choosing
 from tvmsr.quant.checks import Check, data_checksum
 from tvmsr.quant.integer import IntegerGraph
+from tvmsr.quant.tiles import BAND
 
 _FORMS = {form: f"SR_FORM_{form.name}" for form in Form}
 _MODES = {mode: f"SR_PAD_{mode.name}" for mode in PadMode}
@@ -288,6 +289,9 @@ class _Writer:
             "data_checksum": f"{data_checksum(data):#x}ull",
             "checks": "model_checks",
             "check_count": str(len(checks)),
+            "tile": str(choosing.tile),
+            "band": str(BAND if choosing.tile else 0),
+            "whole": str(int(bool(graph.tiles.whole_because))),
         }
         text = "".join(f"    .{name} = {value},\n" for name, value in fields.items())
         return f"const sr_model sr_the_model = {{\n{text}}};\n"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tvmsr.quant.bind import bind
 from tvmsr.quant.complexity import complexity
 from tvmsr.quant.plan import Plan, PlanError
+from tvmsr.quant.tiles import Map, complexities
 
 if TYPE_CHECKING:
     from tvmsr.graph.model import Model
@@ -24,13 +25,15 @@ ALL = 2**32 - 1
 class Choosing:
     """The choices of a plan by number, and how one is chosen. factors: -1, 0 or 1 of each, 0 the first.
 
-    low, high: complexities below and above which a picture has the factor -1 and 1.
+    low, high: complexities below and above which a picture has the factor -1 and 1. tile: LR pixels a side, where each
+    tile of a picture chooses; 0 where a picture chooses as a whole.
     """
 
     names: tuple[str, ...] = ("default",)
     factors: tuple[int, ...] = (0,)
     low: int = 0
     high: int = ALL
+    tile: int = 0
 
     @property
     def bounds(self) -> tuple[tuple[int, int], ...]:
@@ -40,10 +43,21 @@ class Choosing:
         return tuple(row for row, after in zip(rows, [*rows[1:], (0, -1)], strict=True) if row[1] != after[1])
 
     def of(self, picture: NDArray[np.uint8]) -> int:
-        """The choice of a picture (H, W, 3), (H, W, 4) or (H, W), uint8."""
-        if len(self.names) == 1:
-            return 0
-        found = complexity(picture)
+        """The choice of a picture (H, W, 3), (H, W, 4) or (H, W), uint8: in tiles, the one that most of them have.
+
+        The first of several.
+        """
+        if self.tile:
+            return int(np.bincount(self.of_tiles(picture).reshape(-1)).argmax())
+        return self._by(complexity(picture)) if len(self.names) > 1 else 0
+
+    def of_tiles(self, picture: NDArray[np.uint8]) -> Map:
+        """The choice of each of its tiles, (rows, columns) of tiles: of a picture that chooses as a whole, one."""
+        if self.tile == 0:
+            return np.full((1, 1), self.of(picture), np.uint8)
+        return np.vectorize(self._by, otypes=[np.uint8])(complexities(picture, self.tile))
+
+    def _by(self, found: int) -> int:
         return next(choice for below, choice in self.bounds if found < below)
 
 
@@ -57,7 +71,8 @@ def choosing_of(plan: Plan) -> Choosing:
         return ONE
     adaptive = plan.adaptive
     names = (adaptive.base, *(choice.name for choice in adaptive.choices))
-    return Choosing(names, (0, *(choice.factor for choice in adaptive.choices)), adaptive.low, adaptive.high)
+    factors = (0, *(choice.factor for choice in adaptive.choices))
+    return Choosing(names, factors, adaptive.low, adaptive.high, adaptive.tile if adaptive.mode == "tile" else 0)
 
 
 def bind_choices(model: Model, plan: Plan) -> tuple[IntegerGraph, ...]:

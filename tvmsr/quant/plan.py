@@ -172,14 +172,25 @@ class ChoicePlan(_Part):
     layers: dict[str, ChoiceLayer] = Field(default_factory=dict)
 
 
-class AdaptivePlan(_Part):
-    """Choices by the picture's complexity (tvmsr.quant.complexity): factor -1 below `low`, +1 above `high`, else 0.
+#: How an artifact chooses: for a picture as a whole, or for each tile of it.
+AdaptiveMode = Literal["image", "tile"]
 
-    base: how the plan itself is called among the choices.
+#: Sides of tiles in LR pixels (tvmsr.quant.tiles), and what they are where nobody says: large beside what networks read
+#: around a tile, which is computed twice at its borders; small enough that a picture of 640x360 has ten.
+MIN_TILE, MAX_TILE, DEFAULT_TILE = 16, 4096, 128
+
+
+class AdaptivePlan(_Part):
+    """Choices by complexity (tvmsr.quant.complexity): factor -1 below `low`, +1 above `high`, else 0.
+
+    base: how the plan itself is called among the choices. mode: whether each picture has a choice, or each of its tiles
+    of `tile` LR pixels a side, which are blended at their borders.
     """
 
     low: Annotated[int, Field(ge=0, le=MOST, strict=True)]
     high: Annotated[int, Field(ge=0, le=MOST, strict=True)]
+    mode: AdaptiveMode = "image"
+    tile: Annotated[int, Field(ge=MIN_TILE, le=MAX_TILE, strict=True)] = DEFAULT_TILE
     base: Name = "base"
     choices: Annotated[list[ChoicePlan], Field(min_length=1, max_length=2)]
 

@@ -78,6 +78,21 @@ class LastRun(ctypes.Structure):
         ("workspace", ctypes.c_uint64),
         ("nanoseconds", ctypes.c_uint64),
         ("level", ctypes.c_char_p),
+        ("tiles", ctypes.c_int32),
+        ("reserved", ctypes.c_int32),
+        ("tiles_of", ctypes.POINTER(ctypes.c_int32)),
+    ]
+
+
+class Tiles(ctypes.Structure):
+    """tvmsr_tiles"""
+
+    _fields_ = [
+        ("struct_size", ctypes.c_uint32),
+        ("size", ctypes.c_int32),
+        ("across", ctypes.c_int32),
+        ("down", ctypes.c_int32),
+        ("choices", ctypes.POINTER(ctypes.c_uint8)),
     ]
 
 
@@ -133,6 +148,8 @@ _ADDED: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "trace": (ctypes.c_int32, (_SESSION, ctypes.c_int32)),
     "read_trace": (ctypes.c_int32, (_SESSION, _P(_P(StepSum)), _P(ctypes.c_size_t))),
     "check": (ctypes.c_int32, (_SESSION,)),
+    "read_tiles": (ctypes.c_int32, (_SESSION, _P(Picture), _P(Tiles))),
+    "force_tiles": (ctypes.c_int32, (_SESSION, _P(ctypes.c_uint8), ctypes.c_int32, ctypes.c_int32)),
 }
 
 

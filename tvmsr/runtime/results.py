@@ -39,7 +39,10 @@ class ArtifactInfo:
 
 @dataclass(frozen=True)
 class LastRun:
-    """What the last upscale did."""
+    """What the last upscale did. choice: of a picture in tiles, the one that most of them had.
+
+    tiles: how many had each choice; empty where nobody tells.
+    """
 
     level: str
     choice: int
@@ -47,6 +50,7 @@ class LastRun:
     strips: int
     workspace: int  # bytes
     seconds: float
+    tiles: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -226,7 +226,7 @@ class Session:
         return size.value
 
     def predict_choice(self, picture: U8) -> int:
-        """Which bit choice the picture would get."""
+        """Which bit choice the picture would get; in tiles, the one that most of them would get."""
         choice = ctypes.c_int32()
         source = contiguous_rows(picture)
         self._call(self._abi.predict_choice, ctypes.byref(_picture(source)), ctypes.byref(choice))
@@ -236,11 +236,38 @@ class Session:
         """Use this bit choice from now on; None: choose by the picture."""
         self._call(self._abi.force_choice, -1 if choice is None else choice)
 
+    def tiles(self, picture: U8 | None = None) -> U8:
+        """The bit choices that the picture's tiles would get, (rows, columns) of tiles; None: of the last upscale's.
+
+        One tile where a picture chooses as a whole. InputFileError where the file is of a release that had no tiles.
+        """
+        source = None if picture is None else contiguous_rows(picture)
+        raw = abi.Tiles(struct_size=ctypes.sizeof(abi.Tiles))
+        given = None if source is None else ctypes.byref(_picture(source))
+        with self._inside() as handle:
+            self._check(self._abi.read_tiles(handle, given, ctypes.byref(raw)), handle)
+            count = raw.across * raw.down
+            return np.array(raw.choices[:count], np.uint8).reshape(raw.down, raw.across)
+
+    def force_tiles(self, choices: U8 | None) -> None:
+        """Use these bit choices for tiles, (rows, columns), repeated over the picture; None: tiles choose.
+
+        A choice that is forced for all comes first.
+        """
+        if choices is None:
+            self._call(self._abi.force_tiles, None, 0, 0)
+            return
+        given = np.ascontiguousarray(choices, np.uint8)
+        down, across = given.shape
+        self._call(self._abi.force_tiles, given.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8)), across, down)
+
     def last(self) -> LastRun:
         """What the last upscale did."""
         raw = abi.LastRun(struct_size=ctypes.sizeof(abi.LastRun))
         self._call(self._abi.last, ctypes.byref(raw))
-        return LastRun(raw.level.decode(), raw.choice, raw.threads, raw.strips, raw.workspace, raw.nanoseconds / 1e9)
+        tiles = tuple(raw.tiles_of[: self._abi.info().choices]) if raw.tiles_of else ()
+        seconds = raw.nanoseconds / 1e9
+        return LastRun(raw.level.decode(), raw.choice, raw.threads, raw.strips, raw.workspace, seconds, tiles)
 
     def profiling(self, on: bool) -> None:
         """Measure the time of every step from now on, sums beginning at 0, or stop."""

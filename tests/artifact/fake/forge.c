@@ -318,6 +318,13 @@ static void check_model(void) {
     LIE(t.bounds[1].below = 1000, "chooses by");
     LIE(t.bounds[1].below = 522240, "chooses by");
     LIE(sr_the_model.bound_count = 1, "chooses by");
+    LIE((sr_the_model.tile = 8, sr_the_model.band = 16), "tiles");
+    LIE((sr_the_model.tile = 64, sr_the_model.band = 15), "tiles");
+    LIE((sr_the_model.tile = 64, sr_the_model.band = 0), "tiles");
+    LIE((sr_the_model.tile = 1 << 16, sr_the_model.band = 66), "tiles");
+    LIE((sr_the_model.tile = 1u << 31, sr_the_model.band = 16), "tiles");
+    LIE((sr_the_model.tile = 64, sr_the_model.band = 16, sr_the_model.grid = 0), "tiles");
+    LIE((sr_the_model.tile = 64, sr_the_model.band = 16, sr_the_model.bound_count = 0), "tiles");
     LIE(t.levels[0].programs = NULL, "without programs");
     LIE(t.programs[1] = t.programs[0], "number of programs");
     LIE((several(2), many[1].buffers = NULL), "without steps");

@@ -106,7 +106,7 @@ static void restore(void) {
     t.programs[0].buffers = t.buffers;
     t.programs[0].steps = &t.step;
     sr_the_model = (sr_model){SR_PROGRAM_VERSION, 1, SR_COLOUR_RGB, 0, 1, 1, 1, 1, 1, 1, 2, 2, 1, 0, 0, CHOICES, t.bounds, 2, t.extents, t.affines,
-                              &t.layer, t.levels, forge_data, DATA, sr_data_checksum(forge_data, DATA), &t.check, 1};
+                              &t.layer, t.levels, forge_data, DATA, sr_data_checksum(forge_data, DATA), &t.check, 1, 0, 0, 0};
 }
 
 /* What is said of a file before it is opened. */

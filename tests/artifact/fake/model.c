@@ -188,6 +188,11 @@ static const sr_bound BOUNDS[] = {{BELOW, 1}, {UINT32_MAX, 0}};
 #define CHOSEN_BY 0, 0
 #endif
 
+/* Tiles that choose for themselves, and the band around their borders; whether the network sees the whole picture. */
+#ifndef TILES
+#define TILES 0, 0, 0
+#endif
+
 /* Of a core, and shared. */
 #ifndef CACHES
 #define CACHES 0, 0
@@ -204,4 +209,4 @@ static const sr_check CHECKS[] = {{3, 24, 18, 0, UINT64_C(0x72f29d6d0f792b2f)}, 
 
 const sr_model sr_the_model = {
     SR_PROGRAM_VERSION, 2, SR_COLOUR_RGB, 4, 1, 1, 1, 1, 2, 0, 2, 1, 3, CACHES, CHOICES, CHOSEN_BY, EXTENTS, AFFINES, 0, LEVELS, sr_data, 8,
-    DATA_CHECKSUM, CHECKS, 2};
+    DATA_CHECKSUM, CHECKS, 2, TILES};

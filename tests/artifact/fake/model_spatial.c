@@ -110,4 +110,4 @@ static const char *const CHOICES[] = {"a8", 0};
 
 const sr_model sr_the_model = {
     SR_PROGRAM_VERSION, 2, SR_COLOUR_RGB, 4, 4, 4, 2, 2, 1, 0, 4, 3, 1, CACHES, CHOICES, 0, 0, EXTENTS, AFFINES, 0, LEVELS, sr_data, 160,
-    UINT64_C(0x1b8abe691f83a397), 0, 0};
+    UINT64_C(0x1b8abe691f83a397), 0, 0, 0, 0, 0};

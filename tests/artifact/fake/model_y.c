@@ -40,4 +40,4 @@ static const char *const CHOICES[] = {"a8", 0};
 
 const sr_model sr_the_model = {
     SR_PROGRAM_VERSION, SCALE, SR_COLOUR_Y, 1, 1, 1, 1, 1, 1, 0, 2, 1, 1, 0, 0, CHOICES, 0, 0, EXTENTS, AFFINES, 0, LEVELS, sr_data, 8,
-    UINT64_C(0xb7cb519dec7736bc), 0, 0};
+    UINT64_C(0xb7cb519dec7736bc), 0, 0, 0, 0, 0};

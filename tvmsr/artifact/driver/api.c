@@ -9,6 +9,7 @@
 #include "rounding.h"
 #include "session.h"
 #include "small.h"
+#include "tiles.h"
 
 SR_SMALL
 
@@ -76,24 +77,31 @@ SR_API int32_t TVMSR_FN(level_runs)(int32_t index) {
     return sr_cpu_lacks(sr_the_model.levels[index].needs) == NULL;
 }
 
-tvmsr_status sr_plan(tvmsr_session *session, sr_choice *choice, int64_t width, int64_t height) {
-    if (width < 1 || height < 1) {
-        return sr_fail(session, TVMSR_BAD_SIZE, "%lld x %lld is less than the smallest picture, 1 x 1", (long long)width,
-                       (long long)height);
-    }
-    switch (sr_flow_plan(&choice->flow, height, width, session->threads, session->memory_limit)) {
+tvmsr_status sr_planned(tvmsr_session *session, sr_fit fit, int64_t width, int64_t height, uint64_t bytes) {
+    switch (fit) {
         case SR_FITS: return TVMSR_OK;
         case SR_CONTRADICTS:
             return sr_fail(session, TVMSR_DAMAGED, "this file is damaged: its tables contradict each other at %lld x %lld",
                            (long long)width, (long long)height);
         case SR_OVER_LIMIT:
             return sr_fail(session, TVMSR_MEMORY_LIMIT, "a picture of %lld x %lld takes %llu bytes, the limit is %llu",
-                           (long long)width, (long long)height, (unsigned long long)choice->flow.bytes,
+                           (long long)width, (long long)height, (unsigned long long)bytes,
                            (unsigned long long)session->memory_limit);
         default:
             return sr_fail(session, TVMSR_BAD_SIZE, "a picture of %lld x %lld is too large", (long long)width,
                            (long long)height);
     }
+}
+
+static tvmsr_status check_side(tvmsr_session *session, int64_t width, int64_t height) {
+    if (width >= 1 && height >= 1) return TVMSR_OK;
+    return sr_fail(session, TVMSR_BAD_SIZE, "%lld x %lld is less than the smallest picture, 1 x 1", (long long)width,
+                   (long long)height);
+}
+
+tvmsr_status sr_plan(tvmsr_session *session, sr_choice *choice, int64_t width, int64_t height) {
+    const sr_fit fit = sr_flow_plan(&choice->flow, height, width, session->threads, session->memory_limit);
+    return sr_planned(session, fit, width, height, choice->flow.bytes);
 }
 
 static tvmsr_status check_pair(tvmsr_session *session, const tvmsr_picture *in, const tvmsr_picture *out) {
@@ -108,14 +116,60 @@ static tvmsr_status check_pair(tvmsr_session *session, const tvmsr_picture *in, 
     return TVMSR_OK;
 }
 
-static void remember(tvmsr_session *session, int32_t choice, uint64_t nanoseconds) {
-    const sr_flow *flow = &session->choices[choice].flow;
-    session->last.choice = choice;
+/* Of a picture that went through one choice, or in tiles through several. */
+static void remember(tvmsr_session *session, int64_t strips, uint64_t bytes, uint64_t nanoseconds) {
+    const sr_map chosen = session->map;
+    session->last.choice = sr_most_chosen(session, session->counts);
     session->last.threads = sr_pool_threads(session->pool);
-    session->last.strips = (int32_t)flow->strips;
-    session->last.workspace = flow->bytes;
+    session->last.strips = (int32_t)sr_min(strips, INT32_MAX);
+    session->last.workspace = bytes;
     session->last.nanoseconds = nanoseconds;
+    session->last.tiles = (int32_t)(chosen.down * chosen.across);
+    session->last.tiles_of = session->counts;
+    session->map = session->last_map;
+    session->last_map = chosen;
     session->traced |= session->tracing;
+}
+
+/* Through one choice. */
+static tvmsr_status run_whole(tvmsr_session *session, const sr_plane *in, const sr_plane *out, tvmsr_progress progress,
+                              void *user, uint64_t begin) {
+    sr_choice *choice = &session->choices[session->map.choices[0]];
+    tvmsr_status status = sr_plan(session, choice, in->width, in->height);
+    if (status != TVMSR_OK) return status;
+    if (session->tracing) sr_trace_begin(session, choice);
+    status = sr_run(session, choice, in, out, progress, user);
+    if (status == TVMSR_OK) remember(session, choice->flow.strips, choice->flow.bytes, sr_now() - begin);
+    return status;
+}
+
+static int is_uniform(const sr_map *map) {
+    for (int64_t i = 1; i < map->down * map->across; i++) {
+        if (map->choices[i] != map->choices[0]) return 0;
+    }
+    return 1;
+}
+
+static tvmsr_status run(tvmsr_session *session, const sr_plane *in, const sr_plane *out, tvmsr_progress progress, void *user,
+                        uint64_t begin) {
+    if (!SR_TILES || is_uniform(&session->map)) return run_whole(session, in, out, progress, user, begin);
+    int64_t strips;
+    tvmsr_status status = sr_tiles_plan(session, in->width, in->height);
+    if (status != TVMSR_OK) return status;
+    status = sr_tiles_run(session, in, out, progress, user, &strips);
+    if (status == TVMSR_OK) remember(session, strips, sr_tiles_bytes(session), sr_now() - begin);
+    return status;
+}
+
+/* *bytes: what a picture takes in tiles, where that is more. */
+static tvmsr_status plan_tiles(tvmsr_session *session, int64_t width, int64_t height, uint64_t *bytes) {
+    uint32_t first, last;
+    sr_usable_choices(session, &first, &last);
+    if (!SR_TILES || last == first + 1 || sr_tiles_of(width) * sr_tiles_of(height) == 1) return TVMSR_OK;
+    const tvmsr_status status = sr_tiles_plan(session, width, height);
+    const uint64_t most = sr_tiles_bytes(session);
+    if ((status == TVMSR_OK || status == TVMSR_MEMORY_LIMIT) && most > *bytes) *bytes = most;
+    return status;
 }
 
 SR_API tvmsr_status TVMSR_FN(upscale)(tvmsr_session *session, const tvmsr_picture *in, const tvmsr_picture *out,
@@ -124,30 +178,25 @@ SR_API tvmsr_status TVMSR_FN(upscale)(tvmsr_session *session, const tvmsr_pictur
     if (status != TVMSR_OK) return status;
     const uint64_t begin = sr_now();
     if (session->tracing) session->traced = 0;
+    session->sum_count = session->tracing ? 0 : session->sum_count;
     status = check_pair(session, in, out);
     if (status != TVMSR_OK) return sr_leave(session, status);
     sr_pool_revive(session->pool);
     const sr_plane from = sr_plane_of(in), to = sr_plane_of(out);
     uint64_t at = begin;
-    const int32_t choice = sr_choose(session, &from);
-    sr_choice *chosen = &session->choices[choice];
+    status = sr_choose(session, &from);
     sr_tick(session, &session->times[0], 0, &at);
-    status = sr_plan(session, chosen, in->width, in->height);
     if (status != TVMSR_OK) return sr_leave(session, status);
-    if (session->tracing) sr_trace_begin(session, chosen);
     const sr_rounding rounding = sr_rounding_enter();
-    status = sr_run(session, chosen, &from, &to, progress, user);
+    status = run(session, &from, &to, progress, user, begin);
     sr_rounding_set(rounding);
-    if (status == TVMSR_OK) remember(session, choice, sr_now() - begin);
     return sr_leave(session, status);
 }
 
-SR_API tvmsr_status TVMSR_FN(workspace)(tvmsr_session *session, int32_t width, int32_t height, uint64_t *bytes) {
-    tvmsr_status status = sr_enter(session);
-    if (status != TVMSR_OK) return status;
-    if (bytes == NULL) return sr_leave(session, sr_fail(session, TVMSR_BAD_ARGUMENT, "no place for the size was given"));
+/* The most that any usable choice takes; the last plan is that choice's, and its text names the most. */
+static tvmsr_status plan_choices(tvmsr_session *session, int64_t width, int64_t height, uint64_t *bytes) {
     uint32_t first, last;
-    *bytes = 0;
+    tvmsr_status status = TVMSR_OK;
     sr_usable_choices(session, &first, &last);
     sr_choice *largest = &session->choices[first];
     for (uint32_t c = first; c < last; c++) {
@@ -158,7 +207,17 @@ SR_API tvmsr_status TVMSR_FN(workspace)(tvmsr_session *session, int32_t width, i
         if (choice->flow.bytes > largest->flow.bytes) largest = choice;
     }
     if (status == TVMSR_OK || status == TVMSR_MEMORY_LIMIT) *bytes = largest->flow.bytes;
-    if (status == TVMSR_MEMORY_LIMIT) status = sr_plan(session, largest, width, height); /* its text names the most */
+    return status == TVMSR_MEMORY_LIMIT ? sr_plan(session, largest, width, height) : status;
+}
+
+SR_API tvmsr_status TVMSR_FN(workspace)(tvmsr_session *session, int32_t width, int32_t height, uint64_t *bytes) {
+    tvmsr_status status = sr_enter(session);
+    if (status != TVMSR_OK) return status;
+    if (bytes == NULL) return sr_leave(session, sr_fail(session, TVMSR_BAD_ARGUMENT, "no place for the size was given"));
+    *bytes = 0;
+    status = check_side(session, width, height);
+    if (status == TVMSR_OK) status = plan_choices(session, width, height, bytes);
+    if (status == TVMSR_OK) status = plan_tiles(session, width, height, bytes);
     return sr_leave(session, status);
 }
 

@@ -11,6 +11,7 @@
 #include "session.h"
 #include "small.h"
 #include "steps.h"
+#include "tiles.h"
 
 SR_SMALL
 
@@ -257,6 +258,15 @@ static const char *check_bounds(const sr_model *model) {
     return model->bounds[model->bound_count - 1].below <= SR_MOST_COMPLEXITY ? "what it chooses by" : NULL;
 }
 
+/* Bands of neighbouring borders must not meet, and pieces begin at multiples of a grid. */
+static const char *check_tiles(const sr_model *model) {
+    if (model->tile == 0) return NULL;
+    if (!SR_TILES || model->bound_count == 0) return "its tiles";
+    if (model->tile > SR_MOST_TILE || model->band < 2 || model->band > SR_MOST_BAND) return "its tiles";
+    if (model->band % 2 != 0 || model->band > model->tile || model->grid < 1) return "its tiles";
+    return NULL;
+}
+
 const char *sr_check_model(const sr_model *model) {
     if (model->version != SR_PROGRAM_VERSION) return "tables of another version";
     if (model->scale < 1 || model->scale > SR_MAX_SCALE) return "its scale";
@@ -269,6 +279,7 @@ const char *sr_check_model(const sr_model *model) {
     const char *wrong = check_extents(model);
     if (wrong == NULL) wrong = check_levels(model);
     if (wrong == NULL) wrong = check_bounds(model);
+    if (wrong == NULL) wrong = check_tiles(model);
     if (wrong == NULL) wrong = check_checks(model);
     for (uint32_t i = 0; i < model->layer_count && wrong == NULL; i++) wrong = check_layer(model, &model->layers[i]);
     return wrong != NULL ? wrong : check_data(model);

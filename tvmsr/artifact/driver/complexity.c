@@ -60,11 +60,11 @@ static uint32_t row_gradient(const int16_t *above, const int16_t *row, const int
     return (uint32_t)sum;
 }
 
-uint64_t sr_gradient(const sr_plane *in, int64_t first, int64_t last) {
+uint64_t sr_gradient(const sr_plane *in, int64_t first, int64_t last, int64_t left, int64_t right) {
     int16_t gray[ROWS][WIDE];
     uint64_t sum = 0;
-    for (int64_t left = 0; left < in->width; left += BLOCK) {
-        const int64_t count = sr_min(BLOCK, in->width - left);
+    for (; left < right; left += BLOCK) {
+        const int64_t count = sr_min(BLOCK, right - left);
         for (int64_t next = first - 1; next <= last; next++) {
             sample_row(in, next, left, count, gray[(next + ROWS) % ROWS]);
             if (next <= first) continue;

@@ -96,7 +96,8 @@ static int open_choices(tvmsr_session *session) {
     const uint32_t count = sr_the_model.choices;
     session->time_count = 3;
     session->choices = calloc(count, sizeof *session->choices);
-    if (session->choices == NULL) return 0;
+    session->counts = calloc(count, sizeof *session->counts);
+    if (session->choices == NULL || session->counts == NULL) return 0;
     for (uint32_t c = 0; c < count; c++) {
         session->choices[c].program = &session->level->programs[c];
         session->time_count += session->choices[c].program->step_count;
@@ -114,6 +115,10 @@ static void close_choices(tvmsr_session *session) {
     for (uint32_t c = 0; session->choices != NULL && c < sr_the_model.choices; c++) sr_flow_close(&session->choices[c].flow);
     free(session->choices);
     free(session->times);
+    free(session->counts);
+    free(session->pattern.choices);
+    free(session->map.choices);
+    free(session->last_map.choices);
 }
 
 static tvmsr_status open_level(const tvmsr_options *options, const sr_level *level, tvmsr_session **result) {
@@ -166,6 +171,7 @@ SR_API void TVMSR_FN(close)(tvmsr_session *session) {
     sr_pool_close(session->pool);
     close_choices(session);
     sr_free(session->workspace);
+    sr_free(session->beside);
     free(session->sums);
     free(session);
 }

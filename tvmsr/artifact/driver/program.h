@@ -13,7 +13,7 @@
 
 #include "pack.h"
 
-#define SR_PROGRAM_VERSION 4
+#define SR_PROGRAM_VERSION 5
 
 /* Operands a kernel may take: those it reads, then stores. */
 #define SR_MAX_OPERANDS 8
@@ -199,6 +199,9 @@ typedef struct sr_model {
     uint64_t data_checksum; /* sr_data_checksum of them */
     const sr_check *checks;
     uint32_t check_count;
+    uint32_t tile;  /* pixels of the picture a side of tiles that choose for themselves (tiles.h); 0: it chooses as a whole */
+    uint32_t band;  /* and over which neighbours of different choices are blended; even */
+    uint32_t whole; /* 1: some step sees the whole picture, so that parts of it would come out otherwise */
 } sr_model;
 
 /* The one definition, in the generated file. */

@@ -28,6 +28,24 @@ typedef struct sr_choice {
 
 struct sr_plane;
 
+/* Which choice each tile of a picture gets; one tile where the picture gets one as a whole. */
+typedef struct sr_map {
+    uint8_t *choices; /* [down][across] */
+    uint64_t room;
+    int64_t down;
+    int64_t across;
+} sr_map;
+
+/* How a picture goes through in tiles, for its size (tiles.c). */
+typedef struct sr_tiling {
+    int64_t height; /* 0: none was planned */
+    int64_t width;
+    int32_t whole;
+    int64_t rows;    /* of the picture that are put together at one time */
+    uint64_t beside; /* bytes that this takes beside the workspace */
+    uint64_t run;    /* the most that the workspace takes */
+} sr_tiling;
+
 struct tvmsr_session {
     atomic_int busy;
     int32_t pid;
@@ -35,6 +53,13 @@ struct tvmsr_session {
     int threads; /* asked for */
     int32_t adaptive;
     int32_t forced; /* bit choice, -1: none */
+    sr_map pattern; /* forced for tiles, repeated over the picture; 0 x 0: none */
+    sr_map map;      /* what was chosen last */
+    sr_map last_map; /* of the last upscale that succeeded */
+    int32_t *counts; /* [sr_the_model.choices]: its tiles of each choice */
+    sr_tiling tiling;
+    unsigned char *beside;
+    uint64_t beside_bytes;
     sr_choice *choices; /* [sr_the_model.choices] */
     unsigned char *packed; /* weights and parameters of all of them */
     uint64_t memory_limit;
@@ -47,7 +72,8 @@ struct tvmsr_session {
     int32_t tracing;
     int32_t traced; /* `sums` are those of a whole upscale */
     tvmsr_step_sum *sums; /* step by step, of each its stores; NULL: never traced */
-    size_t sum_count; /* of the choice that ran */
+    size_t sum_first; /* of the choice that runs */
+    size_t sum_count; /* of the choices that ran */
     tvmsr_last_run last;
     char error[256];
 };
@@ -63,13 +89,19 @@ tvmsr_status sr_leave(tvmsr_session *session, tvmsr_status status);
 /* api.c: lay out a choice's flow for a picture of this size; any size that is not too large. */
 tvmsr_status sr_plan(tvmsr_session *session, sr_choice *choice, int64_t width, int64_t height);
 
-/* choose.c: the number of the choice for a picture. */
-int32_t sr_choose(tvmsr_session *session, const struct sr_plane *in);
+/* api.c: what came of laying out a picture of this size, which takes so many bytes. */
+tvmsr_status sr_planned(tvmsr_session *session, sr_fit fit, int64_t width, int64_t height, uint64_t bytes);
+
+/* choose.c: fill the session's map for a picture. */
+tvmsr_status sr_choose(tvmsr_session *session, const struct sr_plane *in);
+
+/* choose.c: the choice that most tiles of the session's map have, the first of several; counts: [256], or NULL. */
+int32_t sr_most_chosen(const tvmsr_session *session, int32_t *counts);
 
 /* choose.c: the choices that a picture may get, [*first, *last). */
 void sr_usable_choices(const tvmsr_session *session, uint32_t *first, uint32_t *last);
 
-/* trace.c: before a choice runs, all sums at 0; and add what its step `index` stored in this strip; work: as it ran. */
+/* trace.c: before a choice runs, its sums at 0 behind those of choices before it; and add what its step `index` stored in this strip; work: as it ran. */
 struct sr_work;
 void sr_trace_begin(tvmsr_session *session, const sr_choice *choice);
 void sr_trace_step(tvmsr_session *session, const sr_choice *choice, uint32_t index, const struct sr_work *work);

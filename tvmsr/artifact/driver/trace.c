@@ -16,19 +16,20 @@ static size_t count_stores(const sr_program *program, uint32_t steps) {
     return count;
 }
 
-static size_t most_stores(const tvmsr_session *session) {
-    size_t most = 0;
+/* A picture in tiles goes through several choices. */
+static size_t all_stores(const tvmsr_session *session) {
+    size_t count = 0;
     for (uint32_t c = 0; c < sr_the_model.choices; c++) {
         const sr_program *program = session->choices[c].program;
-        const size_t count = count_stores(program, program->step_count);
-        if (count > most) most = count;
+        count += count_stores(program, program->step_count);
     }
-    return most;
+    return count;
 }
 
 void sr_trace_begin(tvmsr_session *session, const sr_choice *choice) {
-    tvmsr_step_sum *sum = session->sums;
-    session->sum_count = count_stores(choice->program, choice->program->step_count);
+    tvmsr_step_sum *sum = session->sums + session->sum_count;
+    session->sum_first = session->sum_count;
+    session->sum_count += count_stores(choice->program, choice->program->step_count);
     for (uint32_t i = 0; i < choice->program->step_count; i++) {
         const sr_step *step = &choice->program->steps[i];
         for (int s = 0; s < step->stores; s++, sum++) {
@@ -43,7 +44,7 @@ void sr_trace_step(tvmsr_session *session, const sr_choice *choice, uint32_t ind
     const sr_program *program = choice->program;
     const sr_step *step = &program->steps[index];
     const sr_span *span = &choice->flow.spans[index];
-    tvmsr_step_sum *sums = session->sums + count_stores(program, index);
+    tvmsr_step_sum *sums = session->sums + session->sum_first + count_stores(program, index);
     for (int s = 0; s < step->stores; s++) {
         const int o = 1 + step->residuals + s;
         const sr_operand *store = &step->operands[o];
@@ -63,7 +64,7 @@ SR_API tvmsr_status TVMSR_FN(trace)(tvmsr_session *session, int32_t on) {
     const tvmsr_status status = sr_enter(session);
     if (status != TVMSR_OK) return status;
     if (on != 0 && session->sums == NULL) {
-        session->sums = calloc(most_stores(session) + 1, sizeof *session->sums);
+        session->sums = calloc(all_stores(session) + 1, sizeof *session->sums);
         if (session->sums == NULL) return sr_leave(session, sr_fail(session, TVMSR_OUT_OF_MEMORY, "out of memory"));
     }
     session->tracing = on != 0;

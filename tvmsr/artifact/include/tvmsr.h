@@ -8,7 +8,7 @@
  *     tvmsr_close(session);
  *
  * An artifact is one library with one network. It needs the C library only, keeps no state outside of sessions and writes
- * no files. The bytes of a result depend on the picture and the bit choice, on nothing else: not on threads, memory
+ * no files. The bytes of a result depend on the picture and the bit choices, on nothing else: not on threads, memory
  * limit, CPU level, strides or formats of the same colours.
  *
  * Threads: sessions are independent of each other and may be opened, used and closed by different threads at once. One
@@ -87,7 +87,8 @@ typedef struct tvmsr_info {
     size_t manifest_bytes;  /* without the zero */
     int32_t size_multiple;  /* pieces that begin at multiples of it, with receptive_radius pixels more around them, give the
                                bytes of the whole picture, unless the manifest's tiling says what prevents that; where there
-                               are several bit choices, if one is forced (tvmsr_predict_choice of the whole) */
+                               are several bit choices, if one is forced (where pictures choose as a whole, what
+                               tvmsr_predict_choice says of it) */
     int32_t reserved_too;
 } tvmsr_info;
 
@@ -107,13 +108,27 @@ typedef struct tvmsr_options {
 /* What the last tvmsr_upscale of a session did. */
 typedef struct tvmsr_last_run {
     uint32_t struct_size;
-    int32_t choice;  /* bit choice used; -1: none yet */
+    int32_t choice;  /* bit choice used, of several the one that most tiles had; -1: none yet */
     int32_t threads; /* that compute, the caller's included */
-    int32_t strips;  /* horizontal strips the picture was cut into */
+    int32_t strips;  /* horizontal strips the picture was cut into; in tiles, of all their runs together */
     uint64_t workspace; /* bytes */
     uint64_t nanoseconds;
     const char *level; /* CPU level used */
+    int32_t tiles;     /* of the picture; 1 where it had one choice as a whole, 0: none yet */
+    int32_t reserved;
+    const int32_t *tiles_of; /* [info.choices]: how many had each choice; lives until the session's next call */
 } tvmsr_last_run;
+
+/* Which bit choices the tiles of a picture have. Tile (row, column) begins at pixel (row * size, column * size); the last ones of
+ * a row or column take the rest of the picture.
+ */
+typedef struct tvmsr_tiles {
+    uint32_t struct_size;
+    int32_t size;   /* pixels a side; 0: this file's pictures choose as a whole, which is one tile */
+    int32_t across; /* how many; 1 x 1 where one choice is forced */
+    int32_t down;
+    const uint8_t *choices; /* [down][across]; lives until the session's next call */
+} tvmsr_tiles;
 
 /* Time of one step, summed over strips and calls since profiling was turned on. */
 typedef struct tvmsr_step_time {
@@ -202,11 +217,24 @@ tvmsr_status TVMSR_FN(upscale)(tvmsr_session *session, const tvmsr_picture *in, 
  */
 tvmsr_status TVMSR_FN(workspace)(tvmsr_session *session, int32_t width, int32_t height, uint64_t *bytes);
 
-/* Which bit choice the picture would get: the one forced, or what its pixels say (the same on every CPU). */
+/* Which bit choice the picture would get: the one forced, or what its pixels say (the same on every CPU); in tiles, the one that
+ * most of them would get, the first of several.
+ */
 tvmsr_status TVMSR_FN(predict_choice)(tvmsr_session *session, const tvmsr_picture *in, int32_t *choice);
 
-/* Use this bit choice from now on; -1: choose by the picture again. */
+/* Use this bit choice from now on, for all tiles; -1: choose by the picture again. */
 tvmsr_status TVMSR_FN(force_choice)(tvmsr_session *session, int32_t choice);
+
+/* Which bit choices the picture's tiles would get; in NULL: those of the last upscale that succeeded, 0 x 0 before the first.
+ * tiles->struct_size must be set.
+ */
+tvmsr_status TVMSR_FN(read_tiles)(tvmsr_session *session, const tvmsr_picture *in, tvmsr_tiles *tiles);
+
+/* Use these choices for tiles from now on where no choice is forced, repeated over the picture: tile (row, column) has
+ * choices[row % down][column % across]. NULL: tiles choose by their pixels again. Copied; for files whose pictures choose in
+ * tiles.
+ */
+tvmsr_status TVMSR_FN(force_tiles)(tvmsr_session *session, const uint8_t *choices, int32_t across, int32_t down);
 
 /* What the last upscale that succeeded did; before the first, the level alone. last->struct_size must be set. */
 tvmsr_status TVMSR_FN(last)(tvmsr_session *session, tvmsr_last_run *last);
