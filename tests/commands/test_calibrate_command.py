@@ -7,8 +7,11 @@ import pytest
 
 import tvmsr
 from tvmsr.cli.main import main
+from tvmsr.commands.calibrate import Calibration, complexities_for
 from tvmsr.errors import Interrupted, UsageError
-from tvmsr.imaging.files import read_picture
+from tvmsr.imaging.augment import default_calibration
+from tvmsr.imaging.files import read_picture, write_pictures
+from tvmsr.quant.complexity import complexity
 from tvmsr.quant.plan import Plan
 
 
@@ -61,3 +64,21 @@ def test_save_data_that_cannot_be(tmp_path, capsys):
         tvmsr.calibrate("default:x2", out=tmp_path / "a.json", save_data=tmp_path / "no" / "such")
     assert main(["calibrate", "-o", str(tmp_path / "a.json"), "--method", "minmax", "--save-data", "x"]) == 2
     assert "makes no pictures" in capsys.readouterr().err
+
+
+def test_auto_bits_from_a_folder_to_a_plan_named_without_a_colon(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "pictures"
+    write_pictures(folder, [picture[:64, :64] for picture in default_calibration(6, 80)])
+    monkeypatch.chdir(tmp_path)
+    options = ["--bits", "auto:a6w8", "--costs", "bits", "--no-rounding", "--calib", str(folder)]
+    assert main(["calibrate", "default:x2", *options]) == 0
+    (file,) = tmp_path.glob("*.plan.json")
+    assert file.name == "default-x2-auto-a6w8.plan.json"
+    plan = Plan.load(file)
+    assert plan.adaptive is not None and "percentiles 10 and 90 of 6 pictures" in plan.notes[-2]
+    said = " ".join(capsys.readouterr().err.split())
+    assert "note: AdaBM: feature average bit" in said and "choice 'fewer' for flat pictures" in said
+    whole = [complexity(read_picture(path).pixels) for path in folder.iterdir()]
+    assert sorted(complexities_for(Calibration(calib=folder), 2)) == sorted(whole)
+    assert complexities_for(Calibration(), 2) == []
+    assert sorted(complexities_for(Calibration(calib=folder, adaptive="tile"), 2)) == sorted(whole)

@@ -78,6 +78,7 @@ def run(given: Given, **how: object) -> Comparison:
     [
         ("8", {"bits": "8"}),
         ("a6w4", {"bits": "a6w4"}),
+        ("auto:a6w4+bit-costs", {"bits": "auto:a6w4", "costs": "bits"}),
         ("strict", {"strict_bits": True}),
         ("minmax", {"method": "minmax"}),
         ("selection", {"way": "selection"}),
@@ -113,7 +114,8 @@ def test_cfqp_alone_is_the_study() -> None:
         ("8+", "'' in '8\\+' is not known"),
         ("fp32+8", "'fp32' in 'fp32\\+8'"),
         ("99", "'99' in '99'"),
-        ("auto", "'auto'"),
+        ("auto:a9w8", "'auto:a9w8' in 'auto:a9w8'"),
+        ("6+adabm", "--method adabm: it chooses bits itself"),
         ("8,6,8", "names '8' twice"),
         ("minmax+mse", "'minmax\\+mse' says two things about method"),
         ("8+6", "two things about bits"),

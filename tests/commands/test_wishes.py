@@ -9,7 +9,7 @@ import pytest
 
 import tvmsr
 from tvmsr.cli.main import main
-from tvmsr.commands.calibrate import Calibration
+from tvmsr.commands.calibrate import Calibration, plan_for
 from tvmsr.commands.comparison.variants import chosen
 from tvmsr.commands.source import open_model
 from tvmsr.commands.wishes import asked, option, unheard
@@ -44,6 +44,12 @@ def quantized(model):
         ({"hr": True}, "--hr: it says what the pictures of --calib are"),
         ({"bits": "99"}, "99"),
         ({"method": "magic"}, "known are"),
+        ({"bits": "auto:a6w8", "max_drop": 0.2}, "--max-drop 0.2: --bits auto:a6w8 names the bits, whatever they lose"),
+        ({"bits": "auto:a9w8"}, "--bits auto:a9w8: activations and weights have 2 to 8 bits"),
+        ({"bits": "auto:a4"}, "--bits auto:a4: expected the base bits of activations and weights"),
+        ({"bits": "auto:"}, "--bits auto:: expected the base bits"),
+        ({"bits": "auto:a6w4", "method": "minmax"}, "--method minmax: --bits auto:a6w4 has a method of its own"),
+        ({"bits": "a6w4", "method": "adabm"}, "--method adabm: it chooses bits itself"),
     ],
 )
 def test_wishes_that_cannot_be_met(how, words, model):
@@ -63,6 +69,8 @@ def test_wishes_that_cannot_be_met(how, words, model):
         ({"rounding": False, "method": "clip-minmax"}, "--no-rounding changes nothing: --method clip-minmax"),
         ({"bias_correction": False, "method": "clip-minmax"}, "--no-bias-correction changes nothing"),
         ({"way": "tone", "method": "minmax"}, "--way tone changes nothing: --method minmax makes no pictures"),
+        ({"adaptive": "tile"}, "--adaptive tile changes nothing: only --bits auto chooses by the picture"),
+        ({"costs": "bits"}, "--costs bits changes nothing: only --bits auto asks what bits cost"),
     ],
 )
 def test_wishes_that_change_nothing(how, words, model):
@@ -79,6 +87,8 @@ def test_wishes_that_change_nothing(how, words, model):
         {"method": "minmax", "max_drop": 0.0, "rounding": False, "layer_bits": {"conv.1": 12}},
         {"bits": "6", "equalise": False, "bias_correction": False},
         {"hr": True, "calib": Path("x"), "method": "cfqp-paper", "way": "crop"},
+        {"bits": "auto:a6w8", "costs": "bits", "strict_bits": True, "layer_bits": {"conv.1": 8}, "way": "crop"},
+        {"bits": "auto", "max_drop": 0.2, "method": "adabm"},
     ],
 )
 def test_the_others_are_met_in_silence(how, model):
@@ -98,6 +108,16 @@ def test_refused_for_a_quantized_network(how, quantized):
 def test_said_for_a_quantized_network(how, quantized):
     (said,) = unheard(quantized, Calibration(**how))
     assert "changes nothing: another tool has quantized" in said
+
+
+def test_auto_bits_and_their_method_imply_each_other(quantized):
+    how = Calibration(bits="AUTO:A6W8").settled()
+    assert (how.bits, how.method, how.is_auto) == ("auto:a6w8", "adabm", True)
+    how = Calibration(method="adabm").settled()
+    assert (how.bits, how.method) == ("auto", "adabm") and how.settled() == how
+    assert Calibration().settled() == Calibration() and not Calibration().is_auto
+    with pytest.raises(UsageError, match="its bits and scales stay"):
+        plan_for(quantized, Calibration(bits="auto:a6w4"))
 
 
 def test_options_by_name():

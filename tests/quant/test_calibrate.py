@@ -12,7 +12,7 @@ from tvmsr.graph.execute import run_fp32
 from tvmsr.graph.model import Activation
 from tvmsr.imaging.augment import default_calibration
 from tvmsr.quant.bind import bind
-from tvmsr.quant.bits import Bits, parse_bits, parse_layer_bits
+from tvmsr.quant.bits import Auto, Bits, parse_bits, parse_layer_bits, parse_wish
 from tvmsr.quant.calibrate import MAX_DROP, calibrate
 from tvmsr.quant.judge import few, make_judge
 from tvmsr.quant.methods import DEFAULT_METHOD, METHODS
@@ -56,7 +56,8 @@ def test_more_bits_are_nearer(name):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_binds(method):
     model = networks.split_concat()
-    plan = calibrate(model, CROPS, method=method)
+    bits = "auto:a8w8" if METHODS[method].adapts else "8"
+    plan = calibrate(model, CROPS, method=method, bits=bits)
     assert plan.method == method
     assert psnr(model, plan) > 30
 
@@ -200,8 +201,14 @@ def test_parse_bits():
     for wrong in ("0", "17", "a6w9", "eight", "", "a1w4"):
         with pytest.raises(UsageError):
             parse_bits(wrong)
-    with pytest.raises(UsageError, match="not supported yet"):
+    with pytest.raises(UsageError, match="--bits auto: bits are the same everywhere here"):
         parse_bits("auto")
+    assert parse_wish("AUTO:A6W4") == parse_wish(Auto(Bits(6, 4))) == Auto(Bits(6, 4))
+    assert parse_wish(" auto ") == Auto() and parse_wish("6") == parse_wish(6) == Bits(6, 6)
+    assert (str(Auto()), str(Auto(Bits(8, 8)))) == ("auto", "auto:a8w8")
+    for wrong in ("auto:", "auto:a4", "auto:6", "auto:a9w8", "auto:a1w4", "auto:a6w9", "automatic", "auto a6w4"):
+        with pytest.raises(UsageError, match="--bits "):
+            parse_wish(wrong)
     assert parse_layer_bits(["a=b=16"]) == {"a=b": 16}
     for wrong in ("x", "x=", "=8", "x=17", "x=1"):
         with pytest.raises(UsageError):

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 import tvmsr
+from tvmsr.cli import frontiers, show
 from tvmsr.cli import options as o
-from tvmsr.cli import show
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides
 from tvmsr.errors import Interrupted
 
@@ -55,6 +55,7 @@ def compile(
             ("took", f"{made.seconds:.1f} s"),
         ]
     )
+    frontiers.frontier(made.frontier)
     return None
 
 
@@ -86,6 +87,7 @@ def calibrate(
     show.notes(made.notes)
     show.say(f"{made.path}")
     show.facts(made.loss)
+    frontiers.frontier(made.frontier)
     return None
 
 

@@ -28,8 +28,10 @@ TargetName = Annotated[
     str | None,
     typer.Option("--target", help="What to compile for; `tvmsr targets` lists them. [default: this machine]"),
 ]
-Bits = Annotated[str, typer.Option("--bits", help="8, 6, or activations and weights as in a6w4.")]
-Method = Annotated[str, typer.Option("--method", help="How: cfqp, cfqp-paper, minmax, percentile or mse.")]
+Bits = Annotated[
+    str, typer.Option("--bits", help="8, 6, activations and weights as in a6w4; auto, auto:a6w4: by layer and picture.")
+]
+Method = Annotated[str, typer.Option("--method", help="How: cfqp, cfqp-paper, adabm, minmax, percentile or mse.")]
 Calib = Annotated[Path | None, typer.Option("--calib", help="Folder of pictures to calibrate with.")]
 Hr = Annotated[bool, typer.Option("--hr", help="The calibration pictures are HR: downsize them first.")]
 LayerBits = Annotated[
@@ -47,12 +49,23 @@ Rounding = Annotated[bool, typer.Option("--rounding/--no-rounding", help="Round 
 StrictBits = Annotated[bool, typer.Option("--strict-bits", help="No layer reads more bits than --bits says.")]
 MaxDrop = Annotated[
     float | None,
-    typer.Option("--max-drop", min=0.0, help="dB that 8 bits may lose before layers read more. [default: 0.1]"),
+    typer.Option(
+        "--max-drop", min=0.0, help="dB that 8 bits may lose before layers read more, or auto bits. [default: 0.1]"
+    ),
 ]
 Way = Annotated[str, typer.Option("--way", help="Pictures of cfqp: selection, crop, tone or mix.")]
 SaveData = Annotated[
     Path | None, typer.Option("--save-data", help="Write the pictures of cfqp into this new folder, as PNG.")
 ]
+Adaptive = Annotated[
+    str, typer.Option("--adaptive", help="Whether auto bits are chosen for each image, or for each tile of it.")
+]
+Costs = Annotated[str, typer.Option("--costs", help="What fewer auto bits are to save: time on the target, or bits.")]
+MaxTime = Annotated[
+    float | None,
+    typer.Option("--max-time", help="Of --bits auto: ms that a picture of --size may take; the best plan within it."),
+]
+TimedSize = Annotated[str, typer.Option("--size", metavar="WIDTHxHEIGHT", help="LR size of what --max-time times.")]
 Learn = Annotated[
     bool, typer.Option("--learn", help="Learn ranges and weights against the FP32 output behind it; needs torch.")
 ]
@@ -96,6 +109,10 @@ _CALIBRATION = {
     "max_drop": (MaxDrop, Calibration.max_drop),
     "way": (Way, Calibration.way),
     "save_data": (SaveData, None),
+    "costs": (Costs, Calibration.costs),
+    "adaptive": (Adaptive, Calibration.adaptive),
+    "max_time": (MaxTime, Calibration.max_time),
+    "size": (TimedSize, Calibration.size),
     "learn": (Learn, False),
 }
 

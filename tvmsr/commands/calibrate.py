@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +17,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tvmsr.devices import Device
     from tvmsr.graph.model import Model
     from tvmsr.hardware.target import Target
+    from tvmsr.quant.adabm.auto import Budget
+    from tvmsr.quant.adabm.frontier import Frontier
     from tvmsr.quant.plan import Plan
     from tvmsr.quant.representative import Representative
     from tvmsr.quant.widen import Clock
 
 #: Calibration looks at this many crops of this many LR pixels a side, and judges what comes of it on further ones.
 CROPS, CROP_SIZE, HELD = 16, 96, 8
+#: Whole pictures of the folder whose complexity is measured, where pictures choose their bits.
+MOST_WHOLE = 100
 
 NO_FOLDER = (
     "no --calib folder: ranges come from the bundled picture; give a folder of pictures like those you will upscale"
@@ -37,7 +42,9 @@ class Calibration:
 
     strict_bits: no layer reads more bits than were asked for; else at 8 bits some do where that would lose more than
     max_drop dB (None: tvmsr.quant.calibrate.MAX_DROP). way: how CFQP makes its pictures, which are written into the
-    folder save_data, too.
+    folder save_data, too. costs: of auto bits, "time" on the target or "bits": what fewer of them are to save.
+    adaptive: whether each "image" has its bits, or each "tile" of one. max_time: milliseconds that a picture of `size`,
+    "WIDTHxHEIGHT", may take, with bits "auto".
     """
 
     bits: str = "8"
@@ -52,26 +59,51 @@ class Calibration:
     max_drop: float | None = None
     way: str = "mix"
     save_data: Path | None = None
+    costs: str = "time"
+    adaptive: str = "image"
+    max_time: float | None = None
+    size: str = ""
     learn: bool = False
     seed: int = 0
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Calibration:
-        """Those among the arguments of a function, by their names."""
-        return cls(**{field.name: given[field.name] for field in fields(cls)})
+        """Those among the arguments of a function, by their names, settled."""
+        return cls(**{field.name: given[field.name] for field in fields(cls)}).settled()
+
+    def settled(self) -> Calibration:
+        """With what bits and method say of each other: auto bits are AdaBM's, whose bits are auto.
+
+        UsageError where they contradict, and for either that is none.
+        """
+        from tvmsr.quant.bits import AUTO, parse_wish
+        from tvmsr.quant.methods import method_for, method_of
+
+        is_silent = self.bits == Calibration.bits and method_of(self.method).adapts
+        wish = parse_wish(AUTO if is_silent else self.bits)
+        return replace(self, bits=str(wish), method=method_for(wish, self.method))
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether bits are chosen by layer and by picture."""
+        from tvmsr.quant.bits import AUTO
+
+        return self.bits.startswith(AUTO)
 
 
 @dataclass(frozen=True)
 class Calibrated:
     """A plan, where it was written (None: nowhere yet), and what the user should know.
 
-    loss: label and value: what the plan loses, and which layers read more bits, where that was judged.
+    loss: label and value: what the plan loses, and which layers read more bits, where that was judged. frontier: the
+    plans that were looked at, where bits are "auto".
     """
 
     plan: Plan
     path: Path | None
     notes: tuple[str, ...]
     loss: tuple[tuple[str, str], ...] = ()
+    frontier: Frontier | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -81,6 +113,7 @@ class Calibrated:
             "method": self.plan.method,
             "judged": None if self.plan.judged is None else self.plan.judged.model_dump(mode="json"),
             "notes": list(self.notes),
+            "frontier": None if self.frontier is None else self.frontier.as_json(),
         }
 
 
@@ -119,30 +152,61 @@ def crops_for(model: Model, how: Calibration) -> Crops:
     return Crops([crop for k, crop in enumerate(found) if k % apart != apart - 1], held, notes)
 
 
+def complexities_for(how: Calibration, scale: int) -> list[int]:
+    """Of whole LR pictures in the folder, or of their tiles, as the plan will choose; none without a folder."""
+    from tvmsr.imaging.bicubic import make_lr
+    from tvmsr.imaging.files import list_pictures, read_picture
+    from tvmsr.quant.complexity import complexity
+    from tvmsr.quant.plan import DEFAULT_TILE
+    from tvmsr.quant.ranges import spaced
+    from tvmsr.quant.tiles import complexities
+
+    if how.calib is None:
+        return []
+    read = (read_picture(file).pixels for file in spaced(list_pictures(how.calib), MOST_WHOLE))
+    pictures = (make_lr(picture, scale) if how.hr else picture for picture in read)
+    if how.adaptive == "tile":
+        return [int(found) for picture in pictures for found in complexities(picture, DEFAULT_TILE).flat]
+    return [complexity(picture) for picture in pictures]
+
+
 def plan_for(
     model: Model,
     how: Calibration,
     progress: Progress = silent,
     better: Callable[[Plan], None] | None = None,
     target: Target | None = None,
+    device: str | Device | None = None,
 ) -> tuple[Plan, tuple[str, ...]]:
-    """The plan for an imported model, and notes. better: is given each whole plan on the way; target: see `plan_of`."""
+    """The plan for an imported model, and notes. better: is given each whole plan on the way; target: see `plan_of`.
+
+    device: where plans are timed, if they are; None: here.
+    """
+    from tvmsr.commands.maxtime import budget_for
+
+    how = how.settled()
     notes = unheard(model, how)
     saved = _saving(how)
-    crops = crops_for(model, how)
-    if model.graph.marks:
-        plan = _imported(model, how, crops.used, progress)
-    else:
-        plan = plan_of(model, how, crops, _described(how), made=saved, better=better, progress=progress, target=target)
+    with budget_for(model, how.max_time, how.size, target, device) as budget:
+        crops = crops_for(model, how)
+        if model.graph.marks:
+            plan = _imported(model, how, crops.used, progress)
+        else:
+            plan = plan_of(
+                model, how, crops, _described(how), made=saved, better=better, progress=progress, target=target,
+                budget=budget,
+            )  # fmt: skip
     return plan, (*model.assumed, *crops.notes, *notes, *_told(plan, how), *_missed(plan))
 
 
 def _told(plan: Plan, how: Calibration) -> tuple[str, ...]:
     """Those of the plan's notes that ask for something, or answer an option: what came of the learned step."""
+    from tvmsr.quant.adabm import words
     from tvmsr.quant.calibrate import TOO_ALIKE
     from tvmsr.quant.learned.learn import NOTED
 
-    return tuple(note for note in plan.notes if note == TOO_ALIKE or (how.learn and note.startswith(NOTED)))
+    told = (*((NOTED,) if how.learn else ()), *((words.NOTED,) if how.is_auto else ()))
+    return tuple(note for note in plan.notes if note == TOO_ALIKE or note.startswith(told))
 
 
 def _missed(plan: Plan) -> tuple[str, ...]:
@@ -162,15 +226,17 @@ def plan_of(
     better: Callable[[Plan], None] | None = None,
     progress: Progress = silent,
     target: Target | None = None,
+    budget: Budget | None = None,
 ) -> Plan:
     """The plan that these options make of these crops. made: is given CFQP's pictures; better: see quant.calibrate.
 
-    target: what the plan will be compiled for; None: this machine.
+    target: what the plan will be compiled for; None: this machine. budget: what max_time and size say.
     """
     from tvmsr.quant.calibrate import MAX_DROP
     from tvmsr.quant.calibrate import calibrate as make_plan
     from tvmsr.quant.learned.learn import check_torch, learned
 
+    how = how.settled()
     if how.learn:
         check_torch()
     max_drop = MAX_DROP if how.max_drop is None else how.max_drop
@@ -187,6 +253,10 @@ def plan_of(
         held=crops.held,
         clock=clock_of(target),
         way=how.way,
+        costs=how.costs,
+        adaptive=how.adaptive,
+        complexities=complexities_for(how, model.scale) if how.is_auto else (),
+        budget=budget,
         seed=how.seed,
         description=description,
         made=made,
@@ -250,6 +320,11 @@ def _imported(model: Model, how: Calibration, crops: list[NDArray[np.uint8]], pr
     return imported_plan(model, measured)
 
 
+def file_word(bits: str) -> str:
+    """Bits as names of files have them: not every system takes a colon."""
+    return bits.replace(":", "-")
+
+
 def _described(how: Calibration) -> str:
     return "the bundled picture" if how.calib is None else f"pictures of {Path(how.calib).name}"
 
@@ -271,6 +346,10 @@ def calibrate(
     max_drop: float | None = Calibration.max_drop,
     way: str = Calibration.way,
     save_data: Path | None = None,
+    costs: str = Calibration.costs,
+    adaptive: str = Calibration.adaptive,
+    max_time: float | None = Calibration.max_time,
+    size: str = Calibration.size,
     learn: bool = False,
     seed: int = 0,
     overrides: Overrides | None = None,
@@ -284,13 +363,14 @@ def calibrate(
     is written, and Interrupted says so. Raises UsageError, InputFileError or WorkError.
     """
     from tvmsr.hardware import load_target
+    from tvmsr.quant.adabm.frontier import Frontier
     from tvmsr.quant.verdict import facts
 
     how = Calibration.of(locals())
     chosen = load_target(target) if target is not None else None
     if out is not None:
         check_out(Path(out))
-    path = Path(out) if out is not None else Path(f"{short_name(model)}-{bits}.plan.json")
+    path = Path(out) if out is not None else Path(f"{short_name(model)}-{file_word(how.bits)}.plan.json")
     kept: list[Plan] = []
     try:
         plan, notes = plan_for(open_model(model, overrides), how, progress, kept.append, chosen)
@@ -300,4 +380,4 @@ def calibrate(
         kept[-1].save(path)
         raise Interrupted(f"interrupted; {path} is the best plan so far, {kept[-1].notes[-1]}") from None
     plan.save(path)
-    return Calibrated(plan, path, notes, facts(plan.judged))
+    return Calibrated(plan, path, notes, facts(plan.judged), Frontier.of(plan))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tvmsr.commands.calibrate import Calibration, plan_for
+from tvmsr.commands.calibrate import Calibration, file_word, plan_for
 from tvmsr.commands.files import check_out
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model, short_name
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tvmsr.devices import Device
     from tvmsr.graph.model import Model
     from tvmsr.hardware.target import Target
+    from tvmsr.quant.adabm.frontier import Frontier
     from tvmsr.quant.plan import Plan
 
 
@@ -37,6 +38,7 @@ class Compiled:
     seconds: float
     notes: tuple[str, ...]
     loss: tuple[tuple[str, str], ...] = ()  # label and value: what the plan loses, where that was judged
+    frontier: Frontier | None = None  # the plans that were looked at, of bits "auto"
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -46,6 +48,7 @@ class Compiled:
             "levels": list(self.levels),
             "notes": list(self.notes),
             "loss": dict(self.loss),
+            "frontier": None if self.frontier is None else self.frontier.as_json(),
         }
 
 
@@ -100,6 +103,10 @@ def compile(
     max_drop: float | None = Calibration.max_drop,
     way: str = Calibration.way,
     save_data: Path | None = None,
+    costs: str = Calibration.costs,
+    adaptive: str = Calibration.adaptive,
+    max_time: float | None = Calibration.max_time,
+    size: str = Calibration.size,
     learn: bool = False,
     plan: Path | None = None,
     emit: str | Sequence[str] = "so",
@@ -111,14 +118,15 @@ def compile(
 ) -> Compiled:
     """Compile `model` for `target` and write `out` (default: MODEL-TARGET-BITS.so in the current folder).
 
-    device: compile for the target that it was added with, in the place of a target; nothing of it runs. Without both:
-    for this machine.
+    device: compile for the target that it was added with, in the place of a target; nothing of it runs but what
+    `max_time` times. Without both: for this machine.
     emit: "so", "static" or both ("so,static", or a list); a static library comes with a header, and where there are two
     libraries `out` says where and under which name, each file having its own suffix.
     With `plan`, that plan is used as it is, and options that would ask for another are refused; without, the network is
     calibrated first, as `calibrate` does. Raises UsageError, InputFileError or WorkError; nothing is half-written.
     """
     from tvmsr.hardware import check_levels, load_target
+    from tvmsr.quant.adabm.frontier import Frontier
     from tvmsr.quant.verdict import facts
 
     start, how = time.perf_counter(), Calibration.of(locals())
@@ -131,8 +139,9 @@ def compile(
         ready, notes = _given_plan(Path(plan), how), network.assumed
         notes = (*notes, f"--seed {seed} changes nothing beside --plan") if seed != 0 else notes
     else:
-        ready, notes = plan_for(network, how, progress, target=chosen)
-    path = Path(out) if out is not None else Path(f"{short_name(model)}-{target_word(target)}-{ready.bits}{suffix}")
+        ready, notes = plan_for(network, how, progress, target=chosen, device=device)
+    stem = f"{short_name(model)}-{target_word(target)}-{file_word(ready.bits)}"
+    path = Path(out) if out is not None else Path(f"{stem}{suffix}")
     built = build_artifact(network, ready, chosen, path, emit=emit, prefix=prefix, cc=cc, progress=progress)
     return Compiled(
         artifact=built.path,
@@ -146,6 +155,7 @@ def compile(
         seconds=time.perf_counter() - start,
         notes=tuple(notes),
         loss=facts(ready.judged),
+        frontier=Frontier.of(ready),
     )
 
 

@@ -29,13 +29,18 @@ def option(name: str) -> str:
 
 @dataclass(frozen=True)
 class _Case:
-    """What is calibrated, and how. quantized: by another tool. makes_pictures, alone: of the method."""
+    """What is calibrated, and how. quantized: by another tool. makes_pictures, alone: of the method.
+
+    widens: layers may read more, at the bits that were asked for. auto: bits are chosen; named: around a base.
+    """
 
     how: Calibration
     quantized: bool
     makes_pictures: bool
     alone: bool
-    widens: bool  # at the bits that were asked for
+    widens: bool
+    auto: bool
+    named: bool
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,12 @@ _QUANTIZED = "another tool has quantized this network, and its codes stay as the
 
 #: In the order in which they are looked at; for each field the first counts.
 _RULES: tuple[_Rule, ...] = (
-    _Rule(("max_drop", "save_data"), lambda c: c.quantized, f"{_QUANTIZED}; give its FP32 file", refused=True),
+    _Rule(
+        ("max_drop", "max_time", "size", "save_data"),
+        lambda c: c.quantized,
+        f"{_QUANTIZED}; give its FP32 file",
+        refused=True,
+    ),
     _Rule(("strict_bits", "way", *_MEASURED), lambda c: c.quantized, _QUANTIZED),
     _Rule(("hr",), lambda c: c.how.calib is None, "it says what the pictures of --calib are; name their folder", True),
     _Rule(
@@ -68,6 +78,28 @@ _RULES: tuple[_Rule, ...] = (
         "--method {method} is there to be compared with and never gives layers more bits; leave one of both out",
         refused=True,
     ),
+    _Rule(
+        ("max_drop",),
+        lambda c: c.named,
+        "--bits {bits} names the bits, whatever they lose; --bits auto keeps to it, so leave one of both out",
+        refused=True,
+    ),
+    _Rule(
+        ("max_time",),
+        lambda c: c.named or not c.auto,
+        "only --bits auto looks for the best plan within a time, not --bits {bits}; leave one of both out",
+        refused=True,
+    ),
+    _Rule(("size",), lambda c: c.how.max_time is None, "it is what --max-time is for; give that, too", refused=True),
+    _Rule(
+        ("max_drop",),
+        lambda c: c.how.max_time is not None,
+        "--max-time takes the best plan within its time, whatever it loses; give one of both",
+        refused=True,
+    ),
+    _Rule(("costs",), lambda c: not c.auto, "only --bits auto asks what bits cost"),
+    _Rule(("adaptive",), lambda c: not c.auto, "only --bits auto chooses by the picture"),
+    _Rule(("adaptive",), lambda c: c.how.max_time is not None, "a plan for --max-time has no choices by picture"),
     _Rule(
         ("max_drop",),
         lambda c: not c.widens,
@@ -89,16 +121,19 @@ _RULES: tuple[_Rule, ...] = (
 
 def unheard(model: Model, how: Calibration) -> tuple[str, ...]:
     """Notes of what was asked for and changes nothing; UsageError for what cannot be met."""
-    from tvmsr.quant.bits import Bits, parse_bits
+    from tvmsr.quant.bits import Auto, Bits, parse_wish
     from tvmsr.quant.methods import Shown, method_of
 
-    row = method_of(how.method)
+    how = how.settled()
+    row, wish = method_of(how.method), parse_wish(how.bits)
     case = _Case(
         how=how,
         quantized=bool(model.graph.marks),
         makes_pictures=row.pictures is not Shown.GIVEN,
         alone=row.alone,
-        widens=parse_bits(how.bits) == Bits(8, 8),
+        widens=isinstance(wish, Auto) or wish == Bits(8, 8),
+        auto=isinstance(wish, Auto),
+        named=isinstance(wish, Auto) and wish.base is not None,
     )
     notes = []
     for name in asked(how):

@@ -1,4 +1,4 @@
-"""Bit widths as a user writes them: 8, 6, a6w4; and the widths that the semantics fix."""
+"""Bit widths as a user writes them: 8, 6, a6w4, auto:a6w4; and the widths that the semantics fix."""
 
 from __future__ import annotations
 
@@ -28,16 +28,47 @@ class Bits:
         return f"a{self.activations}w{self.weights}"
 
 
+@dataclass(frozen=True)
+class Auto:
+    """Bits that are chosen by layer and by picture, around a base of 2..8; None: the fastest that lose little."""
+
+    base: Bits | None = None
+
+    def __str__(self) -> str:
+        return AUTO if self.base is None else f"{AUTO}:a{self.base.activations}w{self.base.weights}"
+
+
+#: What bits begin with that are chosen.
+AUTO = "auto"
+
+
+def parse_wish(text: str | int | Bits | Auto) -> Bits | Auto:
+    """`8`, `6`, `a6w4` as Bits; `auto` and `auto:a6w4` as Auto. Raises UsageError."""
+    if isinstance(text, Auto):
+        base = text.base
+    else:
+        kind, colon, rest = str(text).strip().lower().partition(":")
+        if kind != AUTO:
+            return parse_bits(text)
+        both = re.fullmatch(r"a(\d{1,2})w(\d{1,2})", rest)
+        if colon and not both:
+            raise UsageError(f"--bits {text!s}: expected the base bits of activations and weights, such as auto:a6w4")
+        base = Bits(int(both[1]), int(both[2])) if both else None
+    if base is not None and not (2 <= base.activations <= 8 and 2 <= base.weights <= 8):
+        raise UsageError(f"--bits {text!s}: activations and weights have 2 to 8 bits each where layers choose theirs")
+    return Auto(base)
+
+
 def parse_bits(text: str | int | Bits) -> Bits:
     """`8`, `6`, `a6w4`. One number stands for activations and weights (weights never have more than 8).
 
-    Raises UsageError, for `auto` too: per-image bits are not there yet.
+    Raises UsageError, for `auto` too, which is for `parse_wish`.
     """
     if isinstance(text, Bits):
         return _checked(text, str(text))
     words = str(text).strip().lower()
-    if words.startswith("auto"):
-        raise UsageError("--bits auto (bits chosen per image) is not supported yet; give a number such as 8, or a6w4")
+    if words.startswith(AUTO):
+        raise UsageError(f"--bits {text}: bits are the same everywhere here; give a number such as 8, or a6w4")
     both = re.fullmatch(r"a(\d{1,2})w(\d{1,2})", words)
     if both:
         return _checked(Bits(int(both[1]), int(both[2])), words)

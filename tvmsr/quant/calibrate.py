@@ -13,8 +13,12 @@ from tvmsr.errors import InputFileError, UsageError, WorkError
 from tvmsr.graph.analysis import size_rule
 from tvmsr.graph.model import Model
 from tvmsr.imaging.augment import default_calibration
+from tvmsr.quant.adabm.adapt import MODES, Adaptation, adapted
+from tvmsr.quant.adabm.auto import Budget, within_drop, within_time
+from tvmsr.quant.adabm.table import Costs
 from tvmsr.quant.bind import bind
-from tvmsr.quant.bits import Bits, parse_bits
+from tvmsr.quant.bits import AUTO, Auto, Bits, parse_wish
+from tvmsr.quant.coarsened import with_coarsening
 from tvmsr.quant.correct import corrected
 from tvmsr.quant.draft import Progress, make_plan, ticker
 from tvmsr.quant.ending import Ending, ended
@@ -30,7 +34,7 @@ from tvmsr.quant.judge import (
     make_judge,
     middle,
 )
-from tvmsr.quant.methods import DEFAULT_METHOD, Method, Shown, method_of
+from tvmsr.quant.methods import DEFAULT_METHOD, Method, Shown, method_for, method_of
 from tvmsr.quant.picture import fitted
 from tvmsr.quant.plan import Judged, Plan, PlanError
 from tvmsr.quant.ranges import ChannelStats, Observation, covering, observe_channels, spaced
@@ -68,7 +72,7 @@ def calibrate(
     model: Model,
     crops: list[U8],
     *,
-    bits: str | int | Bits = 8,
+    bits: str | int | Bits | Auto = 8,
     method: str = DEFAULT_METHOD,
     equalise: bool = True,
     bias_correction: bool = True,
@@ -78,6 +82,10 @@ def calibrate(
     held: Sequence[U8] = (),
     clock: Clock | None = None,
     way: str = DEFAULT_WAY,
+    costs: str = Costs.TIME.value,
+    adaptive: str = MODES[0],
+    complexities: Sequence[int] = (),
+    budget: Budget | None = None,
     seed: int = 0,
     description: str = "",
     made: Callable[[Sequence[Representative]], None] | None = None,
@@ -94,9 +102,10 @@ def calibrate(
         LR pictures, uint8 (H, W, 3), RGB. A handful of 96x96 is enough. Of a size that the network does not run on,
         they are continued as any picture is (tvmsr.quant.picture).
     bits
-        "8", "6", "a6w4" or Bits. Streams, gates and table inputs are wider (tvmsr.quant.streams).
+        "8", "6", "a6w4" or Bits. Streams, gates and table inputs are wider (tvmsr.quant.streams). "auto:a6w4" or Auto:
+        layers and pictures have more or fewer than the base (tvmsr.quant.adabm).
     method
-        How ranges are chosen: a row of tvmsr.quant.methods.METHODS.
+        How ranges are chosen: a row of tvmsr.quant.methods.METHODS. Auto bits have one of their own.
     equalise, bias_correction, rounding
         Factors per channel (tvmsr.quant.equalise); mean errors taken back (tvmsr.quant.correct); weights rounded
         against the crops (tvmsr.quant.rounding), which takes mean errors back, too, and is left out where that is.
@@ -104,7 +113,8 @@ def calibrate(
         {convolution: bits of the activations that it reads}.
     max_drop
         At 8 bits: the loss of PSNR, in dB, that the reference executor may make expect before a few layers are widened
-        to 12 activation bits (tvmsr.quant.widen), the cheapest that are enough. None never widens.
+        to 12 activation bits (tvmsr.quant.widen), the cheapest that are enough. None never widens, and with auto bits
+        keeps no layer at 8.
     held
         LR pictures like the crops, on which nothing is measured but what a plan loses and saturates; the crops without.
     clock
@@ -112,6 +122,13 @@ def calibrate(
         their multiplications. Another clock may give another plan.
     way
         How CFQP makes pictures of full range: a row of tvmsr.quant.representative.WAYS.
+    costs, adaptive, complexities
+        Of auto bits: "time" on the clock's CPU or "bits", what fewer of them are to save; whether each "image" has its
+        bits or each "tile" of one; complexities of such images or tiles (tvmsr.quant.complexity), the crops' own where
+        there are none.
+    budget
+        Of "auto" alone: the time that a picture may take. The plan is then the best within it, and not the fastest that
+        loses at most `max_drop`.
     made
         Called with these pictures, where the method wants some.
     better
@@ -128,7 +145,8 @@ def calibrate(
     """
     if not crops:
         raise InputFileError("calibration needs at least one picture")
-    row = method_of(method)
+    wish = parse_wish(bits)
+    row = method_of(method := method_for(wish, method))
     if max_drop is not None and not 0 <= max_drop <= MOST_DROP:
         raise UsageError(f"--max-drop {max_drop:g}: expected a number of dB, 0 to {MOST_DROP:g}")
     check_way(way)
@@ -136,28 +154,50 @@ def calibrate(
         equalise, bias_correction, max_drop = False, False, None
     rounding = rounding and bias_correction
     model = ended(model, row.ending)
-    wanted, structure = parse_bits(bits), analyse(model.graph)
+    wanted, structure = (wish.base or Bits(8, 8)) if isinstance(wish, Auto) else wish, analyse(model.graph)
     crops, held = ([fitted(crop, size_rule(model.graph)) for crop in some] for some in (crops, held))
     pins = dict(layer_bits or {})
     choose_bits(structure, wanted, pins)
     seen = observe_channels(model.graph, crops, ticker(progress, "ranges", len(crops)))
     stats, notes = _shown(model, crops, seen, row, way, seed, made)
-    draft = _Draft(
+    draft = Draft(
         model=model, crops=crops, held=held, seen=seen, stats=stats, bits=wanted, method=method, ending=row.ending,
         equalise=equalise, bias_correction=bias_correction, rounding=rounding, seed=seed, description=description,
         pins=pins, clock=clock, progress=progress,
     )  # fmt: skip
-    plan = draft.plan({}, {})
     for_now = _teller(better, notes)
+    if isinstance(wish, Auto):
+        how = Adaptation.of(costs, adaptive, complexities, keeps=max_drop is not None)
+        plan = adapted(draft, how, for_now) if wish.base else _narrowed(draft, how, max_drop, budget, for_now)
+    else:
+        plan = _plain(draft, max_drop, for_now)
+    settings = {"bias_correction": bias_correction, "rounding": rounding, "max_drop": max_drop, "layer_bits": pins}
+    plan = with_coarsening(model, plan.model_copy(update={"settings": {**plan.settings, **settings}}))
+    covered = saturation_words(model, plan, held or crops)
+    return plan.model_copy(update={"notes": [*notes, *plan.notes, covered]})
+
+
+def _plain(draft: Draft, max_drop: float | None, for_now: Callable[[Plan], None]) -> Plan:
+    """The same bits everywhere, but for layers that need more of them at 8."""
+    plan = draft.plan({}, {})
     for_now(plan)
     plan = draft.adjusted(plan)
     for_now(plan)
-    if max_drop is not None and wanted == Bits(8, 8):
-        plan = _widened(draft, plan, max_drop)
-    settings = {"bias_correction": bias_correction, "rounding": rounding, "max_drop": max_drop, "layer_bits": pins}
-    plan = _with_coarsening(model, plan.model_copy(update={"settings": {**plan.settings, **settings}}))
-    covered = saturation_words(model, plan, held or crops)
-    return plan.model_copy(update={"notes": [*notes, *plan.notes, covered]})
+    return _widened(draft, plan, max_drop) if max_drop is not None and draft.bits == Bits(8, 8) else plan
+
+
+def _narrowed(
+    draft: Draft, how: Adaptation, max_drop: float | None, budget: Budget | None, for_now: Callable[[Plan], None]
+) -> Plan:
+    """8 bits, and fewer where that is faster: as few as the drop allows, or as it takes to keep to the budget."""
+    eight = _plain(draft, None, for_now)
+    if budget is not None:
+        return within_time(draft, how, eight, budget, for_now)
+    if max_drop is not None:
+        wide = _widened(draft, eight, max_drop)
+        if wide.judged is not None and (wide.judged.wider is not None or wide.judged.is_missed):
+            return wide.model_copy(update={"bits": AUTO})
+    return within_drop(draft, how, eight, MAX_DROP if max_drop is None else max_drop, for_now)
 
 
 def _teller(better: Callable[[Plan], None] | None, notes: Sequence[str]) -> Callable[[Plan], None]:
@@ -187,7 +227,7 @@ def _shown(
 
 
 @dataclass(frozen=True, eq=False)
-class _Draft:
+class Draft:
     """What all plans of one calibration share."""
 
     model: Model
@@ -213,18 +253,26 @@ class _Draft:
             return make_judge(self.model, affordable(self.held, self.model))
         return make_judge(self.model, spaced(self.crops, JUDGED_CROPS), spaced(self.seen.outputs, JUDGED_CROPS))
 
-    def adjusted(self, plan: Plan) -> Plan:
-        """The plan with weight codes and bias corrections measured on the crops, as far as they are wanted."""
+    def usable_clock(self, plan: Plan) -> Clock | None:
+        """The clock, where the network can be compiled for what it is of."""
+        return _usable(self.clock, self.model, plan)
+
+    def adjusted(self, plan: Plan, way: Rounding | None = None) -> Plan:
+        """The plan with weight codes and bias corrections measured on the crops, as far as they are wanted.
+
+        way: of rounding; None: the best of those that there are.
+        """
         if not plan.tensors:  # the network only moves pixels
             return plan
         if self.rounding:
             rule = size_rule(self.model.graph)
             used = [fitted(middle(crop, ROUNDED_SIZE), rule) for crop in spaced(self.crops, JUDGED_CROPS)]
-            done = ticker(self.progress, "weights", len(plan.layers) * len(ways_for(plan)))
-            if len(ways_for(plan)) > 1:
+            ways = ways_for(plan) if way is None else (way,)
+            done = ticker(self.progress, "weights", len(plan.layers) * len(ways))
+            if len(ways) > 1:
                 made = best_rounded(plan, self.model, used, make_judge(self.model, used), done)
             else:
-                made = rounded(plan, self.model, used, done)
+                made = rounded(plan, self.model, used, done, ways[0])
             if not self._is_overfitted(made, plan):
                 return made
             bare = rounded(plan, self.model, used, lambda: None, Rounding(fit=False))
@@ -259,7 +307,7 @@ class _Draft:
         )
 
 
-def _widened(draft: _Draft, plan: Plan, max_drop: float) -> Plan:
+def _widened(draft: Draft, plan: Plan, max_drop: float) -> Plan:
     """Give layers 12 activation bits, the cheapest that help first, until the expected drop is within `max_drop`."""
     model, structure, judge = draft.model, analyse(draft.model.graph), draft.judge()
     noise = judge.noise(plan)
@@ -311,17 +359,3 @@ def _usable(clock: Clock | None, model: Model, plan: Plan) -> Clock | None:
         return clock if clock is None or clock.cycles(bind(model, plan)) else None
     except WorkError:
         return None
-
-
-def _with_coarsening(model: Model, plan: Plan) -> Plan:
-    """The plan with the weight scales that `bind` had to coarsen, so that it says what is used."""
-    coarsened = bind(model, plan).extra["coarsened"]
-    layers = dict(plan.layers)
-    for name, channels in coarsened.items():
-        layer = layers[name]
-        scales = list(layer.weight_scales or ())
-        for channel, (_, used) in channels.items():
-            scales[channel] = used
-        reason = f"{layer.reason}; scales of {len(channels)} channels coarsened so that their sums fit int32"
-        layers[name] = layer.model_copy(update={"weight_scales": scales, "reason": reason})
-    return plan.model_copy(update={"layers": layers})

@@ -173,13 +173,13 @@ def mse_range(histogram: Histogram, bits: int, settings: Mapping[str, float]) ->
     best, chosen = np.inf, (histogram.low, histogram.high)
     for low in lows * histogram.low:
         for high in highs * histogram.high:
-            error = _rounding_error(histogram, float(low), float(high), bits)
+            error = rounding_error(histogram, float(low), float(high), bits)
             if error < best:
                 best, chosen = error, (float(low), float(high))
     return chosen
 
 
-def _rounding_error(histogram: Histogram, low: float, high: float, bits: int) -> float:
+def rounding_error(histogram: Histogram, low: float, high: float, bits: int) -> float:
     """Sum of squared differences between values and their codes: 1/12 step squared inside, the distance outside."""
     scale, zero = affine(low, high, bits)
     least, most = -zero * scale, ((1 << bits) - 1 - zero) * scale

@@ -70,10 +70,11 @@ def _crop(shared: Calibration, seed: int, scale: int) -> NDArray[np.uint8]:
 
 def _measured(model: Model, plans: Sequence[Plan], pairs: Iterable[Pair], protocol: Protocol) -> list[float]:
     """PSNR of each plan, the mean over the pictures."""
-    from tvmsr.quant.bind import bind
-    from tvmsr.quant.picture import upscale_picture
+    from tvmsr.quant.adaptive import bind_choices, choosing_of
+    from tvmsr.quant.tiles import upscale_tiles
 
-    graphs, rows = [bind(model, plan) for plan in plans], []
+    made, rows = [(bind_choices(model, plan), choosing_of(plan)) for plan in plans], []
     for pair in pairs:
-        rows.append([protocol.psnr(upscale_picture(graph, pair.lr), pair.hr, model.scale) for graph in graphs])
+        results = [upscale_tiles(graphs, choosing, pair.lr) for graphs, choosing in made]
+        rows.append([protocol.psnr(result, pair.hr, model.scale) for result in results])
     return [float(mean) for mean in np.mean(rows, axis=0)]

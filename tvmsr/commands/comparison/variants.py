@@ -22,6 +22,7 @@ WORDS: Mapping[str, Changes] = {
     "no-equalise": {"equalise": False},
     "no-bias-correction": {"bias_correction": False},
     "no-rounding": {"rounding": False},
+    "bit-costs": {"costs": "bits"},
     "plain": {"method": "minmax", "equalise": False, "bias_correction": False, "strict_bits": True},
 }
 
@@ -90,7 +91,7 @@ def _variant(name: str) -> Variant:
 
 
 def _changes(word: str, name: str) -> Changes:
-    from tvmsr.quant.bits import parse_bits
+    from tvmsr.quant.bits import parse_wish
     from tvmsr.quant.methods import METHODS
     from tvmsr.quant.representative import WAYS
 
@@ -101,7 +102,7 @@ def _changes(word: str, name: str) -> Changes:
     if word in WAYS:
         return {"way": word}
     try:
-        return {"bits": str(parse_bits(word))}
+        return {"bits": str(parse_wish(word))}
     except UsageError:
         known = ", ".join([*WORDS, *METHODS, *WAYS])
         raise UsageError(
@@ -112,8 +113,8 @@ def _changes(word: str, name: str) -> Changes:
 
 def _text(changes: Changes) -> str:
     """In words: bits and method, and what else differs from the defaults."""
-    bits = changes.get("bits", Calibration.bits)
-    said = [f"{bits} bits" if bits.isdigit() else bits, changes.get("method", Calibration.method)]
+    how = Calibration(**{key: changes[key] for key in ("bits", "method") if key in changes}).settled()
+    said = [f"{how.bits} bits" if how.bits.isdigit() else how.bits, how.method]
     said += [f"pictures by {changes['way']}"] if "way" in changes else []
     return ", ".join([*said, *(word for key, word in _SWITCHES.items() if key in changes)])
 
@@ -123,4 +124,5 @@ _SWITCHES = {
     "equalise": "no equalisation",
     "bias_correction": "no bias correction",
     "rounding": "weights rounded to nearest",
+    "costs": "bits as costs",
 }
