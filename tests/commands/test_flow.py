@@ -91,12 +91,11 @@ def test_inspect_says_of_an_artifact_what_it_says_of_a_model(
     )
     monkeypatch.setattr("tvmsr.artifact.manifest.read_manifest", lambda _: known)
     facts = tvmsr.inspect(made.artifact).facts
-    assert facts[-7:] == (
+    assert facts[-6:] == (
         ("pictures", f"from 15x{manifest.minimum_height} pixels"),
         ("tiles", "at multiples of 4 pixels"),
         ("not in tiles 1", "'gap' is the mean of the whole picture"),
         ("not in tiles 2", "other"),
-        ("not in tiles 3", "it chooses its bits by the whole picture; not where --choice forces one"),
         ("assumed 1", "range 0..1"),
         ("assumed 2", "colour rgb"),
     )

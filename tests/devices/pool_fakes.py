@@ -15,7 +15,7 @@ from tvmsr.devices.closing import Closing
 from tvmsr.devices.pool import Limits
 from tvmsr.devices.runner import PLAIN, Opening
 from tvmsr.errors import DeviceError, InputFileError, StatusError
-from tvmsr.runtime import LastRun, abi
+from tvmsr.runtime import ArtifactInfo, LastRun, abi
 
 ARTIFACT = Path("sr.so")
 
@@ -85,6 +85,9 @@ class FakeRunner(Closing):
     def __init__(self, device: FakeDevice) -> None:
         self.device, self.manifest, self.closed = device, device.manifest, False
         self.name = device.name
+        self.info = ArtifactInfo(2, "rgb", (1, 1), 8, ("neon",), ("base", "low", "high"))
+        self.choice: int | None = self.info.choice_number(device.openings[-1].choice)
+        self.asked: list[int | None] = []
         self._one = threading.Lock()
 
     def upscale(self, picture: np.ndarray, progress: Callable[[int, int], object] | None = None) -> np.ndarray:
@@ -96,8 +99,16 @@ class FakeRunner(Closing):
         finally:
             self._one.release()
 
+    def force_choice(self, choice: int | None) -> None:
+        self.asked.append(choice)
+        self.choice = choice
+
+    def workspace(self, width: int, height: int) -> int:
+        return width * height + (1000 if self.choice is None else self.choice)
+
     def last(self) -> LastRun:
-        return LastRun("neon", 0, 1, 1, 0, 0.25)
+        """Left to itself it chooses the first."""
+        return LastRun("neon", self.choice or 0, 1, 1, 0, 0.25)
 
     def check(self) -> None:
         self.device.checked += 1

@@ -6,6 +6,7 @@ import _thread
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from tests.devices.pool_fakes import (
@@ -18,7 +19,7 @@ from tests.devices.pool_fakes import (
     fails,
     slowly,
 )
-from tvmsr.devices.pool import Limits, spread
+from tvmsr.devices.pool import Limits, Run, spread
 from tvmsr.devices.pool.hand import Done
 from tvmsr.devices.pool.member import State
 from tvmsr.devices.pool.pool import _Pool
@@ -282,3 +283,28 @@ def test_ctrl_c():
     while alive("a") and time.monotonic() < until:
         time.sleep(0.02)
     assert not alive("a") and devices[0].all_closed and len(job.kept) == kept, "nothing is kept after the end"
+
+
+class Choosing(Pictures):
+    """A PiecewiseJob: odd pictures are run in two pieces of one choice, the others whole, as the artifact chooses."""
+
+    def upscale(self, number: int, source: np.ndarray, run: Run) -> np.ndarray:
+        unforced = run.workspace(4, 6)
+        if number % 2:
+            run.force(2)
+        self.seen.append((unforced, run.workspace(4, 6), run.workspace(4, 6)))
+        parts = [run(part) for part in np.array_split(source, 1 + number % 2)]
+        self.choices.append(run.choices)
+        return np.concatenate(parts)
+
+
+@pytest.mark.parametrize(("choice", "plain", "own"), [(None, 1024, 0), ("low", 25, 1)])
+def test_a_choice_for_the_pieces_of_one_picture(choice: str | None, plain: int, own: int):
+    """The next picture has what the opening said again, and nobody is asked without need."""
+    job, device = Choosing(4), FakeDevice("a")
+    job.seen, job.choices = [], []
+    spread([device], ARTIFACT, job, opening=Opening(choice=choice))
+    assert job.all_right
+    assert job.seen == [(plain, plain, plain), (plain, 26, 26)] * 2 and job.choices == [(own,), (2,)] * 2
+    again = None if choice is None else 1
+    assert device.runners[0].asked == [2, again, 2]

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -68,6 +69,13 @@ def test_choices(host, fake):
             runner.force_choice(7)
     with pytest.raises(UsageError, match="no bit choice 'a4' in this file; it has a8, a6, and auto"):
         HostedRunner(Connection(Child([str(host)], "a child")), fake, {}, Opening(choice="a4"))
+
+
+def test_a_program_older_than_choices(host, fake, monkeypatch):
+    commands = {command.name: command for command in Command} | {"FORCE_CHOICE": 99}
+    monkeypatch.setattr("tvmsr.devices.hosted.Command", SimpleNamespace(**commands))
+    with pytest.raises(DeviceError, match="a child: its program is of an earlier tvmsr, which cannot force"):
+        HostedRunner(Connection(Child([str(host)], "a child")), fake, {}, Opening(choice="a6"))
 
 
 def test_memory(triple, fake):

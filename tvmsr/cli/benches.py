@@ -15,8 +15,8 @@ def one(found: Benchmark) -> None:
     """A table of one device; what was in doubt goes to standard error."""
     show.notes(found.notes)
     show.say(
-        f"{found.artifact}, level {found.level}, {found.width}x{found.height}, opened in {found.open_ms:.1f} ms, "
-        f"on {found.device}"
+        f"{found.artifact}, level {found.level}, {_choice(found)}{found.width}x{found.height}, opened in "
+        f"{found.open_ms:.1f} ms, on {found.device}"
     )
     columns, lines = list(_COLUMNS), [_cells(found, timing) for timing in found.timings]
     if any(timing.memory for timing in found.timings):
@@ -53,6 +53,8 @@ def several(found: Benchmarks) -> None:
         lines += _lines(result.found)
     show.rows(columns, lines)
     for result in found.devices:
+        if result.found is not None and result.found.choice:
+            show.say(f"{result.device}: timed was the bit choice {result.found.choice}")
         if result.found is None or (result.found.profile is None and result.found.peer is None):
             continue
         show.say(result.device)
@@ -76,6 +78,10 @@ def _lines(found: Benchmark) -> Iterator[list[str]]:
             "" if hottest is None else f"{hottest.celsius:.0f}",
             "not to be trusted" if found.notes else "",
         ]
+
+
+def _choice(found: Benchmark) -> str:
+    return f"choice {found.choice}, " if found.choice else ""
 
 
 def _cells(found: Benchmark, t: Timing) -> list[str]:

@@ -112,6 +112,8 @@ def evaluate(
     lines = [[row["name"], *(_figure(row.get(key)) for key in keys)] for row in data_out["images"]]
     lines.append(["mean", *(_figure(data_out["mean"][key]) for key in keys)])
     show.rows(["picture", *keys], lines)
+    if found.choices:
+        show.say(f"pictures by bit choice: {', '.join(f'{name} {count}' for name, count in found.choices.items())}")
     return None
 
 

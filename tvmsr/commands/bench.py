@@ -63,7 +63,9 @@ def bench(
     if svg is not None:
         check_chart(Path(svg), layers=layers, overwrite=overwrite)
     wish = Wish((width, height), thread_counts(threads), level, layers, runs, peer, choice)
-    material = Material(what, target=target, bits=bits, overrides=overrides, model=model, peer=peer, progress=progress)
+    material = Material(
+        what, target=target, bits=bits, choice=choice, overrides=overrides, model=model, peer=peer, progress=progress
+    )
     with material, find_device(device) as where:
         check_peer(where, wish)
         subject = material.subject(material.target_for(where))
@@ -110,6 +112,8 @@ def bench_devices(
     from tvmsr.devices.pool.together import opened_devices
 
     wish = Wish((width, height), thread_counts(threads), level, layers, runs, peer, choice)
-    material = Material(what, target=target, bits=bits, overrides=overrides, model=model, peer=peer, progress=progress)
+    material = Material(
+        what, target=target, bits=bits, choice=choice, overrides=overrides, model=model, peer=peer, progress=progress
+    )
     with material, opened_devices(devices) as found:
         return bench_on_all(found, material, wish, progress)

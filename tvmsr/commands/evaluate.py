@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tvmsr.devices import Device, Opening
+    from tvmsr.devices.pool import Run
     from tvmsr.evaluation.dataset import Pair, Pairs
     from tvmsr.evaluation.evaluate import Evaluation, Row
     from tvmsr.evaluation.metrics import Protocol
@@ -42,20 +44,31 @@ def fp32_upscaler(model: Model) -> Upscaler:
     return run
 
 
-def reference_upscaler(model: Model, plan: Path, choice: str = "auto") -> Upscaler:
+def reference_upscaler(
+    model: Model, plan: Path, choice: str = "auto", chosen: Callable[[str], object] = lambda _: None
+) -> Upscaler:
     """The reference executor with a plan: what any artifact made from it gives, to the byte.
 
-    choice: of bits, by its name; "auto": as each picture says. UsageError where the plan does not have it.
+    choice: of bits, by its name; "auto": as each picture says. chosen: hears what each picture has of several.
+    UsageError where the plan does not have it.
     """
     from tvmsr.quant.adaptive import bind_choices, choosing_of
     from tvmsr.quant.picture import upscale_picture
     from tvmsr.quant.plan import Plan
+    from tvmsr.quant.tiles import upscale_tiles
 
     read = Plan.load(plan)
     choosing = choosing_of(read)
+    in_tiles = choosing.tile > 0 and choice == "auto"
     forced = choice_number(plan, choice, choosing.names)
     graphs = bind_choices(model, read)
-    return lambda lr: upscale_picture(graphs[choosing.of(lr) if forced is None else forced], lr)
+
+    def run(lr: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        number = choosing.of(lr) if forced is None else forced
+        chosen(choosing.names[number] if len(graphs) > 1 else "")
+        return upscale_tiles(graphs, choosing, lr) if in_tiles else upscale_picture(graphs[number], lr)
+
+    return run
 
 
 def evaluate(
@@ -137,9 +150,11 @@ def _here(
     pairs = _pairs(data, lr, network.scale)
     if plan is None:
         return measure(fp32_upscaler(network), pairs, network.scale, protocol, None, report)
-    return measure(
-        reference_upscaler(network, Path(plan), choice), pairs, network.scale, protocol, fp32_upscaler(network), report
-    )
+    names: list[str] = []
+    upscaler = reference_upscaler(network, Path(plan), choice, names.append)
+    found = measure(upscaler, pairs, network.scale, protocol, fp32_upscaler(network), report)
+    rows = tuple(replace(row, choice=name) for row, name in zip(found.rows, names, strict=True))
+    return replace(found, rows=rows)
 
 
 def _refuse(options: Mapping[str, object], what: str | Path) -> None:
@@ -157,7 +172,7 @@ def _check_method(method: str, plan: Path | None) -> None:
 
 
 class _Measured:
-    """Figures of the pairs of a set (a Job of tvmsr.devices.pool)."""
+    """Figures of the pairs of a set (a PiecewiseJob of tvmsr.devices.pool, for what it says of bit choices)."""
 
     def __init__(self, pairs: Pairs, protocol: Protocol, fp32: Upscaler | None) -> None:
         self._pairs, self._protocol, self._fp32 = pairs, protocol, fp32
@@ -178,14 +193,15 @@ class _Measured:
     def read(self, number: int) -> Pair:
         return self._pairs[number]
 
-    def picture(self, source: Pair) -> NDArray[np.uint8]:
-        return source.lr
-
-    def keep(self, number: int, source: Pair, result: NDArray[np.uint8]) -> Row:
+    def upscale(self, number: int, source: Pair, run: Run) -> Row:
         from tvmsr.evaluation.evaluate import measure_one
 
         del number
-        return measure_one(source, lambda _: result, self._pairs.scale, self._protocol, self._fp32)
+        result = run(source.lr)
+        row = measure_one(source, lambda _: result, self._pairs.scale, self._protocol, self._fp32)
+        names, tiles = run.info.choices, run.tiles
+        most = tiles.index(max(tiles)) if tiles else run.choices[0]
+        return replace(row, choice=names[most]) if len(names) > 1 else row
 
     def deliver(self, number: int, kept: Row) -> None:
         self._rows[number] = kept

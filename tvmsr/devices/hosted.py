@@ -91,6 +91,8 @@ class Connection(Closing):
             return InputFileError(words)
         if code == Refusal.NOT_LOADED:
             return _NotLoadedError(words)
+        if code == Refusal.BAD_REQUEST:
+            return _NotUnderstoodError(f"{self.link.name}: {words}")
         if code >= Refusal.BAD_REQUEST:
             return DeviceError(f"{self.link.name}: {words}")
         return StatusError(code, words)
@@ -115,6 +117,10 @@ class Connection(Closing):
 
 class _NotLoadedError(DeviceError):
     """The host program did not load a file."""
+
+
+class _NotUnderstoodError(DeviceError):
+    """The host program does not know a command, or what came with it."""
 
 
 def _read_info(values: Values) -> LoadedArtifact:
@@ -225,7 +231,13 @@ class HostedRunner(Closing):
         self._connection.request(Command.CHECK)
 
     def force_choice(self, choice: int | None) -> None:
-        self._connection.request(Command.FORCE_CHOICE, u32(2**32 - 1 if choice is None else choice))  # -1
+        try:
+            self._connection.request(Command.FORCE_CHOICE, u32(2**32 - 1 if choice is None else choice))  # -1
+        except _NotUnderstoodError:
+            raise DeviceError(
+                f"{self.name}: its program is of an earlier tvmsr, which cannot force a bit choice; bring "
+                "tvmsr up to date there"
+            ) from None
 
     def last(self) -> LastRun:
         return self._connection.ask(Command.LAST, read=_read_last)

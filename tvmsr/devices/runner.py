@@ -172,7 +172,8 @@ class Runner(Protocol):
 
 
 def force_named(runner: Runner, artifact: str | Path, choice: str | None) -> None:
-    """What Opening.choice asks for. Where it forces none the runner is not called: programs on devices may be older.
+    """What Opening.choice asks for. Where that makes no difference the runner is not called: programs on devices may be
+    older.
 
     Raises UsageError where the artifact has no choice of that name.
     """
@@ -180,7 +181,7 @@ def force_named(runner: Runner, artifact: str | Path, choice: str | None) -> Non
         number = runner.info.choice_number(choice)
     except UsageError as error:
         raise UsageError(f"{artifact}: {error}") from None
-    if number is not None:
+    if number is not None and len(runner.info.choices) > 1:
         runner.force_choice(number)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -32,10 +33,14 @@ class PairSet(Protocol):
 
 @dataclass(frozen=True)
 class Row:
-    """The figures of one picture: psnr_* in dB, ssim_* in -1..1, by key."""
+    """The figures of one picture: psnr_* in dB, ssim_* in -1..1, by key.
+
+    choice: of bits, that it had; "" where there is one.
+    """
 
     name: str
     figures: Mapping[str, float]
+    choice: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,15 +60,28 @@ class Evaluation:
         """Arithmetic mean over the pictures of every figure; inf where one picture was met exactly."""
         return {key: float(np.mean([row.figures[key] for row in self.rows])) for key in self.rows[0].figures}
 
+    @property
+    def choices(self) -> dict[str, int]:
+        """How many pictures had each bit choice that any had, most first; none where there is one."""
+        return dict(Counter(row.choice for row in self.rows if row.choice).most_common())
+
     def as_json(self) -> dict[str, Any]:
-        """{"images": [{"name": ..., figures}], "mean": {figures}}; an infinite PSNR is null: JSON has no infinity."""
-        images = [{"name": row.name, **_finite(row.figures)} for row in self.rows]
+        """{"images": [{"name": ..., figures}], "mean": {figures}}; an infinite PSNR is null: JSON has no infinity.
+
+        Of several bit choices: "choice" of each image, and in "choices" how many had each.
+        """
+        images = [
+            {"name": row.name, **_finite(row.figures), **({"choice": row.choice} if row.choice else {})}
+            for row in self.rows
+        ]
+        counted = {"choices": self.choices} if self.choices else {}
         return {
             "scale": self.scale,
             "protocol": self.protocol,
             "images": images,
             "mean": _finite(self.mean),
             "notes": list(self.notes),
+            **counted,
         }
 
 

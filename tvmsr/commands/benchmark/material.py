@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from tvmsr.commands.benchmark.one import Subject
+from tvmsr.commands.choices import choice_number
 from tvmsr.commands.files import is_artifact
 from tvmsr.commands.progress import Progress
 from tvmsr.commands.source import Overrides, open_model
@@ -17,6 +18,9 @@ from tvmsr.errors import UsageError
 if TYPE_CHECKING:
     from tvmsr.devices.runner import Device
     from tvmsr.graph.model import Model
+
+#: Choices of what `--bits 8` and its like make.
+_ONE = ("default",)
 
 #: The default of `bench`: whoever asks for it of an artifact cannot be told from whoever asks for nothing.
 _BITS = "8"
@@ -31,6 +35,7 @@ class Material:
         *,
         target: str | None,
         bits: str,
+        choice: str = "auto",
         overrides: Overrides | None,
         model: str | Path | None,
         peer: str,
@@ -41,7 +46,9 @@ class Material:
         self._overrides, self._progress = overrides, progress
         self._given = is_artifact(what)
         if self._given:
-            self._check_given(Path(what))
+            self._check_given(Path(what), choice)
+        else:
+            _check_choice(what, bits, choice)
         self._made: dict[str, Path] = {}
         self.network = self._network(model, peer)
         self._folder = tempfile.TemporaryDirectory(prefix="tvmsr-bench-")
@@ -66,13 +73,13 @@ class Material:
             return Subject(Path(self._what), str(self._what), "", self.network)
         return Subject(self._compiled(target), f"{self._what} for {target}", target, self.network)
 
-    def _check_given(self, artifact: Path) -> None:
-        """An artifact that is none is said once, not by every device."""
+    def _check_given(self, artifact: Path, choice: str) -> None:
+        """An artifact that is none, or has no such choice, is said once, not by every device."""
         from tvmsr.artifact.manifest import read_manifest
 
         if self._target is not None or self._bits != _BITS:
             raise UsageError(f"{artifact} is compiled already: --target and --bits are for a network")
-        read_manifest(artifact)
+        choice_number(artifact, choice, read_manifest(artifact).choices)
 
     def _compiled(self, target: str) -> Path:
         if target not in self._made:
@@ -106,3 +113,17 @@ class Material:
         if read_manifest(Path(self._what)).model_checksum != network.checksum:
             raise UsageError(f"{self._what} was not made from {model}: the checksums of the networks differ")
         return network
+
+
+def _check_choice(what: str | Path, bits: str, choice: str) -> None:
+    """UsageError where what a network is compiled to cannot have a bit choice of that name: before it is compiled."""
+    from tvmsr.quant.adabm.choices import NAMES
+    from tvmsr.quant.bits import Auto, parse_wish
+
+    if choice in ("auto", *_ONE):
+        return
+    if not isinstance(parse_wish(bits), Auto):
+        raise UsageError(f"--choice {choice}: {what} has one choice of bits at --bits {bits}; leave it out")
+    if choice not in NAMES.values():
+        names = ", ".join(NAMES.values())
+        raise UsageError(f"--choice {choice}: at --bits {bits} there may be {names}, and auto; name one of these")

@@ -123,6 +123,7 @@ def _benched(where: Device, subject: Subject, wish: Wish, tick: Callable[[], obj
                 source = source or energy
                 if wish.layers and count == wish.threads[0]:
                     profile = profiled(where, runner, wish.size, wish.threads, wish.runs)
+                choice = _choice(runner)
                 name, macs = runner.level, float(runner.manifest.get("macs_per_pixel", 0))
             tick()
         compared = None if peer is None else _compared(where, subject.artifact, wish, peer)
@@ -147,6 +148,7 @@ def _benched(where: Device, subject: Subject, wish: Wish, tick: Callable[[], obj
         changes=changed(before, after) if before is not None and after is not None else (),
         energy_from=source,
         peer=compared,
+        choice=choice,
     )
 
 
@@ -177,7 +179,13 @@ def _timing(where: Device, runner: Runner, count: int, wish: Wish, health: Healt
         if watts is not None:
             joules = watts * speed.mean
             source = f"{health.power.source}, mean of samples while pictures were upscaled after the runs, times time"
-    return Timing.of(speed, count, workspace=runner.workspace(*wish.size), memory=memory, joules=joules), source
+    return Timing.of(speed, count, workspace=runner.last().workspace, memory=memory, joules=joules), source
+
+
+def _choice(runner: Runner) -> str:
+    """What the last run had of several bit choices; "" where there is one."""
+    names = runner.info.choices
+    return names[runner.last().choice] if len(names) > 1 else ""
 
 
 def check_peer(where: Device, wish: Wish) -> None:

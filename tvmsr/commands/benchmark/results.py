@@ -73,6 +73,7 @@ class Benchmark:
     open_ms: opening the artifact, weights packed. before, after: looks at the device, None where it was not looked at
     or did not answer; changes: between them. energy_from: what the joules are of, "" for none. notes: why the figures
     are not to be trusted, with what to do. profile: where the layers were asked for, on the first number of threads.
+    choice: of bits, that was timed; "" where the artifact has one.
     """
 
     artifact: str
@@ -91,6 +92,7 @@ class Benchmark:
     changes: tuple[str, ...] = ()
     energy_from: str = ""
     peer: PeerResult | None = None
+    choice: str = ""
 
     @property
     def layers(self) -> tuple[LayerTime, ...]:

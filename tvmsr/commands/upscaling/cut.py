@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ _COLOUR_RADIUS = 2
 
 #: Around tiles that cannot give the bytes of the whole anyway: pixels that soften the seams, at most.
 _SOFT = 64
+
+#: How far across a border the tiles of a picture that choose for themselves are blended (docs/numerics.md), at most.
+_BLENDED = 32
 
 #: The driver's words for a picture beyond its limit of memory (artifact/driver/api.c).
 _OF_LIMIT = re.compile(r"takes (\d+) bytes, the limit is (\d+)")
@@ -75,18 +79,14 @@ def _spans(size: int, step: int, margin: int, multiple: int, least: int) -> list
     return spans
 
 
-def whole_because(info: ArtifactInfo, choice: str | None = None) -> tuple[str, ...]:
-    """Why pieces do not give the bytes of the whole, where they do not. choice: that is forced, None for none."""
-    by_picture = ("it chooses its bits by the whole picture",) if len(info.choices) > 1 and choice is None else ()
-    return (*info.whole_because, *by_picture)
-
-
 @dataclass(frozen=True)
 class Work:
     """A picture and what it is given to. workspace: bytes of a piece (width, height); StatusError beyond a limit.
 
     fixed: bytes that reading and writing take, whatever the pieces. room: bytes that there are; None: nobody knows.
-    limit: MiB that the user gave for pictures and artifact; the artifact has half of them. choice: of bits, forced.
+    limit: MiB that the user gave for pictures and artifact; the artifact has half of them. choose: gives all pieces the
+    bit choice of the whole picture, before `workspace` is asked again; None where nothing is chosen by it. grid: side
+    of the tiles that choose for themselves, 0 where there are none.
     """
 
     name: str
@@ -96,7 +96,20 @@ class Work:
     fixed: int
     room: int | None
     limit: int | None = None
-    choice: str | None = None
+    choose: Callable[[], object] | None = None
+    grid: int = 0
+
+    @property
+    def multiple(self) -> int:
+        """Pieces begin at multiples of it; tiles that choose for themselves are never cut, and how they are blended
+        differs from row to row by turns (docs/numerics.md).
+        """
+        return math.lcm(self.info.size_multiple, *((self.grid, 2) if self.grid else ()))
+
+    @property
+    def margin(self) -> int:
+        """What pieces read around what they give. The outermost tiles of a piece do not see what the picture's do."""
+        return max(self.info.receptive_radius, _COLOUR_RADIUS, self.grid + _BLENDED if self.grid else 0)
 
     def memory(self, cut: Cut) -> int | None:
         """Bytes that the work takes in such pieces; None where a piece is beyond the artifact's limit."""
@@ -118,31 +131,38 @@ class Work:
 
 
 def cut_for(work: Work, tile: int | None) -> Cut:
-    """How to cut. tile: what the user asked for. InputFileError where there is too little memory for any way."""
-    reasons = whole_because(work.info, work.choice)
+    """How to cut. tile: what the user asked for. InputFileError where there is too little memory for any way.
+
+    A picture that chooses its bits is one piece where that fits; else it is looked at first, and its pieces have its
+    choice.
+    """
+    whole = Cut(work.holding.height, work.holding.width, 0, 1, (1, 1))
+    reasons = work.info.whole_because
+    if work.choose is not None:
+        memory = work.memory(whole) if tile is None else None
+        if memory is not None and _fits(work, memory):
+            return _with_memory(whole, memory)
+        work.choose()
     if tile is not None:
         return _checked(work, _asked(work, tile, bool(reasons)), "pass a smaller --tile")
     if reasons:
-        whole = Cut(work.holding.height, work.holding.width, 0, 1, (1, 1))
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
         because = f"it cannot be cut, because {reasons[0]}{more}"
-        forced = "" if work.info.whole_because else "--choice NAME lets it be cut, "
-        why = f"{because}; --tile N does so all the same, {forced}a larger --memory leaves it whole"
-        return _checked(work, whole, why)
+        return _checked(work, whole, f"{because}; --tile N does so all the same, a larger --memory leaves it whole")
     return _fitting(work)
 
 
+def _fits(work: Work, memory: int) -> bool:
+    return work.room is None or memory <= work.room
+
+
 def _asked(work: Work, tile: int, soft: bool) -> Cut:
-    multiple = work.info.size_multiple
+    multiple = work.multiple
     if tile < 1:
         raise UsageError(f"tiles of {tile} pixels; at least 1")
     side = -(-tile // multiple) * multiple
-    margin = min(_margin(work.info), _SOFT) if soft else _margin(work.info)
+    margin = min(work.margin, _SOFT) if soft else work.margin
     return Cut(side, side, margin, multiple, work.info.minimum_size)
-
-
-def _margin(info: ArtifactInfo) -> int:
-    return max(info.receptive_radius, _COLOUR_RADIUS)
 
 
 def _checked(work: Work, cut: Cut, why: str) -> Cut:
@@ -175,15 +195,15 @@ def _beyond_the_limit(work: Work, cut: Cut, why: str) -> None:
 def _fitting(work: Work) -> Cut:
     """The largest bands that fit; tiles where a band as wide as the picture does not."""
     info, holding = work.info, work.holding
-    multiple = info.size_multiple
+    multiple = work.multiple
     least = -(-_LEAST // multiple) * multiple
     row = info.scale**2 * holding.width * holding.channels.given
     rows = min(holding.height, max(least, _BAND // row // multiple * multiple))
     columns = holding.width
     while True:
-        cut = Cut(rows, columns, _margin(info), multiple, info.minimum_size)
+        cut = Cut(rows, columns, work.margin, multiple, info.minimum_size)
         memory = work.memory(cut)
-        if memory is not None and (work.room is None or memory <= work.room):
+        if memory is not None and _fits(work, memory):
             return _with_memory(cut, memory)
         if rows > least:
             rows = max(least, rows // 2 // multiple * multiple)

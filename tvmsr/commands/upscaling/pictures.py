@@ -17,9 +17,11 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.commands.choices import chooser_of, tile_of
 from tvmsr.commands.parts import Parts
 from tvmsr.commands.progress import Progress, silent
-from tvmsr.commands.upscaling.cut import Cut, Span, Work, cut_for, whole_because
+from tvmsr.commands.upscaling.cut import Cut, Span, Work, cut_for
+from tvmsr.commands.upscaling.looking import choice_of_whole
 from tvmsr.commands.upscaling.names import Pair
 from tvmsr.commands.upscaling.room import check_disk, check_memory
 from tvmsr.commands.upscaling.stamp import digest_of, network_of, stamp_for
@@ -65,7 +67,7 @@ class How:
 
     def stamp(self, source: Path, info: ArtifactInfo) -> str:
         """What its result carries, from an artifact that says this of itself."""
-        return self.stamps(source)[-1 if whole_because(info, self.choice) else 0]
+        return self.stamps(source)[-1 if info.whole_because else 0]
 
     def size(self, holding: Holding) -> tuple[int, int]:
         """(width, height) of a picture's result: rounded half up, 1 at least."""
@@ -143,9 +145,7 @@ class Pictures:
                     sink.write(rows)
                     self._check_ended()
                 sink.finish()
-        names = run.info.choices
-        choice = ", ".join(names[number] for number in run.choices) if len(names) > 1 else ""
-        return Kept(part, (result.width, result.height), self._notices(source, target, result, run), choice)
+        return Kept(part, (result.width, result.height), self._notices(source, target, result, run), _choices_of(run))
 
     def deliver(self, number: int, kept: Kept) -> None:
         target = self._pairs[number][1]
@@ -171,9 +171,26 @@ class Pictures:
             fixed,
             self._how.room,
             self._how.limit,
-            self._how.choice,
+            self._choosing(source, run),
+            0 if self._how.choice is not None else tile_of(run.manifest),
         )
         return cut_for(work, self._how.tile)
+
+    def _choosing(self, source: Source, run: Run) -> Callable[[], None] | None:
+        """What gives the pieces of a picture the choice of the whole; None where its artifact does not choose."""
+        if self._how.choice is not None or len(run.info.choices) < 2 or tile_of(run.manifest):
+            return None
+        choose = chooser_of(run.manifest)
+
+        def force() -> None:
+            if choose is None:
+                raise WorkError(
+                    f"{source.path}: cannot be cut, because {self._how.artifact} does not say how it chooses its bits; "
+                    "pass --choice NAME, or compile it again"
+                )
+            run.force(choice_of_whole(source.path, choose, self._check_ended))
+
+        return force
 
     def _rows(self, source: Source, cut: Cut, run: Run) -> Iterator[U8]:
         """The result's rows, from the top."""
@@ -198,7 +215,7 @@ class Pictures:
         said = list(source.holding.notices)
         if not exif_kept(format_named(target), result):
             said.append(f"its EXIF data do not fit into {target.name} and were left out")
-        reasons = whole_because(run.info, self._how.choice)
+        reasons = run.info.whole_because
         if self._how.tile is not None and reasons:
             said.append(
                 f"was cut into tiles of {self._how.tile} although {', '.join(reasons)}: pixels differ from those of "
@@ -235,6 +252,16 @@ class Pictures:
         with self._lock:
             self._ended = True
         self._ends.close()
+
+
+def _choices_of(run: Run) -> str:
+    """The bit choices of a picture in words, with how many tiles each had where these choose; "" where there is one."""
+    names = run.info.choices
+    if len(names) < 2:
+        return ""
+    if sum(run.tiles) > 1 and tile_of(run.manifest):
+        return ", ".join(f"{names[number]} {count}" for number, count in enumerate(run.tiles) if count)
+    return ", ".join(names[number] for number in run.choices)
 
 
 def enlarged(source: Source, cut: Cut, run: Callable[[U8], U8]) -> Iterator[U8]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Generic
 
@@ -73,13 +74,15 @@ class Hand(Generic[Source, Kept]):
         self.slowed = ""
         self._looks = prove and not device.emulated and device.name != "here"
         self._next_look = 0.0
-        self._workspaces: dict[tuple[int, int], int] = {}
+        self._workspaces: dict[tuple[int | None, int, int], int] = {}
+        self._forced: int | None = None  # beside what the opening forces, which is None
 
     def open(self, within: float | None = None) -> None:
         """Open the artifact there, also after a failure, and check it. within: seconds this may take."""
         with self._limit(None if within is None else Allowed(within)):
             self.close()
             self.pace, self._next_look, self._workspaces = Pace(self._limits), 0.0, {}
+            self._forced = None
             self._runner = self._device.open(self._artifact, self._opening)
             self.level = self._runner.level
             self.checks = self._prove and bool(self._runner.manifest.get("checks"))
@@ -104,7 +107,7 @@ class Hand(Generic[Source, Kept]):
     def _compare(self) -> None:
         start = time.monotonic()
         try:
-            self._open_runner.check()
+            self.runner.check()
         except StatusError as error:
             if error.status == abi.CHECK_FAILED:
                 raise WrongBytesError(f"it gave wrong bytes: {error}") from None
@@ -115,7 +118,7 @@ class Hand(Generic[Source, Kept]):
         """Upscale one picture."""
         with _not_the_device():
             source = self._job.read(number)
-        run = _Run(self._open_runner, self._upscale, self._workspace)
+        run = _Run(self)
         with _not_the_device(run):
             kept = self._kept(number, source, run)
         if self._dropped:
@@ -129,8 +132,9 @@ class Hand(Generic[Source, Kept]):
             return kept
         return self._job.keep(number, source, run(self._job.picture(source)))
 
-    def _upscale(self, runner: Runner, picture: U8) -> tuple[U8, LastRun]:
-        """A picture or a piece of one, and what the artifact did."""
+    def upscale(self, picture: U8, choice: int | None) -> tuple[U8, LastRun]:
+        """A picture or a piece of one, and what the artifact did. choice: of bits; None: as the runner was opened."""
+        runner = self._with(choice)
         pixels, start = picture.shape[0] * picture.shape[1], time.monotonic()
         with self._limit(self.pace.limit(pixels)):
             result = runner.upscale(picture, lambda _done, _rows: self._dropped)
@@ -141,12 +145,23 @@ class Hand(Generic[Source, Kept]):
             raise DroppedError
         return result, last
 
-    def _workspace(self, runner: Runner, size: tuple[int, int]) -> int:
-        """Asked once a size."""
-        if size not in self._workspaces:
+    def workspace(self, size: tuple[int, int], choice: int | None) -> int:
+        """Asked once a size, (width, height), and choice."""
+        key = (choice, *size)
+        if key not in self._workspaces:
+            runner = self._with(choice)
             with self._limit(self.pace.answer_limit()):
-                self._workspaces[size] = runner.workspace(*size)
-        return self._workspaces[size]
+                self._workspaces[key] = runner.workspace(*size)
+        return self._workspaces[key]
+
+    def _with(self, choice: int | None) -> Runner:
+        """The runner, which uses this bit choice. It is called where the last picture had another only."""
+        if choice != self._forced:
+            opened = self.runner.info.choice_number(self._opening.choice)
+            with self._limit(self.pace.answer_limit()):
+                self.runner.force_choice(opened if choice is None else choice)
+            self._forced = choice
+        return self.runner
 
     def drop(self) -> None:
         """From another thread: hand over nothing any more."""
@@ -160,7 +175,8 @@ class Hand(Generic[Source, Kept]):
                 runner.close()
 
     @property
-    def _open_runner(self) -> Runner:
+    def runner(self) -> Runner:
+        """Of the artifact that is open."""
         assert self._runner is not None
         return self._runner
 
@@ -174,36 +190,38 @@ class Hand(Generic[Source, Kept]):
 
 
 class _Run:
-    """A Run. seconds: inside the artifact until now; failed: what the device ended with."""
+    """A Run of one picture. seconds: inside the artifact until now; failed: what the device ended with."""
 
-    def __init__(
-        self,
-        runner: Runner,
-        upscale: Callable[[Runner, U8], tuple[U8, LastRun]],
-        workspace: Callable[[Runner, tuple[int, int]], int],
-    ) -> None:
-        self._runner, self._upscale, self._workspace = runner, upscale, workspace
+    def __init__(self, hand: Hand[Any, Any]) -> None:
+        self._hand = hand
+        self._choice: int | None = None
         self.seconds = 0.0
         self.choices: tuple[int, ...] = ()
+        self.tiles: tuple[int, ...] = ()
         self.failed: Exception | None = None
 
     @property
     def info(self) -> ArtifactInfo:
-        return self._runner.info
+        return self._hand.runner.info
 
     @property
     def manifest(self) -> Mapping[str, Any]:
-        return self._runner.manifest
+        return self._hand.runner.manifest
+
+    def force(self, choice: int) -> None:
+        self._choice = choice
 
     def workspace(self, width: int, height: int) -> int:
         with self._noted():
-            return self._workspace(self._runner, (width, height))
+            return self._hand.workspace((width, height), self._choice)
 
     def __call__(self, picture: U8) -> U8:
         with self._noted():
-            result, last = self._upscale(self._runner, picture)
+            result, last = self._hand.upscale(picture, self._choice)
         self.seconds += last.seconds
-        self.choices = tuple(dict.fromkeys((*self.choices, last.choice)))
+        self.tiles = tuple(sum(counts) for counts in zip_longest(self.tiles, last.tiles, fillvalue=0))
+        had = [choice for choice, count in enumerate(last.tiles) if count] or [last.choice]
+        self.choices = tuple(dict.fromkeys((*self.choices, *had)))
         return result
 
     @contextlib.contextmanager

@@ -36,7 +36,14 @@ class Run(Protocol):
 
     @property
     def choices(self) -> tuple[int, ...]:
-        """The bit choices that its pieces have had until now, each once."""
+        """The bit choices that its pieces, or tiles of these, have had until now, each once."""
+
+    @property
+    def tiles(self) -> tuple[int, ...]:
+        """How many tiles of its pieces have had each choice until now; empty where the device does not tell."""
+
+    def force(self, choice: int) -> None:
+        """Give the pieces that follow, and what `workspace` says, this bit choice, in the place of their own."""
 
     def workspace(self, width: int, height: int) -> int:
         """Bytes of workspace that a picture of this size takes there; StatusError beyond the limit of memory."""
