@@ -1,8 +1,9 @@
 """tvmsr: a compiler and edge runtime for image super-resolution.
 
 Every command of the command line is a function here, with the same name and arguments: `tvmsr.compile(...)`,
-`tvmsr.calibrate(...)`, `tvmsr.upscale(...)`, `tvmsr.evaluate(...)`, `tvmsr.compare(...)`, `tvmsr.bench(...)`,
-`tvmsr.inspect(...)`, `tvmsr.verify(...)`, `tvmsr.targets()`, `tvmsr.models()`, `tvmsr.demo(...)`, `tvmsr.doctor()`.
+`tvmsr.calibrate(...)`, `tvmsr.upscale(...)`, `tvmsr.evaluate(...)`, `tvmsr.compare(...)`, `tvmsr.report(...)`,
+`tvmsr.bench(...)`, `tvmsr.inspect(...)`, `tvmsr.verify(...)`, `tvmsr.targets()`, `tvmsr.models()`, `tvmsr.demo(...)`,
+`tvmsr.doctor()`.
 Those of `tvmsr device` are `tvmsr.add_device(...)`, `list_devices`, `remove_device`, `doctor_device`, `serve_device`
 and `build_device`, and `tvmsr.device("pi5")` is a device to run things on. `tvmsr.load(path)` opens an artifact; it
 needs numpy and Pillow only. Nothing else is imported before a function is called.
@@ -25,6 +26,7 @@ _PUBLIC = {
     "upscale": "tvmsr.commands.upscale",
     "evaluate": "tvmsr.commands.evaluate",
     "compare": "tvmsr.commands.compare",
+    "report": "tvmsr.commands.report",
     "bench": "tvmsr.commands.bench",
     "inspect": "tvmsr.commands.inspect",
     "verify": "tvmsr.commands.verify",

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import tvmsr
-from tvmsr.cli import compares, device, look, make, run, show
+from tvmsr.cli import compares, device, look, make, report, run, show
 
 app = typer.Typer(
     add_completion=False,
@@ -52,6 +52,7 @@ for command in (
     run.upscale,
     run.evaluate,
     compares.compare,
+    report.report,
     run.bench,
     run.verify,
     look.inspect,
