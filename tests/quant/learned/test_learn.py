@@ -5,6 +5,7 @@ import pytest
 
 from tests.needs import installed
 from tests.quant import networks
+from tests.quant.spatial_networks import SPATIAL
 
 installed("torch", "pip install 'tvmsr[torch]'")
 
@@ -12,9 +13,10 @@ import torch  # noqa: E402
 
 import tvmsr  # noqa: E402
 from tvmsr.errors import UsageError  # noqa: E402
+from tvmsr.graph.execute import run_fp32  # noqa: E402
 from tvmsr.quant.calibrate import calibrate  # noqa: E402
 from tvmsr.quant.judge import make_judge  # noqa: E402
-from tvmsr.quant.learned import learn, tune  # noqa: E402
+from tvmsr.quant.learned import learn, operations, tune  # noqa: E402
 from tvmsr.quant.learned.learn import learned  # noqa: E402
 
 CROPS = [networks.picture(s) for s in range(4)]
@@ -24,6 +26,7 @@ HELD = [networks.picture(s) for s in range(10, 13)]
 @pytest.fixture
 def short(monkeypatch):
     monkeypatch.setattr(tune, "MOST_STEPS", 40)
+    monkeypatch.setattr(tune, "DRAWN", 6 * tune.SIZE**2)
 
 
 def test_few_bits_lose_less(short):
@@ -58,7 +61,7 @@ def test_a_judged_plan_says_what_it_loses_now(short):
 def test_what_does_not_help_is_left_out(monkeypatch, short):
     model = networks.plain(0)
     plan = calibrate(model, CROPS, bits="a4w4")
-    monkeypatch.setattr(tune, "schedule_for", lambda model, seed: tune.Schedule(4, rates=tune.Rates(weights=5.0)))
+    monkeypatch.setattr(tune, "schedule_for", lambda *_: tune.Schedule(4, rates=tune.Rates(weights=5.0)))
     made = learned(model, plan, CROPS, HELD)
     assert (made.layers, made.tensors) == (plan.layers, plan.tensors)
     assert "did not help and are left out" in made.notes[-1]
@@ -92,7 +95,8 @@ def test_interrupted_before_the_first_judgement_the_plan_is_kept(monkeypatch):
     assert [one.layers for one in kept] == [plan.layers]
 
 
-def test_networks_that_cannot_be_learned_keep_their_plan():
+def test_networks_that_cannot_be_learned_keep_their_plan(monkeypatch):
+    monkeypatch.delitem(operations.OPERATIONS, "layer_norm")
     b = networks.Builder(0)
     x = b.layer_norm("norm", b.conv("c0", "input", 8))
     model = b.model(b.shuffle("out", b.conv("c1", x, 12), 2))
@@ -135,10 +139,34 @@ def test_steps_follow_from_the_networks_size():
     assert tune.LEAST_STEPS <= tune.schedule_for(large).steps < tune.MOST_STEPS
 
 
+def test_windows_are_larger_where_a_picture_counts_as_a_whole():
+    small, whole = tune.schedule_for(networks.plain(0)), tune.schedule_for(SPATIAL["cca"]())
+    assert whole.size > small.size and small.size**2 * small.per_crop >= whole.size**2 * whole.per_crop
+
+
 def test_windows_are_pictures_with_the_networks_own_outputs():
     model = networks.plain(0)
     found = tune.lessons(model, CROPS, tune.Schedule(1, size=16))
-    assert found.pictures.shape == (len(CROPS) * tune.PER_CROP, 3, 16, 16)
-    assert found.outputs.shape == (len(CROPS) * tune.PER_CROP, 3, 32, 32)
+    assert found.pictures.shape == (len(CROPS) * tune.DRAWN // 16**2, 3, 16, 16)
+    assert found.outputs.shape == (len(CROPS) * tune.DRAWN // 16**2, 3, 32, 32)
     assert float(found.outputs.min()) >= 0 and float(found.outputs.max()) <= 255
     assert np.array_equal(found.pictures, tune.lessons(model, CROPS, tune.Schedule(1, size=16)).pictures)
+
+
+def test_the_networks_sums_are_compared_too():
+    assert tune.insides_of(networks.plain(0), 4) == ()
+    assert tune.insides_of(SPATIAL["cca"](), 4) == ("b0", "b1", "long")
+    model = networks.residual(0)
+    names = tune.insides_of(model, 4)
+    assert names == ("b0", "b1", "b2", "long")
+    found = tune.lessons(model, CROPS, tune.Schedule(1, size=16), names)
+    window = found.pictures[3].permute(1, 2, 0).numpy() / 255
+    exact = run_fp32(model, window.astype(np.float32), keep=names)
+    for name in names:
+        values = found.insides[name][3].permute(1, 2, 0).float().numpy()
+        assert np.allclose(values * found.units[name], exact[name], rtol=2e-3, atol=2e-3 * found.units[name])
+
+
+def test_of_many_tensors_some_are_compared_the_last_among_them(monkeypatch):
+    monkeypatch.setattr(tune, "INSIDE_BYTES", 2 * 2 * 8 * tune.DRAWN * 4)
+    assert tune.insides_of(networks.residual(0), 4) == ("b1", "long")

@@ -5,6 +5,7 @@ import pytest
 
 from tests.needs import installed
 from tests.quant import networks
+from tests.quant.spatial_networks import SPATIAL
 
 torch = installed("torch", "pip install 'tvmsr[torch]'")
 
@@ -12,6 +13,7 @@ from tvmsr.graph.model import Activation, PadMode, Statistic  # noqa: E402
 from tvmsr.quant.bind import bind  # noqa: E402
 from tvmsr.quant.calibrate import calibrate  # noqa: E402
 from tvmsr.quant.integer import Code  # noqa: E402
+from tvmsr.quant.learned import operations  # noqa: E402
 from tvmsr.quant.learned.student import Student, unsupported  # noqa: E402
 from tvmsr.quant.learned.written import written  # noqa: E402
 from tvmsr.quant.reference import run_tensors  # noqa: E402
@@ -31,7 +33,7 @@ def pools():
     return b.model(b.shuffle("out", last, 2))
 
 
-MODELS = {**networks.ALL, "pools": lambda seed: pools()}
+MODELS = {**networks.ALL, **SPATIAL, "pools": lambda seed: pools()}
 
 
 def distances(model, plan, student, picture):
@@ -72,7 +74,7 @@ def test_what_is_written_is_what_was_simulated(name, bits):
                 value.add_(0.02 * torch.randn(value.shape, generator=noise, dtype=value.dtype))
         for layer in student.layers.values():
             layer.latent += torch.randn(layer.latent.shape, generator=noise)
-    made = written(student, plan)
+    made = written([student], plan)
     assert made.layers != plan.layers
     assert made.tensors[student.structure.output] == plan.tensors[student.structure.output]
     check(distances(model, made, student, networks.picture(9)))
@@ -88,7 +90,8 @@ def test_everything_that_is_learned_has_a_gradient(name):
     for name_, value in student.named_parameters():
         if value.requires_grad:
             assert value.grad is not None and torch.isfinite(value.grad).all(), name_
-    assert all(layer.latent.grad.abs().max() > 0 for layer in student.layers.values())
+    seen = [name for name in student.layers if student.structure.weighs_pixels(student.structure.nodes[name])]
+    assert all(student.layers[name].latent.grad.abs().max() > 0 for name in seen)
 
 
 def test_tensors_that_share_a_scale_go_on_sharing_it():
@@ -100,9 +103,24 @@ def test_tensors_that_share_a_scale_go_on_sharing_it():
     assert student.grids["b0.read"].learns
 
 
-def test_operations_that_cannot_be_learned_through_are_named():
-    b = networks.Builder(0)
-    x = b.layer_norm("norm", b.conv("c0", "input", 8))
-    model = b.model(b.shuffle("out", b.conv("c1", x, 12), 2))
-    assert unsupported(model) == ("layer_norm",)
-    assert unsupported(networks.plain()) == ()
+def test_values_inside_are_in_the_networks_units():
+    model = networks.residual(0)
+    plan = calibrate(model, CROPS, bits="a4w4", max_drop=None)
+    picture = networks.picture(9)
+    student = Student(model, plan)
+    with torch.no_grad():
+        student.factors["b0.read"] += 0.3
+        _, values = student.seen(torch.tensor(picture.astype(np.float32)).permute(2, 0, 1)[None], ("b0", "b0.read"))
+    graph = bind(model, written([student], plan))
+    codes = run_tensors(graph, picture)
+    for node in graph:
+        if node.name in values:
+            exact = (codes[node.name].astype(np.float64) - node.output.zero) * node.output.scale * node.output.equal
+            found = values[node.name][0].permute(1, 2, 0).numpy()
+            assert np.allclose(found, exact, atol=1e-5 * np.abs(exact).max())
+
+
+def test_operations_that_cannot_be_learned_through_are_named(monkeypatch):
+    assert unsupported(SPATIAL["normed"]()) == ()
+    monkeypatch.delitem(operations.OPERATIONS, "layer_norm")
+    assert unsupported(SPATIAL["normed"]()) == ("layer_norm",)

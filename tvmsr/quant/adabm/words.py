@@ -38,6 +38,10 @@ def site_words(table: Table, site: Site, base: Bits, bits: int, factor: int | No
     return f"{bits} activation bits: {what}, {alone}"
 
 
+#: What the note of what the plan itself loses begins with.
+EXPECTED = f"{NOTED}: expected drop"
+
+
 def unit(table: Table) -> str:
     return "bit operations" if table.costs is Costs.BITS else f"modelled time on {table.where}"
 
@@ -57,8 +61,13 @@ def base_words(model: Model, plan: Plan, judge: Judge, kept: Sequence[str], more
         f"{NOTED}: feature average bit {found.fab:.2f}, {found.adapted_fab:.2f} of the layers that are not kept; "
         f"{found.bit_operations:.0%} of the bit operations at 8 bits; {at_8}; "
         f"layers {layers}",
-        f"{NOTED}: expected drop {_drop(model, noise)}",
+        f"{EXPECTED} {_drop(model, noise)}",
     )
+
+
+def expected_again(notes: Sequence[str], model: Model, noise: float) -> list[str]:
+    """The notes with the drop that is expected now, where one of them says what was."""
+    return [f"{EXPECTED} {_drop(model, noise)}" if note.startswith(EXPECTED) else note for note in notes]
 
 
 def _drop(model: Model, noise: float) -> str:
@@ -82,6 +91,10 @@ def nothing_changes(table: Table) -> str:
 
 def too_little_gained(table: Table, cost: float) -> str:
     return f"left out: it takes {cost:.2%} of the {unit(table)} of the base"
+
+
+def too_much_lost(model: Model, noise: float) -> str:
+    return f"left out: on the crops held back it loses more than --max-drop allows, {_drop(model, noise)}"
 
 
 def threshold_words(found: Thresholds) -> str:

@@ -43,17 +43,16 @@ class _Floor(torch.autograd.Function):
 class _Requantise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, m: Tensor, negative: Tensor, lo: Tensor, hi: Tensor, rounds: bool) -> Tensor:
-        ctx.save_for_backward(x, m, negative, lo, hi)
-        bounded = torch.minimum(torch.maximum(x * _multiplier(x, m, negative), lo), hi)
-        return torch.round(bounded) if rounds else bounded
+        value = x * _multiplier(x, m, negative)
+        ctx.save_for_backward(x, m, negative, lo, hi, value)
+        bounded = torch.clamp(value, lo, hi)
+        return bounded.round_() if rounds else bounded
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
-        x, m, negative, lo, hi = ctx.saved_tensors
+        x, m, negative, lo, hi, value = ctx.saved_tensors
         multiplier = _multiplier(x, m, negative)
-        value = x * multiplier
-        below, above = value < lo, value > hi
-        inside = grad.masked_fill(below | above, 0)
+        inside = _inside(grad, value, lo, hi)
         wants_x, wants_m, wants_negative, wants_lo, wants_hi, _ = ctx.needs_input_grad
         of_x = inside * multiplier if wants_x else None
         of_m = of_negative = of_lo = of_hi = None
@@ -62,10 +61,17 @@ class _Requantise(torch.autograd.Function):
             of_negative = _summed(product * (x < 0), negative) if wants_negative else None
             of_m = _summed(product if negative is None else product * (x >= 0), m) if wants_m else None
         if wants_lo:
-            of_lo = _summed(grad * below, lo)
+            of_lo = _summed(grad * (value < lo), lo)
         if wants_hi:
-            of_hi = _summed(grad * above, hi)
+            of_hi = _summed(grad * (value > hi), hi)
         return of_x, of_m, of_negative, of_lo, of_hi, None
+
+
+def _inside(grad: Tensor, value: Tensor, lo: Tensor, hi: Tensor) -> Tensor:
+    """The gradient where the value is within the bounds, 0 elsewhere."""
+    if lo.numel() == hi.numel() == 1:  # in one pass
+        return torch.ops.aten.hardtanh_backward(grad, value, float(lo), float(hi))
+    return grad.masked_fill((value < lo) | (value > hi), 0)
 
 
 def _multiplier(x: Tensor, m: Tensor, negative: Tensor) -> Tensor:

@@ -44,14 +44,19 @@ class Grid(torch.nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class Coded:
-    """Codes on a grid. equal: float64 (C,), factors per channel."""
+    """Codes on a grid. equal: float64 (C,), factors per channel; change: of their logarithms, None for none."""
 
     grid: Grid
     equal: Tensor
+    change: Tensor = None
+
+    def factors(self) -> Tensor:
+        """(C,), float32 numbers in float64."""
+        return self.equal if self.change is None else (self.equal * torch.exp(self.change)).float().double()
 
     def unit(self) -> Tensor:
         """The value of one step (C,), float64."""
-        return self.grid.scale() * self.equal
+        return self.grid.scale() * self.factors()
 
     def bounds(self) -> tuple[Tensor, Tensor]:
         """Of centred codes."""
@@ -60,7 +65,7 @@ class Coded:
 
     def at(self, channels: Tensor) -> Coded:
         """The same codes, of other channels."""
-        return Coded(self.grid, self.equal[channels])
+        return Coded(self.grid, self.equal[channels], None if self.change is None else self.change[channels])
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from tvmsr.errors import UsageError
 from tvmsr.graph.model import Model
+from tvmsr.quant.adabm.words import expected_again
+from tvmsr.quant.adaptive import choosing_of
 from tvmsr.quant.draft import Progress
 from tvmsr.quant.judge import Judge, affordable, make_judge, psnr_of
 from tvmsr.quant.plan import Plan, PlanError
@@ -26,6 +28,8 @@ U8 = NDArray[np.uint8]
 
 #: The plan is judged, and kept where it is the best so far, so often on the way.
 JUDGEMENTS = 4
+#: Choices of which no picture was seen count like this share of them: thresholds are for pictures, and these are crops.
+LEAST_SHARE = 0.1
 #: What the note of what came of it begins with.
 NOTED = "learned step"
 
@@ -55,51 +59,84 @@ def learned(
     """The plan with learned ranges, weights and biases where that makes it better, and a note of what came of it.
 
     crops: LR pictures, uint8 (H, W, 3), to learn on; held: others to judge with, the crops without. better: is given
-    the best plan so far, first the one that it began with. The same arguments give the same plan. Raises UsageError
-    without PyTorch.
+    the best plan so far, first the one that it began with. The same arguments give the same plan. The choices of an
+    adaptive plan are learned together: weights and what a choice does not hold otherwise are those of all, and what is
+    best is so in the mean over pictures. Raises UsageError without PyTorch.
     """
     check_torch()
     missing = _missing(model, plan)
     if missing:
         return _noted(plan, f"{NOTED}: left out, {missing}")
     from tvmsr.quant.learned import tune
-    from tvmsr.quant.learned.student import Student
+    from tvmsr.quant.learned.student import students
     from tvmsr.quant.learned.written import written
 
     tell = better or (lambda _: None)
     tell(_noted(plan, "the learned step was not finished: this is the plan that it began with"))
-    judge = make_judge(model, affordable(held or crops, model))
-    best = first = _Found(plan, judge.noise(plan))
-    before = _words(first, judge)
-    schedule = tune.schedule_for(model, seed)
+    trial = _Trial(make_judge(model, affordable(held or crops, model)), shares_of(plan, [*crops, *held]))
+    best = first = trial.of(plan)
+    before = trial.words(first)
+    schedule = tune.schedule_for(model, seed, len(trial.shares))
     every = max(1, schedule.steps // JUDGEMENTS)
     with tune.settled():
-        student = Student(model, plan)
-        for step in tune.tuned(student, tune.lessons(model, crops, schedule), schedule):
+        made, names = students(model, plan), tune.insides_of(model, len(crops))
+        given = tune.lessons(model, crops, schedule, names)
+        for step in tune.tuned(made, given, schedule, trial.shares):
             if progress is not None:
                 progress("learning", step, schedule.steps)
             if step == schedule.steps or (step % every == 0 and schedule.steps - step >= every):
-                found = _found(judge, written(student, plan))
+                found = _found(trial, written(made, plan))
                 best = min(best, found or best, key=lambda one: one.noise)
                 if best is found:
                     words = f"the learned step was not finished, {step} of {schedule.steps} steps: {before}"
-                    tell(_finished(model, first, best, judge, held or crops, len(held) > 0, words))
+                    tell(_finished(first, best, trial, held or crops, len(held) > 0, words))
     if best is first:
         return _noted(plan, f"{NOTED}: {schedule.steps} steps did not help and are left out: {before}")
     words = f"{NOTED}, {schedule.steps} steps: {before}"
-    return _finished(model, first, best, judge, held or crops, len(held) > 0, words)
+    return _finished(first, best, trial, held or crops, len(held) > 0, words)
+
+
+def shares_of(plan: Plan, pictures: Sequence[U8]) -> tuple[float, ...]:
+    """Of the pictures, those that each choice of a plan gets; none less than LEAST_SHARE, as there are few of them."""
+    choosing = choosing_of(plan)
+    counts = np.bincount([choosing.of(picture) for picture in pictures], minlength=len(choosing.names))
+    shares = np.maximum(counts / len(pictures), LEAST_SHARE)
+    return tuple(float(share) for share in shares / shares.sum())
 
 
 @dataclass(frozen=True, eq=False)
 class _Found:
+    """noises: of each choice of the plan; noise: their mean over pictures."""
+
     plan: Plan
+    noises: tuple[float, ...]
     noise: float
 
 
-def _found(judge: Judge, plan: Plan) -> _Found | None:
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """What plans are compared by. shares: of the pictures, those that each choice gets."""
+
+    judge: Judge
+    shares: tuple[float, ...]
+
+    def of(self, plan: Plan) -> _Found:
+        noises = tuple(self.judge.noise(plan.of_choice(number)) for number in range(len(self.shares)))
+        noise = sum(share * noise for share, noise in zip(self.shares, noises, strict=True))
+        return _Found(plan, noises, noise)
+
+    def words(self, found: _Found) -> str:
+        crops = f"{len(self.judge.crops)} crop{'s' if len(self.judge.crops) > 1 else ''}"
+        words = f"noise {found.noise:.3f} ({psnr_of(found.noise):.2f} dB against the FP32 output, {crops}"
+        names = choosing_of(found.plan).names
+        each = [f"{name} {psnr_of(noise):.2f} dB" for name, noise in zip(names, found.noises, strict=True)]
+        return f"{words}{': ' + ', '.join(each) if len(each) > 1 else ''})"
+
+
+def _found(trial: _Trial, plan: Plan) -> _Found | None:
     """None where sums would not fit int32."""
     try:
-        return _Found(plan, judge.noise(plan))
+        return trial.of(plan)
     except PlanError:
         return None
 
@@ -114,26 +151,23 @@ def _missing(model: Model, plan: Plan) -> str:
     return f"it cannot learn through {', '.join(operations)} yet" if operations else ""
 
 
-def _words(found: _Found, judge: Judge) -> str:
-    crops = f"{len(judge.crops)} crop{'s' if len(judge.crops) > 1 else ''}"
-    return f"noise {found.noise:.3f} ({psnr_of(found.noise):.2f} dB against the FP32 output, {crops})"
-
-
 def _noted(plan: Plan, note: str) -> Plan:
     return plan.model_copy(update={"notes": [*plan.notes, note]})
 
 
-def _finished(
-    model: Model, first: _Found, best: _Found, judge: Judge, shown: Sequence[U8], is_held: bool, words: str
-) -> Plan:
-    """The best plan, with what it loses and saturates in the place of what the first one did."""
+def _finished(first: _Found, best: _Found, trial: _Trial, shown: Sequence[U8], is_held: bool, words: str) -> Plan:
+    """The best plan, with what it loses and saturates in the place of what the first one did.
+
+    What is judged is the plan itself, without its choices.
+    """
     plan, old = best.plan, first.plan.judged
     notes = [note for note in plan.notes if not note.startswith(SATURATED)]
     update: dict[str, object] = {}
     if old is not None:
-        now = judged(judge, best.noise, old.limit, held=is_held)
+        now = judged(trial.judge, best.noises[0], old.limit, held=is_held)
         now = now.model_copy(update={"before": old.before, "wider": old.wider})
         notes = [loss_words(now) if note == loss_words(old) else note for note in notes]
         update["judged"] = now
-    notes += [saturation_words(model, plan, shown), f"{words} -> {_words(best, judge)}"]
+    notes = expected_again(notes, trial.judge.model, best.noises[0])
+    notes += [saturation_words(trial.judge.model, plan, shown), f"{words} -> {trial.words(best)}"]
     return plan.model_copy(update={**update, "notes": notes, "settings": {**plan.settings, "learned": True}})

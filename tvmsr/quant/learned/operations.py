@@ -20,19 +20,22 @@ from tvmsr.graph.model import (
     Attrs,
     ConvAttrs,
     GatherAttrs,
+    LayerNormAttrs,
     Node,
     PadMode,
     PoolAttrs,
+    Resampling,
+    ResizeAttrs,
     ShuffleAttrs,
     Statistic,
     StatisticAttrs,
 )
 from tvmsr.operations import in_torch
 from tvmsr.quant.integer import TERM_LIMIT, IntegerNode
-from tvmsr.quant.learned.gradients import Tensor, floored, requantised
+from tvmsr.quant.learned.gradients import Tensor, floored, requantised, rounded
 from tvmsr.quant.learned.grids import Coded, Flow, Summand, per_channel
 from tvmsr.quant.learned.layers import Layer, Moving
-from tvmsr.quant.reference_spatial import MEAN_BITS
+from tvmsr.quant.reference_spatial import MEAN_BITS, NORMAL_BITS, WEIGHT_BITS, kept_bits, taps
 
 #: Variances below this share of a squared step would have gradients without bounds.
 _LEAST_VARIANCE = 1e-3
@@ -197,6 +200,56 @@ def statistic(step: Step, operands: tuple[Flow, ...], rounds: bool) -> Tensor:
     return requantised(value, 1 / form.unit().view(1, -1, 1, 1), lo, hi, rounds=rounds).float()
 
 
+def resize(step: Step, operands: tuple[Flow, ...], rounds: bool) -> Tensor:
+    """Rows, then columns. Weights sum to a power of two, so zero points go through both shifts as they are."""
+    attrs, x = cast(ResizeAttrs, step.exact.attrs), operands[0]
+    like = operands[-1].values.shape[2:]
+    height, width = (int(side * attrs.factor) for side in x.values.shape[2:]) if attrs.factor else like
+    kept = kept_bits(x.code.grid.bits)
+    tall = torch.matmul(_weights(height, x.values.shape[2], attrs), x.values.double())
+    tall = floored(tall / (1 << (WEIGHT_BITS - kept)) + _half(WEIGHT_BITS - kept))
+    shift = WEIGHT_BITS + kept - step.node.fraction
+    value = torch.matmul(tall, _weights(width, x.values.shape[3], attrs).T)
+    value = floored(value / (1 << shift) + _half(shift))
+    if attrs.method is not Resampling.CUBIC:
+        return value.float()
+    out = cast(Coded, step.form)
+    multiplier = x.code.unit() / (out.unit() * (1 << step.node.fraction))
+    lo, hi = out.bounds()
+    return requantised(value.float(), per_channel(multiplier), per_channel(lo), per_channel(hi), rounds=rounds)
+
+
+def _half(shift: int) -> float:
+    """What is added before a shift that is a division and a floor here."""
+    return 0.5 if shift else 0.0
+
+
+def _weights(count: int, size: int, attrs: ResizeAttrs) -> Tensor:
+    """(count, size), float64: of each source pixel in each resized one."""
+    first, weights = taps(count, size, attrs)
+    found = np.zeros((count, size))
+    for tap in range(weights.shape[1]):
+        np.add.at(found, (np.arange(count), np.clip(first + tap, 0, size - 1)), weights[:, tap])
+    return torch.tensor(found)
+
+
+def layer_norm(step: Step, operands: tuple[Flow, ...], rounds: bool) -> Tensor:
+    """In float64; the integer one cuts off digits of the root here and there, so results may differ by a code."""
+    attrs, x = cast(LayerNormAttrs, step.exact.attrs), operands[0]
+    out, one, values = cast(Coded, step.form), 1 << NORMAL_BITS, x.values.double()
+    distance = values - values.mean(1, keepdim=True)
+    spread = (distance**2).mean(1, keepdim=True) + attrs.epsilon / x.code.grid.scale() ** 2
+    normal = rounded(distance / torch.sqrt(torch.clamp(spread, min=_LEAST_VARIANCE)) * one)
+    unit = out.unit() / (1 << step.node.fraction)
+    gamma, beta = (torch.tensor(step.exact.weights[key].astype(np.float64)) for key in ("gamma", "beta"))
+    limit = torch.tensor(float(TERM_LIMIT))
+    term = requantised(normal.float(), per_channel(gamma / unit / one), -limit, limit)
+    total = (term + per_channel(rounded(beta / unit))) / (1 << step.node.fraction)
+    lo, hi = (per_channel(bound) for bound in out.bounds())
+    whole = floored(total + _half(step.node.fraction)) if rounds else total
+    return requantised(whole, torch.ones(()), lo, hi, rounds=rounds)
+
+
 #: One row an operation of the canonical graph that can be simulated.
 OPERATIONS: Mapping[str, Operation] = {
     "conv": conv,
@@ -208,6 +261,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "depth_to_space": depth_to_space,
     "max_pool": max_pool,
     "statistic": statistic,
+    "resize": resize,
+    "layer_norm": layer_norm,
 }
 
 #: The square root is kept from 0, where its gradient has no bounds.
