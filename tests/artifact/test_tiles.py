@@ -13,7 +13,7 @@ from tests.artifact.fake_reference import layer_by_layer
 from tests.artifact.test_choices import BELOW, soft
 from tests.artifact.test_driver import picture
 from tvmsr.artifact.link import link_shared
-from tvmsr.errors import StatusError, WorkError
+from tvmsr.errors import StatusError, UsageError, WorkError
 from tvmsr.imaging.colour import gray_of_rgb
 from tvmsr.quant.tiles import BAND, blend, complexities, repeated
 from tvmsr.runtime import Session, abi, load
@@ -155,6 +155,9 @@ def test_forced(made):
             session.force_tiles(BOARD + 1)
         with pytest.raises(WorkError, match="0 x 0 tiles"):
             session.force_tiles(BOARD[:0, :0])
+        for wrong in (BOARD.astype(np.int64) + 256, BOARD[0], BOARD / 2):
+            with pytest.raises(UsageError, match="whole numbers, 0 to 255"):
+                session.force_tiles(wrong)
 
 
 def test_pictures_that_choose_as_a_whole(fake):

@@ -193,7 +193,9 @@ def test_a_choice_that_the_picture_does_not_get_refuses_nothing(change: dict[str
 def test_tiles_that_choose_for_themselves_are_never_cut(tile: int | None, rows: int) -> None:
     """A piece's outermost tiles, which do not see what is beyond it, touch nothing that it gives."""
     large = dataclasses.replace(work(5000, 5000, None), grid=128)
-    cut = cut_for(large, tile)
+    fits = cut_for(large, None)
+    assert (fits.rows, fits.columns, fits.margin) == (5000, 5000, 0)
+    cut = cut_for(dataclasses.replace(large, room=fits.memory - 1), tile)
     assert cut.rows == rows and cut.multiple == 128
     for span in cut.bands(5000):
         assert span.low == 0 or span.start - span.low >= 128 + 16

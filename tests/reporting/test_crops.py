@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tvmsr.evaluation.metrics import to_luma
-from tvmsr.reporting.crops import SIDE, crops, windows
+from tvmsr.reporting.crops import KINDS, SIDE, crops, windows
 from tvmsr.reporting.facts import Window
 from tvmsr.reporting.images import MOST
 
@@ -31,6 +31,12 @@ def test_sides_that_are_no_multiple_end_flush() -> None:
 @pytest.mark.parametrize(("height", "width"), [(20, 20), (7, 12)])
 def test_a_small_picture_is_shown_as_a_whole(height: int, width: int) -> None:
     assert windows(np.ones((height, width)), side=20) == {"whole": Window(0, 0, height, width)}
+
+
+def test_a_part_of_a_small_picture_is_not_called_the_whole() -> None:
+    (crop,) = crops({"a": np.zeros((SIDE, SIDE, 3), np.uint8)}, ("a",), "a")
+    assert [crop.within(side).kind for side in (MOST, SIDE, SIDE - 8)] == ["whole", "whole", "centre"]
+    assert "centre" in KINDS
 
 
 def test_equal_windows_are_taken_in_their_order() -> None:

@@ -43,3 +43,5 @@ def test_plans_that_were_tried() -> None:
     assert found == (Tried(1.0, 8.0, 8.0, 0.01), Tried(0.6, 6.5, 4.0, None, 3.5, chosen=True))
     assert unit == "modelled time on avx2"
     assert tried(plan()) == ((), "") == tried(plan(**{SETTINGS: {POINTS: "nonsense"}}))
+    for wrong in ("1", [8], 10**400):
+        assert tried(plan(**{SETTINGS: {POINTS: [{**ROWS[0], "cost": wrong}]}})) == ((), "")

@@ -101,6 +101,13 @@ def test_it_can_be_read_without_its_script(page: str) -> None:
     assert any("low below a complexity of 6,000, high above 60,000, else base" in text for text in read.text("p"))
 
 
+def test_halves_of_characters_are_shown_as_escapes() -> None:
+    """A manifest may hold them, and no file can."""
+    made = rendered(replace(report(shown=False), model="net\ud800", notes=("not\udcff",))).text
+    made.encode()
+    assert "net\\ud800 " in made and "not\\udcff" in made
+
+
 def test_tiles_that_choose() -> None:
     whole = report(shown=False)
     variant = replace(whole.variants[0], choosing=replace(whole.variants[0].choosing, tile=128))

@@ -27,6 +27,9 @@ U8 = NDArray[np.uint8]
 #: Multiplications that the largest picture may cost (an emulator does some 10**9 a second), and its least pixels.
 _LARGEST_MACS, _LEAST_AREA = 4e8, 24 * 16
 
+#: Rows of a strip of two tiles, and how many times the work of the largest picture it may cost.
+_STRIP, _MOST_TIMES = 16, 4
+
 #: Where the crop of the bundled picture begins: fine detail and flat areas.
 _CROP = (110, 180)
 
@@ -92,7 +95,10 @@ class ReferenceProof:
         self._graphs, self.advice = graphs, advice
         least = (manifest.minimum_height, manifest.minimum_width)
         rng = np.random.default_rng(seed)
-        named = [*_in_tiles(choosing.tile, least, rng), *_pictures(least, manifest.macs_per_pixel, rng)]
+        named = [
+            *_in_tiles(choosing.tile, least, manifest.macs_per_pixel, rng),
+            *_pictures(least, manifest.macs_per_pixel, rng),
+        ]
         self.samples = tuple(sample for name, picture in named for sample in _samples(graphs, choosing, name, picture))
 
     def explain(self, sample: Sample, sums: Sequence[StepSum]) -> str:
@@ -166,10 +172,13 @@ def _as_format(result: U8, picture: U8) -> U8:
     return result
 
 
-def _in_tiles(tile: int, least: tuple[int, int], rng: np.random.Generator) -> Iterator[tuple[str, U8]]:
-    """Where tiles choose, a strip of two of them, the first flat, the second busy."""
-    if tile:
-        height, width = max(16, least[0]), max(2 * tile + 3, least[1])
+def _in_tiles(
+    tile: int, least: tuple[int, int], macs_per_pixel: float, rng: np.random.Generator
+) -> Iterator[tuple[str, U8]]:
+    """Where tiles choose, a strip of two of them, the first flat, the second busy; none where that takes too long."""
+    width, area = max(2 * tile + 3, least[1]), _LARGEST_MACS / max(macs_per_pixel, 1.0)
+    height = max(least[0], min(int(area / width), _STRIP), 1)
+    if tile and height * width <= _MOST_TIMES * area:
         picture = np.full((height, width, 3), 90, np.uint8)
         picture[:, tile:] = rng.integers(0, 256, (height, width - tile, 3), dtype=np.uint8)
         yield "two tiles", picture

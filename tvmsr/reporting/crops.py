@@ -19,6 +19,7 @@ KINDS: Mapping[str, str] = {
     "worst": "where it differs most",
     "middle": "the middle one by its difference",
     "whole": "the whole picture",
+    "centre": "its centre, as there is no room for all of it",
 }
 
 

@@ -70,12 +70,13 @@ class Crop:
     pixels: Mapping[str, U8]
 
     def within(self, side: int) -> Crop:
-        """At most `side` pixels high and wide of it, about what it was chosen for."""
+        """At most `side` pixels high and wide of it, about what it was chosen for; of a whole picture, its centre."""
         held, focus = self.window, self.focus
         inside = Window(focus.top - held.top, focus.left - held.left, focus.height, focus.width)
         inner = inside.around(side, held.height, held.width)
         window = Window(held.top + inner.top, held.left + inner.left, inner.height, inner.width)
-        return Crop(self.kind, window, focus, {key: inner.of(one) for key, one in self.pixels.items()})
+        kind = "centre" if self.kind == "whole" and window != held else self.kind
+        return Crop(kind, window, focus, {key: inner.of(one) for key, one in self.pixels.items()})
 
 
 @dataclass(frozen=True, eq=False)

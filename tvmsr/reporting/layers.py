@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Saturation = Mapping[str, Mapping[str, float]]
 
 _BITS = re.compile(r"a(\d+)(?:w(\d+))?")
+#: A number of a frontier is less than this.
+_MOST_TOLD = 1e9
 #: Characters of a reason: its first clause says what was chosen and why.
 _MOST = 120
 
@@ -102,16 +104,23 @@ def average_bits(found: Figures) -> str:
 
 
 def tried(plan: Plan) -> tuple[tuple[Tried, ...], str]:
-    """The plans that its bits were chosen among, and what their cost is a share of; () and "" where it says none."""
+    """The plans that its bits were chosen among, and what their cost is a share of.
+
+    () and "" where it says none, or what are no numbers: a plan may be edited.
+    """
     from tvmsr.quant.adabm.frontier import Frontier
 
     found = Frontier.of(plan)
-    if found is None:
+    if found is None or not all(_is_number(value) for one in found.points for value in vars(one).values()):
         return (), ""
     rows = (
         Tried(one.cost, one.activations, one.weights, one.drop, one.milliseconds, one.chosen) for one in found.points
     )
     return tuple(rows), plain(found.unit)
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and abs(value) < _MOST_TOLD)
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

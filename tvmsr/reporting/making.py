@@ -47,7 +47,7 @@ class Making:
         pictures = gathered(bench, self.pairs, progress)
         disturbed = doubts(before, look(here.files, time.sleep))
         return Report(
-            model=self.subjects[0].manifest.model,
+            model=plain(self.subjects[0].manifest.model),
             scale=self.pairs.scale,
             data=plain(self.data),
             protocol=self.measure.name,

@@ -58,7 +58,7 @@ def _page(report: Report, embedded: Embedded) -> str:
     )
     environment.filters.update(_FILTERS)
     style, script = _part("report.css"), "".join(map(_part, _SCRIPT))
-    return environment.get_template("report.html.j2").render(
+    text = environment.get_template("report.html.j2").render(
         report=report,
         embedded=embedded,
         style=style,
@@ -73,6 +73,7 @@ def _page(report: Report, embedded: Embedded) -> str:
         image_id=image_id,
         shown=_shown(report, embedded),
     )
+    return text.encode("utf-8", "backslashreplace").decode()  # texts of files may hold halves of characters
 
 
 def _part(name: str) -> str:

@@ -252,20 +252,25 @@ class Session:
     def force_tiles(self, choices: U8 | None) -> None:
         """Use these bit choices for tiles, (rows, columns), repeated over the picture; None: tiles choose.
 
-        A choice that is forced for all comes first.
+        A choice that is forced for all comes first. UsageError where they are no table of whole numbers 0 to 255;
+        WorkError where the file has no such choice, or its pictures choose as a whole.
         """
         if choices is None:
             self._call(self._abi.force_tiles, None, 0, 0)
             return
-        given = np.ascontiguousarray(choices, np.uint8)
+        asked = np.asarray(choices)
+        given = np.ascontiguousarray(asked.astype(np.uint8))
+        if asked.ndim != 2 or not np.array_equal(given, asked):
+            raise UsageError("choices of tiles are whole numbers, 0 to 255, in rows and columns")
         down, across = given.shape
         self._call(self._abi.force_tiles, given.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8)), across, down)
 
     def last(self) -> LastRun:
         """What the last upscale did."""
         raw = abi.LastRun(struct_size=ctypes.sizeof(abi.LastRun))
-        self._call(self._abi.last, ctypes.byref(raw))
-        tiles = tuple(raw.tiles_of[: self._abi.info().choices]) if raw.tiles_of else ()
+        with self._inside() as handle:
+            self._check(self._abi.last(handle, ctypes.byref(raw)), handle)
+            tiles = tuple(raw.tiles_of[: self._abi.info().choices]) if raw.tiles_of else ()
         seconds = raw.nanoseconds / 1e9
         return LastRun(raw.level.decode(), raw.choice, raw.threads, raw.strips, raw.workspace, seconds, tiles)
 

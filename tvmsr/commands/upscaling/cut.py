@@ -133,15 +133,16 @@ class Work:
 def cut_for(work: Work, tile: int | None) -> Cut:
     """How to cut. tile: what the user asked for. InputFileError where there is too little memory for any way.
 
-    A picture that chooses its bits is one piece where that fits; else it is looked at first, and its pieces have its
-    choice.
+    A picture that chooses its bits, or whose tiles do, is one piece where that fits. Else it is looked at first, and
+    its pieces have its choice; those of a picture whose tiles choose read much around them.
     """
     whole = Cut(work.holding.height, work.holding.width, 0, 1, (1, 1))
     reasons = work.info.whole_because
-    if work.choose is not None:
+    if work.choose is not None or work.grid:
         memory = work.memory(whole) if tile is None else None
         if memory is not None and _fits(work, memory):
             return _with_memory(whole, memory)
+    if work.choose is not None:
         work.choose()
     if tile is not None:
         return _checked(work, _asked(work, tile, bool(reasons)), "pass a smaller --tile")

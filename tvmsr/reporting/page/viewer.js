@@ -1,7 +1,8 @@
 // Two pictures with a line between them: what is shown of which picture, and where. docs/report.md says how it is used.
 const stage = at("stage"), handle = at("handle"), strip = at("strip");
 const state = { picture: 0, crop: 0, split: 50, zoom: 1, x: 0, y: 0, view: "slider" };
-const KINDS = { worst: "Worst", middle: "Middle", whole: "Whole" };
+const KINDS = { worst: "Worst", middle: "Middle", whole: "Whole", centre: "Centre" };
+const PLAIN = { whole: "the whole picture", centre: "its centre" };
 const SAYS = { worst: "the square that differs most from", middle: "of all squares the middle one by its difference from" };
 
 const key = (side) => at(side).value;
@@ -53,7 +54,7 @@ function show() {
   const choices = [figures("left"), figures("right")];
   at("row-choice").hidden = !choices.some(Boolean);
   stage.style.setProperty("--aspect", one.width / one.height);
-  const says = one.kind === "whole" ? "the whole picture" : `${SAYS[one.kind]} ${against}`;
+  const says = PLAIN[one.kind] ?? `${SAYS[one.kind]} ${against}`;
   text("caption", `${picture.name}: ${one.width}×${one.height} pixels at ${one.left}, ${one.top} of ${picture.width * report.scale}×${picture.height * report.scale}, ${says}`);
   at("pane-error").hidden = at("scale").hidden = state.view !== "error";
   handle.hidden = at("tag-left").hidden = at("tag-right").hidden = state.view === "error";
