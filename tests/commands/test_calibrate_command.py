@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import tvmsr
-from tvmsr.cli.main import main
-from tvmsr.commands.calibrate import Calibration, complexities_for
-from tvmsr.errors import Interrupted, UsageError
+from tvmsr.cli.main import INTERRUPTED, main
+from tvmsr.commands import compile as commands
+from tvmsr.commands.calibrate import Calibration, complexities_for, file_word
+from tvmsr.errors import InputFileError, Interrupted, UsageError
 from tvmsr.imaging.augment import default_calibration
 from tvmsr.imaging.files import read_picture, write_pictures
 from tvmsr.quant.complexity import complexity
@@ -31,6 +32,24 @@ def test_ctrl_c_keeps_the_best_plan_so_far(tmp_path, stage):
     assert any(rounded) == (stage == "sensitivity")
     made = tvmsr.compile("default:x2", plan=out, out=tmp_path / "kept.so")
     assert made.artifact.is_file()
+
+
+def test_ctrl_c_while_compile_chooses_bits_leaves_a_plan_to_compile(tmp_path, capfd, monkeypatch):
+    real = commands.plan_for
+
+    def stopped(model, how, progress, better, *rest):
+        def stop(what: str, done: int, total: int) -> None:
+            if what == "sensitivity":
+                raise KeyboardInterrupt
+
+        return real(model, how, stop, better, *rest)
+
+    monkeypatch.setattr(commands, "plan_for", stopped)
+    assert main(["compile", "default:x2", "--bits", "auto:a6w4", "--out", str(tmp_path / "a.so")]) == INTERRUPTED
+    (left,) = tmp_path.iterdir()
+    assert left.name == "a.unfinished.plan.json" and "is the best plan so far, for --plan" in capfd.readouterr().err
+    made = tvmsr.compile("default:x2", plan=left, out=tmp_path / "b.so")
+    assert made.artifact.is_file() and made.bits == "auto:a6w4"
 
 
 def test_ctrl_c_before_there_is_a_plan_leaves_nothing(tmp_path):
@@ -82,3 +101,13 @@ def test_auto_bits_from_a_folder_to_a_plan_named_without_a_colon(tmp_path, monke
     assert sorted(complexities_for(Calibration(calib=folder), 2)) == sorted(whole)
     assert complexities_for(Calibration(), 2) == []
     assert sorted(complexities_for(Calibration(calib=folder, adaptive="tile"), 2)) == sorted(whole)
+
+
+def test_an_hr_picture_that_is_too_small(tmp_path):
+    write_pictures(tmp_path / "p", [np.zeros((1, 9, 3), np.uint8)])
+    with pytest.raises(InputFileError, match=r"0001\.png: smaller than 2 x 2 pixels"):
+        complexities_for(Calibration(calib=tmp_path / "p", hr=True), 2)
+
+
+def test_bits_in_names_of_files():
+    assert file_word("auto:a6w4") == "auto-a6w4" and file_word("../a\\b c") == "..-a-b-c"

@@ -16,9 +16,10 @@ from safetensors.numpy import save_file
 import tvmsr
 from tests.frontend import states
 from tvmsr.commands.calibrate import CROP_SIZE, Calibration
-from tvmsr.commands.compare import Comparison
+from tvmsr.commands.compare import Comparison, _whose
 from tvmsr.commands.comparison import measuring
-from tvmsr.commands.comparison.variants import CLIPS, SPREAD, STUDY, chosen
+from tvmsr.commands.comparison.making import Made
+from tvmsr.commands.comparison.variants import CLIPS, SPREAD, STUDY, Variant, chosen
 from tvmsr.commands.compile import build_artifact
 from tvmsr.commands.source import open_model
 from tvmsr.devices import Opening
@@ -115,6 +116,7 @@ def test_cfqp_alone_is_the_study() -> None:
         ("fp32+8", "'fp32' in 'fp32\\+8'"),
         ("99", "'99' in '99'"),
         ("auto:a9w8", "'auto:a9w8' in 'auto:a9w8'"),
+        ("autoo", "'autoo' in 'autoo'"),
         ("6+adabm", "--method adabm: it chooses bits itself"),
         ("8,6,8", "names '8' twice"),
         ("minmax+mse", "'minmax\\+mse' says two things about method"),
@@ -248,3 +250,9 @@ def test_nothing_stays_after_ctrl_c(
     with pytest.raises(KeyboardInterrupt):
         run(given, variants="cfqp", out=tmp_path / "table.md")
     assert not (tmp_path / "table.md").exists()
+
+
+def test_notes_on_chosen_bits_say_whose_they_are(tmp_path):
+    one = Made(Variant("auto:a6w4", "", {}), tmp_path / "0.so", 1, ())
+    assert _whose(one, "AdaBM: expected drop 0.1 dB") == "auto:a6w4: AdaBM: expected drop 0.1 dB"
+    assert _whose(one, "no --calib folder") == "no --calib folder"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -35,7 +37,7 @@ def compile(
     """Compile a network to one shared library, or a static one."""
     o.log_level(verbose)
     chosen = _or_default(model)
-    with show.progress_bar() as progress:
+    with _told_when_stopped(), show.progress_bar() as progress:
         made = tvmsr.compile(
             chosen, out=out, target=target, device=device, plan=plan, emit=emit, prefix=prefix, cc=cc, seed=seed,
             overrides=overrides, progress=progress, **calibration,
@@ -74,14 +76,10 @@ def calibrate(
     """Quantize a network after training; write the plan."""
     o.log_level(verbose)
     chosen = _or_default(model)
-    try:
-        with show.progress_bar() as progress:
-            made = tvmsr.calibrate(
-                chosen, out=out, target=target, seed=seed, overrides=overrides, progress=progress, **calibration,
-            )  # fmt: skip
-    except Interrupted as stopped:
-        show.notes([str(stopped)])
-        raise
+    with _told_when_stopped(), show.progress_bar() as progress:
+        made = tvmsr.calibrate(
+            chosen, out=out, target=target, seed=seed, overrides=overrides, progress=progress, **calibration,
+        )  # fmt: skip
     if json:
         return show.as_json(made.as_json())
     show.notes(made.notes)
@@ -89,6 +87,16 @@ def calibrate(
     show.facts(made.loss)
     frontiers.frontier(made.frontier)
     return None
+
+
+@contextlib.contextmanager
+def _told_when_stopped() -> Iterator[None]:
+    """What Ctrl-C left is said."""
+    try:
+        yield
+    except Interrupted as stopped:
+        show.notes([str(stopped)])
+        raise
 
 
 def _or_default(model: str | None) -> str:

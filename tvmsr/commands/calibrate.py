@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvmsr.commands.files import check_out
+from tvmsr.commands.keeping import best_kept
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model, short_name
 from tvmsr.commands.wishes import unheard
-from tvmsr.errors import Interrupted, UsageError, WorkError
+from tvmsr.errors import UsageError, WorkError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,6 +92,11 @@ class Calibration:
 
         return self.bits.startswith(AUTO)
 
+    @property
+    def is_long(self) -> bool:
+        """Whether it takes so long that Ctrl-C should leave something."""
+        return self.is_auto or self.learn
+
 
 @dataclass(frozen=True)
 class Calibrated:
@@ -152,8 +159,9 @@ def crops_for(model: Model, how: Calibration) -> Crops:
     return Crops([crop for k, crop in enumerate(found) if k % apart != apart - 1], held, notes)
 
 
-def complexities_for(how: Calibration, scale: int) -> list[int]:
+def complexities_for(how: Calibration, scale: int, progress: Progress = silent) -> list[int]:
     """Of whole LR pictures in the folder, or of their tiles, as the plan will choose; none without a folder."""
+    from tvmsr.imaging.augment import check_hr
     from tvmsr.imaging.bicubic import make_lr
     from tvmsr.imaging.files import list_pictures, read_picture
     from tvmsr.quant.complexity import complexity
@@ -163,11 +171,16 @@ def complexities_for(how: Calibration, scale: int) -> list[int]:
 
     if how.calib is None:
         return []
-    read = (read_picture(file).pixels for file in spaced(list_pictures(how.calib), MOST_WHOLE))
-    pictures = (make_lr(picture, scale) if how.hr else picture for picture in read)
-    if how.adaptive == "tile":
-        return [int(found) for picture in pictures for found in complexities(picture, DEFAULT_TILE).flat]
-    return [complexity(picture) for picture in pictures]
+    files, found = spaced(list_pictures(how.calib), MOST_WHOLE), []
+    for done, file in enumerate(files, 1):
+        picture = read_picture(file).pixels
+        if how.hr:
+            check_hr(file, picture, scale)
+            picture = make_lr(picture, scale)
+        tiles = complexities(picture, DEFAULT_TILE).flat if how.adaptive == "tile" else [complexity(picture)]
+        found += [int(one) for one in tiles]
+        progress("complexity", done, len(files))
+    return found
 
 
 def plan_for(
@@ -196,7 +209,7 @@ def plan_for(
                 model, how, crops, _described(how), made=saved, better=better, progress=progress, target=target,
                 budget=budget,
             )  # fmt: skip
-    return plan, (*model.assumed, *crops.notes, *notes, *_told(plan, how), *_missed(plan))
+    return plan, (*model.assumed, *crops.notes, *notes, *_told(plan, how), *_missed(plan, how))
 
 
 def _told(plan: Plan, how: Calibration) -> tuple[str, ...]:
@@ -209,10 +222,11 @@ def _told(plan: Plan, how: Calibration) -> tuple[str, ...]:
     return tuple(note for note in plan.notes if note == TOO_ALIKE or note.startswith(told))
 
 
-def _missed(plan: Plan) -> tuple[str, ...]:
+def _missed(plan: Plan, how: Calibration) -> tuple[str, ...]:
+    """Where no layer may read more bits, the plan's own notes say what can be said."""
     from tvmsr.quant.verdict import missed_words
 
-    words = missed_words(plan.judged) if plan.judged is not None else None
+    words = missed_words(plan.judged) if plan.judged is not None and not how.strict_bits else None
     return (words,) if words else ()
 
 
@@ -255,7 +269,7 @@ def plan_of(
         way=how.way,
         costs=how.costs,
         adaptive=how.adaptive,
-        complexities=complexities_for(how, model.scale) if how.is_auto else (),
+        complexities=complexities_for(how, model.scale, progress) if how.is_auto and budget is None else (),
         budget=budget,
         seed=how.seed,
         description=description,
@@ -321,8 +335,8 @@ def _imported(model: Model, how: Calibration, crops: list[NDArray[np.uint8]], pr
 
 
 def file_word(bits: str) -> str:
-    """Bits as names of files have them: not every system takes a colon."""
-    return bits.replace(":", "-")
+    """Bits as names of files have them, whatever a plan calls its own: not every system takes a colon."""
+    return re.sub(r"[^A-Za-z0-9_.+-]", "-", bits)
 
 
 def _described(how: Calibration) -> str:
@@ -371,13 +385,7 @@ def calibrate(
     if out is not None:
         check_out(Path(out))
     path = Path(out) if out is not None else Path(f"{short_name(model)}-{file_word(how.bits)}.plan.json")
-    kept: list[Plan] = []
-    try:
-        plan, notes = plan_for(open_model(model, overrides), how, progress, kept.append, chosen)
-    except KeyboardInterrupt:
-        if not kept:
-            raise
-        kept[-1].save(path)
-        raise Interrupted(f"interrupted; {path} is the best plan so far, {kept[-1].notes[-1]}") from None
+    with best_kept(path) as better:
+        plan, notes = plan_for(open_model(model, overrides), how, progress, better, chosen)
     plan.save(path)
     return Calibrated(plan, path, notes, facts(plan.judged), Frontier.of(plan))

@@ -175,8 +175,15 @@ def _row(variant: Variant, made: Sequence[Made], found: Measured) -> Row:
     return Row(**{**vars(row), "minimum": 1e3 * min(seconds), "median": 1e3 * median(seconds), "size": one.size})
 
 
+def _whose(one: Made, note: str) -> str:
+    """A note on the bits that were chosen, with the variant that it is of."""
+    from tvmsr.quant.adabm.words import NOTED
+
+    return f"{one.variant.name}: {note}" if note.startswith(NOTED) else note
+
+
 def _notes(task: _Task, made: Sequence[Made], found: Measured) -> tuple[str, ...]:
-    said = [note for one in made for note in one.notes] or list(task.network.assumed)
+    said = [_whose(one, note) for one in made for note in one.notes] or list(task.network.assumed)
     said += [_FP32_NOTE] if any(variant.changes is None for variant in task.variants) else []
     said += [_CLIP_NOTE] if task.is_study else []
     return tuple(dict.fromkeys([*said, *found.doubts]))

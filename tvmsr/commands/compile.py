@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmsr.commands.calibrate import Calibration, file_word, plan_for
 from tvmsr.commands.files import check_out
+from tvmsr.commands.keeping import best_kept
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model, short_name
 from tvmsr.commands.wishes import asked, option
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from tvmsr.hardware.target import Target
     from tvmsr.quant.adabm.frontier import Frontier
     from tvmsr.quant.plan import Plan
+
+
+#: Behind the name of a plan that Ctrl-C left.
+UNFINISHED = ".unfinished.plan.json"
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,9 @@ def compile(
     emit: "so", "static" or both ("so,static", or a list); a static library comes with a header, and where there are two
     libraries `out` says where and under which name, each file having its own suffix.
     With `plan`, that plan is used as it is, and options that would ask for another are refused; without, the network is
-    calibrated first, as `calibrate` does. Raises UsageError, InputFileError or WorkError; nothing is half-written.
+    calibrated first, as `calibrate` does. Ctrl-C while bits are chosen or learned keeps the best plan so far, beside
+    what would have been written, and Interrupted says so. Raises UsageError, InputFileError or WorkError; nothing is
+    half-written.
     """
     from tvmsr.hardware import check_levels, load_target
     from tvmsr.quant.adabm.frontier import Frontier
@@ -139,9 +147,10 @@ def compile(
         ready, notes = _given_plan(Path(plan), how), network.assumed
         notes = (*notes, f"--seed {seed} changes nothing beside --plan") if seed != 0 else notes
     else:
-        ready, notes = plan_for(network, how, progress, target=chosen, device=device)
-    stem = f"{short_name(model)}-{target_word(target)}-{file_word(ready.bits)}"
-    path = Path(out) if out is not None else Path(f"{stem}{suffix}")
+        unfinished = _path(model, target, how.bits, out, UNFINISHED)
+        with best_kept(unfinished, ", for --plan") if how.is_long else contextlib.nullcontext() as better:
+            ready, notes = plan_for(network, how, progress, better, chosen, device)
+    path = Path(out) if out is not None else _path(model, target, ready.bits, out, suffix)
     built = build_artifact(network, ready, chosen, path, emit=emit, prefix=prefix, cc=cc, progress=progress)
     return Compiled(
         artifact=built.path,
@@ -157,6 +166,12 @@ def compile(
         loss=facts(ready.judged),
         frontier=Frontier.of(ready),
     )
+
+
+def _path(model: str | Path, target: str, bits: str, out: Path | None, suffix: str) -> Path:
+    """Of a file with this suffix: of the name that the artifact has, or by default would have."""
+    named = f"{short_name(model)}-{target_word(target)}-{file_word(bits)}"
+    return Path(f"{named}{suffix}") if out is None else Path(out).with_name(f"{Path(out).stem}{suffix}")
 
 
 def _suffix(target: Target, out: Path | None, emit: str | Sequence[str], prefix: str) -> str:

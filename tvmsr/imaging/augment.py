@@ -86,13 +86,16 @@ def default_calibration(count: int, size: int, seed: int = 0) -> list[U8Image]:
     return crops
 
 
+def check_hr(file: Path, image: U8Image, scale: int) -> None:
+    """InputFileError for a picture that is too small to be downsized."""
+    if min(image.shape[:2]) < scale:
+        raise InputFileError(f"{file}: smaller than {scale} x {scale} pixels, too small to be downsized by {scale}")
+
+
 def _lr_crop(file: Path, image: U8Image, size: int, hr_scale: int | None, rng: np.random.Generator) -> U8Image:
     if hr_scale is None:
         return np.ascontiguousarray(_crop(image, size, size, rng))
-    if min(image.shape[:2]) < hr_scale:
-        raise InputFileError(
-            f"{file}: smaller than {hr_scale} x {hr_scale} pixels, too small to be downsized by {hr_scale}"
-        )
+    check_hr(file, image, hr_scale)
     return make_lr(_crop(image, size * hr_scale, size * hr_scale, rng), hr_scale)
 
 

@@ -67,7 +67,7 @@ def parse_bits(text: str | int | Bits) -> Bits:
     if isinstance(text, Bits):
         return _checked(text, str(text))
     words = str(text).strip().lower()
-    if words.startswith(AUTO):
+    if words.partition(":")[0] == AUTO:
         raise UsageError(f"--bits {text}: bits are the same everywhere here; give a number such as 8, or a6w4")
     both = re.fullmatch(r"a(\d{1,2})w(\d{1,2})", words)
     if both:

@@ -16,6 +16,7 @@ from tvmsr.imaging.augment import default_calibration
 from tvmsr.quant.adabm.adapt import MODES, Adaptation, adapted
 from tvmsr.quant.adabm.auto import Budget, within_drop, within_time
 from tvmsr.quant.adabm.table import Costs
+from tvmsr.quant.adabm.walk_words import missed_words
 from tvmsr.quant.bind import bind
 from tvmsr.quant.bits import AUTO, Auto, Bits, parse_wish
 from tvmsr.quant.coarsened import with_coarsening
@@ -196,7 +197,9 @@ def _narrowed(
     if max_drop is not None:
         wide = _widened(draft, eight, max_drop)
         if wide.judged is not None and (wide.judged.wider is not None or wide.judged.is_missed):
-            return wide.model_copy(update={"bits": AUTO})
+            before = wide.judged.drop if wide.judged.before is None else wide.judged.before[1]
+            said = missed_words(wide.judged.model_copy(update={"drop": before}))
+            return wide.model_copy(update={"bits": AUTO, "notes": [*wide.notes, said]})
     return within_drop(draft, how, eight, MAX_DROP if max_drop is None else max_drop, for_now)
 
 

@@ -32,7 +32,8 @@ class Subject:
 
         manifest = read_manifest(path)
         plan = Plan.from_json(read_plan_text(path), str(path))
-        own = name or (f"auto:{manifest.bits}" if manifest.adaptive is not None else manifest.bits)
+        is_said = manifest.adaptive is None or manifest.bits.startswith("auto")
+        own = name or (manifest.bits if is_said else f"auto:{manifest.bits}")
         return cls(
             path,
             f"{own} bits" if own.isdigit() else own,

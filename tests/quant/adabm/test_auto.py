@@ -8,6 +8,7 @@ import pytest
 from tests.quant import networks
 from tests.quant.adabm.test_staircase import Counted
 from tvmsr.graph.model import Model
+from tvmsr.quant import calibrate as calibration
 from tvmsr.quant.adabm.auto import Budget
 from tvmsr.quant.adabm.figures import figures
 from tvmsr.quant.adabm.frontier import Frontier
@@ -101,6 +102,26 @@ def test_where_8_bits_lose_too_much_layers_read_more(model):
     plan = made(model, max_drop=0.0)
     assert plan.bits == "auto" and plan.judged is not None and Frontier.of(plan) is None
     assert plan.judged.wider is not None
+    _, before = plan.judged.before
+    assert f"8 bits everywhere: they lose {before:.3f} dB already, and 0 dB were to be kept to" in plan.notes[-2]
+
+
+def test_a_choice_for_flat_pictures_keeps_to_the_drop(model):
+    """Its cost falls with each bit, so that there would be one."""
+    plan = made(model, max_drop=0.3, costs="bits")
+    assert [choice.name for choice in plan.adaptive.choices] == ["more"]
+    (note,) = (note for note in plan.notes if "'fewer'" in note)
+    assert "left out: on the crops held back it loses more than --max-drop allows" in note
+    roomy = made(model, max_drop=100.0, costs="bits")
+    assert all("--max-drop" not in note for note in roomy.notes)
+
+
+def test_8_bits_that_lose_too_much_and_no_layer_may_read_more(model, monkeypatch):
+    monkeypatch.setattr(calibration, "MAX_DROP", 1e-4)
+    plan = made(model, max_drop=None)
+    assert chosen(plan).cost == 1 and plan.judged.is_missed
+    assert any("8 bits everywhere: they lose" in note for note in plan.notes)
+    assert not any("save no" in note for note in plan.notes)
 
 
 class Timer:
@@ -139,6 +160,14 @@ def test_a_time_that_nothing_keeps_to(model):
     assert "the fastest plan takes" in note and "for a picture of 9x9 on a board" in note
     least = min(point.cost for point in frontier_of(plan).points)
     assert chosen(plan).cost == least == chosen(made(model, max_drop=100.0)).cost
+
+
+def test_where_fewer_bits_are_no_faster_and_nothing_is_fast_enough_it_is_8_bits(model):
+    plan = made(
+        model, budget=Budget(0.1, lambda plan: 0.34 if figures(model, plan).bit_operations == 1 else 0.36, "it")
+    )
+    assert chosen(plan).cost == 1 and len(frontier_of(plan).points) > 1
+    assert any("--max-time 0.1 was missed: the fastest plan takes 0.34 ms for it" in note for note in plan.notes)
 
 
 def test_plans_on_the_way(model):

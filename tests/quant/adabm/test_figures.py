@@ -14,6 +14,8 @@ from tvmsr.quant.calibrate import calibrate
 def test_figures_of_a_plan():
     model = networks.plain()
     plan = calibrate(model, [networks.picture()], bits="a6w4", rounding=False)
+    for edited in (3, {"kept": 3}, {"kept": [["c1"]]}):
+        assert figures(model, plan.model_copy(update={"settings": {SETTINGS: edited}})) == figures(model, plan)
     plan = plan.model_copy(update={"settings": {SETTINGS: {"kept": ["c1"]}}})
     found, macs = figures(model, plan), {name: float(n) for name, n in macs_by_node(model.graph).items()}
     whole = sum(macs.values())

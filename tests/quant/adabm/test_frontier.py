@@ -130,7 +130,17 @@ def test_what_a_plan_says_of_its_frontier():
 
 @pytest.mark.parametrize(
     "said",
-    [None, [], {}, {"frontier": None}, {"frontier": [3]}, {"frontier": [{"cost": 1.0}]}, {"frontier": [{"x": 1}]}],
+    [
+        None,
+        [],
+        {},
+        {"frontier": None},
+        {"frontier": [3]},
+        {"frontier": [{"cost": 1.0}]},
+        {"frontier": [{"x": 1}]},
+        {"frontier": [{"cost": "1", "activations": 8.0, "weights": 8.0}]},
+        {"frontier": [{"cost": 1.0, "activations": None, "weights": 8.0}]},
+    ],
 )
 def test_what_cannot_be_read_is_none(said: object):
     assert Frontier.of(plan_with({} if said is None else {"adabm": said})) is None

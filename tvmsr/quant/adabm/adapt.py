@@ -244,8 +244,11 @@ class Work:
         unmet = (words.NO_CLOCK,) if self.how.costs is not self.table.costs else ()
         return _noted(plan, *words.base_words(self.draft.model, plan, self.trials.judge, kept, len(more)), *unmet)
 
-    def with_choices(self, base: Plan) -> Plan:
-        """The plan with choices for flat and busy pictures, where they bring anything."""
+    def with_choices(self, base: Plan, limit: float = float("inf")) -> Plan:
+        """The plan with choices for flat and busy pictures, where they bring anything.
+
+        limit: of the noise of that for flat ones, on the crops held back.
+        """
         model, complexities = self.draft.model, self.how.complexities
         thresholds = thresholds_of(complexities or [complexity(crop) for crop in (*self.draft.crops, *self.draft.held)])
         done = ticker(self.draft.progress, "choices", 2 * len(base.layers))
@@ -254,7 +257,7 @@ class Work:
         factors: tuple[Literal[-1, 1], ...] = (-1, 1)
         for factor in factors:
             try:
-                alone, why = self._choice(base, factor, done)
+                alone, why = self._choice(base, factor, limit, done)
                 if alone is not None:
                     choices = [*(adaptive.choices if adaptive else ()), as_choice(alone, base, factor)]
                     tried = AdaptivePlan(
@@ -269,7 +272,7 @@ class Work:
             notes.append(words.threshold_words(thresholds))
         return _noted(base.model_copy(update={"adaptive": adaptive}), *notes)
 
-    def _choice(self, base: Plan, factor: int, done: Callable[[], None]) -> tuple[Plan | None, str]:
+    def _choice(self, base: Plan, factor: int, limit: float, done: Callable[[], None]) -> tuple[Plan | None, str]:
         """A choice alone, and what it does in words; None, and why there is none."""
         bits, model = self.bits(factor), self.draft.model
         changed = [site for site in self.sites if bits[site.name] != bits_of(base, site)]
@@ -287,6 +290,8 @@ class Work:
         noise = [judge.noise(plan) for plan in (alone, base)]
         if factor > 0 and noise[0] > noise[1] * (1 - LEAST_LESS):
             return None, words.NO_BETTER
+        if factor < 0 and noise[0] > limit:
+            return None, words.too_much_lost(model, noise[0])
         return alone, words.alone_words(model, alone, self.table, costs[0] / costs[1], noise[0])
 
 

@@ -16,7 +16,7 @@ from tvmsr.quant.adabm.adapt import STRENGTHS, Adaptation, Work, middles, trials
 from tvmsr.quant.adabm.alone import Exact
 from tvmsr.quant.adabm.clips import Clips, clips_of
 from tvmsr.quant.adabm.figures import SETTINGS, figures
-from tvmsr.quant.adabm.frontier import FULL, MOST_TRIED, POINTS, Frontier, Line, Point, bits_after, steps_of
+from tvmsr.quant.adabm.frontier import AS_GOOD, FULL, MOST_TRIED, POINTS, Frontier, Line, Point, bits_after, steps_of
 from tvmsr.quant.adabm.maps import clamped
 from tvmsr.quant.adabm.sites import FULL_BITS, Site, sites_of, with_bits, with_weight_bits
 from tvmsr.quant.adabm.staircase import LEAST_FASTER, stairs
@@ -58,17 +58,19 @@ class Budget:
 
 
 def within_drop(draft: Draft, how: Adaptation, eight: Plan, max_drop: float, tell: Callable[[Plan], None]) -> Plan:
-    """The plan of least cost whose expected drop is at most `max_drop` dB. eight: that of 8 bits, which is within it.
+    """The plan of least cost whose expected drop is at most `max_drop` dB; that of 8 bits, `eight`, if that is not.
 
-    tell: is given each plan on the way that is within it, the cheapest last.
+    A choice for flat pictures keeps to the drop, too, on the crops held back. tell: is given each plan on the way that
+    is within it, the cheapest last.
     """
     walk = _Walk.begin(draft, how, eight, tell)
     limit = typical_error(draft.model.scale) * (10 ** (max_drop / 10) - 1)
     count = walk.line.furthest(lambda n: walk.noise(n, limit), limit)
-    plan = walk.finished(count, words.within_drop_words(walk.frontier(count), max_drop))
     found = judged(walk.judge, walk.noise(count), max_drop, held=bool(draft.held))
+    said = words.missed_words(found) if walk.noise(count) > limit else None
+    plan = walk.finished(count, [said] if said else words.within_drop_words(walk.frontier(count), max_drop))
     plan = plan.model_copy(update={"judged": found, "notes": [*plan.notes, loss_words(found)]})
-    return walk.work_after(count).with_choices(plan) if how.pictures and walk.line.steps else plan
+    return walk.work_after(count).with_choices(plan, limit) if how.pictures and walk.line.steps else plan
 
 
 def within_time(draft: Draft, how: Adaptation, eight: Plan, budget: Budget, tell: Callable[[Plan], None]) -> Plan:
@@ -78,9 +80,7 @@ def within_time(draft: Draft, how: Adaptation, eight: Plan, budget: Budget, tell
     """
     walk = _Walk.begin(draft, how, eight, tell)
     count = walk.line.first_within(lambda n: walk.time(n, budget.time), budget.milliseconds)
-    chosen = len(walk.line.steps) if count is None else count
-    if chosen not in walk.times:
-        walk.time(chosen, budget.time)
+    chosen = walk.fastest(budget.time) if count is None else count
     walk.noise(chosen)
     frontier = walk.frontier(chosen)
     return walk.finished(chosen, words.within_time_words(frontier, budget.milliseconds, budget.words))
@@ -142,7 +142,7 @@ class _Walk:
         work = _Free(draft, how, eight, sites, clips, table, trials_of(draft), (), 0.0, factors, clock)
         line = Line(steps_of(table))
         work = replace(work, strength=_strength(work, line))
-        return cls(work, line, draft.judge(), tell, ticker(draft.progress, "frontier", MOST_TRIED + 1), {0: eight})
+        return cls(work, line, draft.judge(), tell, ticker(draft.progress, "frontier", MOST_TRIED + 2), {0: eight})
 
     def work_after(self, count: int) -> _Free:
         return replace(self.work, chosen=bits_after(self.work.sites, self.line.steps[:count]))
@@ -178,6 +178,12 @@ class _Walk:
             self.times[count] = measure(with_coarsening(self.work.draft.model, self.bare(count)))
             self.done()
         return self.times[count]
+
+    def fastest(self, measure: Callable[[Plan], float]) -> int:
+        """The fewest steps that are as fast as any that were timed, all of them among these: not each has to save."""
+        self.time(len(self.line.steps), measure)
+        least = min(self.times.values())
+        return min(count for count, time in self.times.items() if time <= least * (1 + AS_GOOD))
 
     def frontier(self, chosen: int) -> Frontier:
         """All that was looked at."""

@@ -31,14 +31,20 @@ class Thresholds:
 
 
 def thresholds_of(complexities: Sequence[int]) -> Thresholds:
-    """From those of the calibration pictures. Of few or equally busy ones: the published ones, all of them between."""
-    few = len(complexities) < LEAST_PICTURES
-    if few or min(complexities) == max(complexities):
-        low, high = (of_published(value) for value in PUBLISHED)
-        why = f"only {len(complexities)} pictures" if few else "pictures that are all as busy"
-        words = f"the published ones, as {why} say too little: calibrate with more and other ones"
-        return Thresholds(min([low, *complexities]), max([high, *complexities]), words)
-    low, high = (round(float(value)) for value in np.percentile(complexities, PERCENTILES))
+    """From those of the calibration pictures. Of few or alike ones: the published ones, widened to hold all of them.
+
+    Alike are those of which nearly all are as busy: both thresholds would be the same, and leave the base no picture.
+    """
+    count = len(complexities)
+    low, high = (round(float(value)) for value in np.percentile(complexities, PERCENTILES)) if count else (0, 0)
+    if count < LEAST_PICTURES or low == high:
+        pictures = f"only {count} picture{'' if count == 1 else 's'}"
+        why = pictures if count < LEAST_PICTURES else "pictures of which nearly all are as busy"
+        published = [of_published(value) for value in PUBLISHED]
+        low, high = min([published[0], *complexities]), max([published[1], *complexities])
+        what = "the published ones" if [low, high] == published else "the published ones, widened to hold these"
+        says = "says" if count == 1 else "say"
+        return Thresholds(low, high, f"{what}, as {why} {says} too little: calibrate with more and other ones")
     words = f"percentiles {PERCENTILES[0]:g} and {PERCENTILES[1]:g} of {len(complexities)} pictures"
     return Thresholds(low, high, words)
 

@@ -56,7 +56,7 @@ def figures(model: Model, plan: Plan, choice: int = 0) -> Figures:
     one = plan.of_choice(choice)
     structure = analyse(ended(model, one.ending or Ending.PINNED).graph)
     nodes, shares = {node.name: node for node in bind(model, one)}, macs_shares(model)
-    kept = set(plan.settings.get(SETTINGS, {}).get("kept", ()))
+    kept = _kept(plan)
     layers = {}
     for node in structure.graph:
         if structure.weighs_pixels(node):
@@ -77,6 +77,13 @@ def figures(model: Model, plan: Plan, choice: int = 0) -> Figures:
         kept=sum(layer.macs for layer in layers.values() if layer.kept),
         layers=layers,
     )
+
+
+def _kept(plan: Plan) -> tuple[str, ...]:
+    """What the method wrote down; none where that is not names: anyone may have edited it."""
+    said = plan.settings.get(SETTINGS, {})
+    names = said.get("kept", ()) if isinstance(said, Mapping) else ()
+    return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
 
 
 def _mean(layers: Iterable[LayerFigures]) -> float:

@@ -174,10 +174,9 @@ class Frontier:
         names = {field.name for field in fields(Point)}
         if not isinstance(rows, list) or not all(isinstance(row, Mapping) and set(row) <= names for row in rows):
             return None
-        try:
-            return cls(tuple(Point(**row) for row in rows), str(said.get("where", "")))
-        except TypeError:
-            return None
+        numbers = all(isinstance(value, (int, float, type(None))) for row in rows for value in row.values())
+        whole = all(row.get(name) is not None for row in rows for name in ("cost", "activations", "weights"))
+        return cls(tuple(Point(**row) for row in rows), str(said.get("where", ""))) if numbers and whole else None
 
     @property
     def unit(self) -> str:

@@ -7,6 +7,7 @@ from tvmsr.quant.adabm.sites import Site
 from tvmsr.quant.adabm.table import Table
 from tvmsr.quant.adabm.words import NOTED, unit
 from tvmsr.quant.bits import Bits
+from tvmsr.quant.plan import Judged
 
 
 def option_words(table: Table, site: Site, bits: Bits) -> str:
@@ -23,6 +24,14 @@ def within_drop_words(frontier: Frontier, max_drop: float) -> tuple[str, ...]:
     chosen, start = _chosen(frontier), frontier.points[0]
     what = f"{chosen.cost:.1%} of the {frontier.unit} at 8 bits" if chosen is not start else "8 bits everywhere"
     return (f"{NOTED}: the least within {max_drop:g} dB is {what}, of {_looked(frontier)}",)
+
+
+def missed_words(found: Judged) -> str:
+    """Note of a plan of 8 bits that loses more than the drop."""
+    return (
+        f"{NOTED}: 8 bits everywhere: they lose {found.drop:.3f} dB already, and {found.limit:g} dB were to be kept to,"
+        " so that fewer were not tried"
+    )
 
 
 def within_time_words(frontier: Frontier, limit: float, what: str) -> tuple[str, ...]:
