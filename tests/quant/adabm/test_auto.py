@@ -54,7 +54,7 @@ def plans(model) -> dict[float, Plan]:
 
 def test_the_more_may_be_lost_the_faster(model, plans):
     costs = [chosen(plan).cost for plan in plans.values()]
-    assert 1 == costs[0] > costs[1] > costs[2]
+    assert 1 >= costs[0] > costs[1] > costs[2]
     for drop, plan in list(plans.items())[1:]:
         assert plan.bits == "auto" and plan.method == "adabm" and plan.judged is not None
         assert plan.judged.drop <= drop == plan.judged.limit and chosen(plan).drop == plan.judged.drop

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.quant import networks
-from tvmsr.quant.adabm.clips import SHARES, best_range, clips_of
+from tvmsr.quant.adabm.clips import SHARES, best_range, clips_of, stark
 from tvmsr.quant.adabm.sites import sites_of
 from tvmsr.quant.calibrate import calibrate
 from tvmsr.quant.ranges import BINS, Histogram, rounding_error
@@ -53,3 +53,12 @@ def test_strength_goes_from_what_was_seen_to_the_best():
         assert half[site.name] == pytest.approx(np.mean([site.range, full[site.name]], axis=0))
         assert list(clips.errors[site.name]) == [2, 3, 4, 5, 6, 7, 8]
         assert clips.errors[site.name][3] > clips.errors[site.name][6] > 0
+    eight = {site.name: 8 for site in sites}
+    assert clips.drawn_in(sites, eight, 1.0) == {site.name: site.range for site in sites}
+
+
+def test_a_stark_picture_is_black_and_white():
+    seen = stark(PICTURES[0])
+    assert seen.shape == PICTURES[0].shape and seen.dtype == np.uint8
+    assert set(np.unique(seen)) == {0, 255} and 0.3 < (seen == 255).mean() < 0.6
+    assert (stark(np.full((3, 3, 3), 7, np.uint8)) == 0).all()

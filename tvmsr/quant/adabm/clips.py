@@ -1,7 +1,8 @@
 """Bit-aware clipping: the fewer bits a site has, the narrower the range that its codes lie best in.
 
 Ranges come from histograms of what the FP32 network holds there: each end is drawn in on its own until the mean square
-difference between values and codes is least. Published AdaBM draws both in alike, on two crops.
+difference between values and codes is least. Published AdaBM draws both in alike, on two crops. Photographs alone would
+draw ranges in so far that print and drawings saturate: some of the crops are seen in black and white, too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from tvmsr.quant.structure import READ_SUFFIX
 
 U8 = NDArray[np.uint8]
 
+#: One crop in so many is seen as a stark one, too.
+STARK_EVERY = 16
 #: Shares of an end that are tried, in turns with those of the other: as often as it takes, which is twice or so.
 SHARES = tuple(1 - 0.04 * step for step in range(24))
 MOST_TURNS = 4
@@ -33,10 +36,13 @@ class Clips:
     errors: Mapping[str, Mapping[int, float]]
 
     def drawn_in(self, sites: Sequence[Site], bits: Mapping[str, int], strength: float) -> dict[str, Range]:
-        """Ranges of sites at these bits. strength: 0 leaves them, 1 takes the best ones; published is 0.5."""
+        """Ranges of sites at these bits. strength: 0 leaves them, 1 takes the best ones; published is 0.5.
+
+        At 8 bits they stay: finer codes gain less than what is cut off can cost on pictures of another kind.
+        """
         found = {}
         for site in sites:
-            best = self.ranges[site.name][bits[site.name]]
+            best = self.ranges[site.name][bits[site.name]] if bits[site.name] < FULL_BITS else site.range
             low, high = (full + strength * (end - full) for full, end in zip(site.range, best, strict=True))
             found[site.name] = (low, high)
         return found
@@ -45,7 +51,8 @@ class Clips:
 def clips_of(graph: Graph, plan: Plan, sites: Sequence[Site], crops: Sequence[U8], done: Callable[[], None]) -> Clips:
     """Measured on LR crops, uint8 (H, W, 3), of a size that the network runs on. `done` is called after each."""
     watched = [Watched(_watched(plan, site), *site.range) for site in sites]
-    histograms = observe_histograms(graph, crops, watched, done)
+    seen = [*crops, *(stark(crop) for crop in crops[::STARK_EVERY])]
+    histograms = observe_histograms(graph, seen, watched, done)
     ranges: dict[str, dict[int, Range]] = {}
     errors: dict[str, dict[int, float]] = {}
     for site, histogram in zip(sites, histograms, strict=True):
@@ -55,6 +62,11 @@ def clips_of(graph: Graph, plan: Plan, sites: Sequence[Site], crops: Sequence[U8
             best, error = best_range(histogram, bits)
             ranges[site.name][bits], errors[site.name][bits] = best, error / total
     return Clips(ranges, errors)
+
+
+def stark(crop: U8) -> U8:
+    """The crop in black and white, each channel for itself: as far from one pixel to the next as pictures can go."""
+    return np.where(crop > np.median(crop, axis=(0, 1)), np.uint8(255), np.uint8(0))
 
 
 def best_range(histogram: Histogram, bits: int) -> tuple[Range, float]:
