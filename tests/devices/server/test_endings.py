@@ -141,6 +141,7 @@ def test_stale_folders_are_removed(serve: Serve) -> None:
         keeper.kill()
         server.process.kill()
         server.process.wait(SECONDS)
+        wait_until(lambda: not alive(keeper))  # who dies still holds the folder
     assert server.files()
     again = serve("--folder", str(server.folder))
     assert not server.files()
