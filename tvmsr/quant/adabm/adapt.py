@@ -305,6 +305,12 @@ def middles(draft: Draft) -> list[U8]:
     return [fitted(middle(crop, SEEN_SIZE), rule) for crop in spaced(draft.crops, SEEN_CROPS)]
 
 
+def few_crops(draft: Draft, times: int) -> list[U8]:
+    """Of the draft's crops what can be looked at so many times, of a size that the network runs on."""
+    rule = size_rule(draft.model.graph)
+    return [fitted(crop, rule) for crop in few(draft.crops, few_for(draft.model, times))]
+
+
 def _of_the_picture(draft: Draft, plan: Plan) -> tuple[str, ...]:
     return tuple(name for name in read_at_8_bits(draft.model, plan) if name not in draft.pins)
 
@@ -341,9 +347,7 @@ def _table(
     layers = layers if base.weights < FULL_BITS and how.most_kept > 0 else []
     steps = len(sites) + len(layers)
     done = ticker(draft.progress, "sensitivity", steps)
-    rule = size_rule(model.graph)
-    crops = [fitted(crop, rule) for crop in few(draft.crops, few_for(model, steps))]
-    exact = Exact.of(model, crops)
+    exact = Exact.of(model, few_crops(draft, steps))
     noise = measured_noise(plan, sites, clips, exact, base.activations, done)
     weights = measured_weights(model, plan, layers, exact, base.weights, done)
     if clock is None:

@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tvmsr.graph.analysis import size_rule
 from tvmsr.quant.adabm import walk_words as words
-from tvmsr.quant.adabm.adapt import STRENGTHS, Adaptation, Work, middles, trials_of
+from tvmsr.quant.adabm.adapt import STRENGTHS, Adaptation, Work, few_crops, middles, trials_of
 from tvmsr.quant.adabm.alone import Exact
 from tvmsr.quant.adabm.clips import Clips, clips_of
 from tvmsr.quant.adabm.figures import SETTINGS, figures
@@ -34,8 +33,7 @@ from tvmsr.quant.adabm.table import (
 from tvmsr.quant.bits import Bits
 from tvmsr.quant.coarsened import with_coarsening
 from tvmsr.quant.draft import ticker
-from tvmsr.quant.judge import Judge, expected_drop, few, few_for, psnr_of, typical_error
-from tvmsr.quant.picture import fitted
+from tvmsr.quant.judge import Judge, expected_drop, psnr_of, typical_error
 from tvmsr.quant.plan import Plan
 from tvmsr.quant.rounding import Rounding, ways_for
 from tvmsr.quant.verdict import judged, loss_words
@@ -236,8 +234,7 @@ def _table(
     model = draft.model
     layers = [name for site in sites for name in site.readers]
     steps = len(sites) + len(layers)
-    done, rule = ticker(draft.progress, "sensitivity", steps), size_rule(model.graph)
-    crops = [fitted(crop, rule) for crop in few(draft.crops, few_for(model, steps))]
+    done, crops = ticker(draft.progress, "sensitivity", steps), few_crops(draft, steps)
     exact = Exact.of(model, crops)
     if how.sensitivity is Sensitivity.DEVIATION:
         noise = deviations(model.graph, sites, crops)
