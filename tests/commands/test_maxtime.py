@@ -40,6 +40,7 @@ def test_without_a_time_there_is_none() -> None:
         (5.0, "", "--max-time needs --size WIDTHxHEIGHT"),
         (5.0, "64", "--size 64: expected WIDTHxHEIGHT"),
         (5.0, "0x64", "--size 0x64: expected WIDTHxHEIGHT"),
+        (5.0, "99999x99999", "--size 99999x99999: such a picture and its result take"),
     ],
 )
 def test_what_cannot_be_met(limit: float, size: str, words: str) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tvmsr.quant.adabm.auto import Budget
     from tvmsr.quant.plan import Plan
 
+#: Of a picture that plans are timed with.
+CHANNELS = 3
 #: Of each plan: runs that warm up, runs at least, seconds at least.
 WARM_RUNS, LEAST_RUNS, LEAST_SECONDS = 2, 5, 0.5
 
@@ -46,6 +48,8 @@ def budget_for(
     chosen = target or load_target("host")
     with find_device(device or "here") as where, tempfile.TemporaryDirectory(prefix="tvmsr-time-") as folder:
         _check(where, chosen)
+        if where.name == "here":
+            _check_room(model.scale, width, height)
         place = "this machine" if where.name == "here" else where.name
         stopwatch = Stopwatch(where, model, chosen, (width, height), Path(folder))
         yield Budget(max_time, stopwatch, f"a picture of {width}x{height} on {place}")
@@ -81,6 +85,18 @@ def _size(text: str) -> tuple[int, int]:
     if found is None or not (int(found[1]) and int(found[2])):
         raise UsageError(f"--size {text}: expected WIDTHxHEIGHT, such as 640x360")
     return int(found[1]), int(found[2])
+
+
+def _check_room(scale: int, width: int, height: int) -> None:
+    """Before calibration, which takes minutes: the picture and its result are held whole while plans are timed."""
+    from tvmsr.commands.upscaling.room import memory_here
+
+    room, needed = memory_here(), CHANNELS * width * height * (1 + scale**2)
+    if room is not None and needed > room:
+        raise UsageError(
+            f"--size {width}x{height}: such a picture and its result take {needed:,} bytes of memory, "
+            f"{max(0, room):,} are there; name a smaller size"
+        )
 
 
 def _check(where: Device, target: Target) -> None:
