@@ -62,6 +62,7 @@ def test_choices(host, fake):
                 runner.force_choice(forced)
             np.testing.assert_array_equal(runner.upscale(image), fake_reference.upscale(image, choice))
             assert runner.last().choice == choice
+            assert runner.last().tiles == tuple(int(number == choice) for number in range(2))
         runner.force_choice(None)
         runner.upscale(image)
         assert runner.last().choice == 0

@@ -264,7 +264,8 @@ class HostedRunner(Closing):
 
 def _read_last(values: Values) -> LastRun:
     level, choice, threads, strips = values.text(), values.i32(), values.i32(), values.i32()
-    return LastRun(level, choice, threads, strips, values.u64(), values.u64() / 1e9)
+    workspace, seconds = values.u64(), values.u64() / 1e9
+    return LastRun(level, choice, threads, strips, workspace, seconds, tuple(values.i32() for _ in range(values.count())))
 
 
 def _read_sums(values: Values) -> tuple[StepSum, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 MAGIC = 0x52535654  # "TVSR"
-VERSION = 2
+VERSION = 3
 HEADER = struct.Struct("<4IQ")
 
 #: Bytes of a payload that either side sends.

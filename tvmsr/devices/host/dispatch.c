@@ -34,11 +34,16 @@ static uint32_t hello(host *h, reader *request, writer *reply) {
     return 0;
 }
 
-static void put_info(const artifact *a, writer *reply) {
+static tvmsr_info info_of(const artifact *a) {
     tvmsr_info info;
     memset(&info, 0, sizeof info);
     info.struct_size = sizeof info;
     a->get_info(&info);
+    return info;
+}
+
+static void put_info(const artifact *a, writer *reply) {
+    tvmsr_info info = info_of(a);
     put_u32(reply, info.abi_version);
     put_u32(reply, (uint32_t)info.scale);
     put_u32(reply, info.colour == TVMSR_COLOUR_Y);
@@ -98,10 +103,7 @@ static int relay(void *user, int64_t done, int64_t total) {
 }
 
 static uint32_t scale_of(const artifact *a) {
-    tvmsr_info info;
-    memset(&info, 0, sizeof info);
-    info.struct_size = sizeof info;
-    a->get_info(&info);
+    tvmsr_info info = info_of(a);
     return info.scale >= 1 && info.scale <= LARGEST_SCALE ? (uint32_t)info.scale : 0;
 }
 
@@ -140,6 +142,10 @@ static uint32_t last(host *h, reader *request, writer *reply) {
     put_u32(reply, (uint32_t)run.strips);
     put_u64(reply, run.workspace);
     put_u64(reply, run.nanoseconds);
+    /* An artifact from before tiles leaves the pointer as it was. */
+    int32_t counts = run.tiles_of == NULL ? 0 : info_of(&h->loaded).choices;
+    put_u32(reply, (uint32_t)counts);
+    for (int32_t i = 0; i < counts; i++) put_u32(reply, (uint32_t)run.tiles_of[i]);
     return 0;
 }
 

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define WIRE_MAGIC 0x52535654u /* "TVSR" */
-#define WIRE_VERSION 2u
+#define WIRE_VERSION 3u
 #define WIRE_HEADER 24u
 #define WIRE_LARGEST ((uint64_t)1 << 30) /* bytes of a payload */
 
