@@ -16,10 +16,12 @@ import pytest
 
 from tvmsr.devices.child import Child
 from tvmsr.devices.hosted import Connection, HostedRunner
-from tvmsr.devices.wire import HEADER, MAGIC, Command, Kind, text, u32, u64
+from tvmsr.devices.wire import HEADER, MAGIC, VERSION, Command, Kind, text, u32, u64
 from tvmsr.errors import DeviceError, WorkError
 
-HELLO = u32(2) + text("aarch64") + text("Linux") + text("glibc 2.36") + u64(2) + u64(0) + u32(4, 4096) + u64(1 << 32)
+HELLO = (
+    u32(VERSION) + text("aarch64") + text("Linux") + text("glibc 2.36") + u64(2) + u64(0) + u32(4, 4096) + u64(1 << 32)
+)
 INFO = u32(1, 2, 0, 1, 1, 5) + u32(1) + text("neon") + u32(1) + u32(1) + text("a8")
 
 #: What every fake begins with: how to read a request and to send a frame.

@@ -265,7 +265,8 @@ class HostedRunner(Closing):
 def _read_last(values: Values) -> LastRun:
     level, choice, threads, strips = values.text(), values.i32(), values.i32(), values.i32()
     workspace, seconds = values.u64(), values.u64() / 1e9
-    return LastRun(level, choice, threads, strips, workspace, seconds, tuple(values.i32() for _ in range(values.count())))
+    tiles = tuple(values.i32() for _ in range(values.count()))
+    return LastRun(level, choice, threads, strips, workspace, seconds, tiles)
 
 
 def _read_sums(values: Values) -> tuple[StepSum, ...]:
