@@ -8,12 +8,41 @@ from types import ModuleType
 
 import pytest
 
+#: Files that take longest, the longest first: where several processes share the tests, what is begun last is short.
+LONGEST = (
+    "devices/server/test_program.py",
+    "kernels/test_winograd.py",
+    "integration/test_checkpoints.py",
+    "kernels/test_conv.py",
+    "integration/test_emulated.py",
+    "integration/test_networks.py",
+    "devices/network/test_cases.py",
+    "integration/test_families.py",
+    "frontend/test_operations.py",
+    "kernels/test_epilogue.py",
+    "integration/test_all_targets.py",
+    "kernels/test_edges.py",
+    "kernels/test_assembly.py",
+    "devices/reach/test_ssh.py",
+    "kernels/test_pointwise.py",
+    "kernels/test_planar.py",
+    "integration/test_choices.py",
+)
+
+_HERE = Path(__file__).parent
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def data_folder() -> Path:
     """$TVMSR_DATA, or shared/data beside the checkout; there or not."""
     return Path(os.environ.get("TVMSR_DATA", _BESIDE))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole files change places, LONGEST to the front; no test within its file."""
+    places = {_HERE / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
 
 
 @pytest.fixture(scope="session")

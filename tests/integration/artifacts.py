@@ -29,11 +29,23 @@ def one_level(index: int) -> Target:
     return replace(TARGET, levels=(LEVELS[index % len(LEVELS)],))
 
 
+def two_levels(index: int) -> Target:
+    """This CPU with a level and the next but one, others for every index."""
+    chosen = {index % len(LEVELS), (index + 2) % len(LEVELS)}
+    return replace(TARGET, levels=tuple(LEVELS[i] for i in sorted(chosen)))
+
+
 @dataclass(frozen=True, eq=False)
 class Made:
     path: Path
     graph: IntegerGraph
     levels: tuple[Level, ...]
+
+    @property
+    def size_without_weights(self) -> int:
+        """Bytes of the file, less those of weights in codes of 8 bits."""
+        weights = sum(node.params["weight"].size for node in self.graph if node.op == "conv")
+        return self.path.stat().st_size - weights
 
 
 def make(model, folder: Path, crops, bits="8", target=TARGET, **options) -> Made:

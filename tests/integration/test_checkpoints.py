@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import data_folder
-from tests.integration.artifacts import CHEAP, TARGET, compare, make, one_level
+from tests.integration.artifacts import CHEAP, TARGET, compare, make, one_level, two_levels
 from tvmsr.frontend import load_model
 
 #: All files of the folder, so that none is forgotten.
@@ -32,14 +32,15 @@ def test_equals_the_reference(shared_data, crop, tmp_path, name):
         compare(made, crop[:height, :width], threads=(2,), memory=(1.0,))
 
 
-@pytest.mark.parametrize("bits", ["a6w4", "a4w4"])
-def test_fewer_bits(shared_data, crop, tmp_path, bits):
-    made = make(load_model(shared_data / "weights" / "abpn_x3.safetensors"), tmp_path, [crop], bits)
+@pytest.mark.parametrize(("bits", "levels"), [("a6w4", 0), ("a4w4", 1)])
+def test_fewer_bits(shared_data, crop, tmp_path, bits, levels):
+    model = load_model(shared_data / "weights" / "abpn_x3.safetensors")
+    made = make(model, tmp_path, [crop], bits, target=two_levels(levels))
     compare(made, crop, threads=(2,), memory=(1.0,))
 
 
 def test_a_wide_layer(shared_data, crop, tmp_path):
     model = load_model(shared_data / "weights" / "abpn_x3.safetensors")
     layer = [node.name for node in model.graph if node.op == "conv"][2]
-    made = make(model, tmp_path, [crop], layer_bits={layer: 16})
+    made = make(model, tmp_path, [crop], layer_bits={layer: 16}, target=two_levels(2))
     compare(made, crop, threads=(2,), memory=(1.0,))

@@ -20,6 +20,7 @@ from tvmsr.errors import WorkError
 from tvmsr.graph.model import Model
 from tvmsr.hardware.target import Target
 from tvmsr.kernels.layout import plain_weights
+from tvmsr.kernels.pipeline import compile_object
 from tvmsr.lower.emit import emit
 from tvmsr.lower.pipeline import lower, lower_choices
 from tvmsr.quant.adaptive import bind_choices, choosing_of
@@ -164,8 +165,17 @@ def test_weights_lie_in_the_file_once(made):
     assert all(specs.items() >= alone.kernels[name].items() for name, specs in several.kernels.items())
 
 
-def test_edges_of_thresholds(tmp_path):
-    """Pictures at the thresholds themselves have the factor 0."""
+def test_edges_of_thresholds(tmp_path, monkeypatch):
+    """Pictures at the thresholds themselves have the factor 0. Kernels, in which no threshold is, are compiled once."""
+    compiled = {}
+
+    def once(specs, level, triple):
+        key = repr((sorted(specs.items()), level, triple))
+        if key not in compiled:
+            compiled[key] = compile_object(specs, level, triple)
+        return compiled[key]
+
+    monkeypatch.setattr("tvmsr.kernels.pipeline.compile_object", once)
     model = residual(blocks=1)
     low, high = flat(8, 9), busy(8, 9)
     adaptive = adaptive_plan(model).adaptive
@@ -176,3 +186,4 @@ def test_edges_of_thresholds(tmp_path):
         made = make(model, plan, tmp_path / f"{below}{above}.so", one_level(0))
         with load(made.path, threads=2) as session:
             assert (session.predict_choice(low), session.predict_choice(high)) == wanted
+    assert len(compiled) == 1

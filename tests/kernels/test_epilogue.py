@@ -137,7 +137,7 @@ CASES = tame(test_conv.CASES + test_pointwise.CASES)
 
 
 NAMES = [*HOST_ISAS, *MACHINES]
-#: What is built for each: limits first.
+#: What is built for each: limits first; of the rest, which test_conv.py and test_pointwise.py have untamed, half.
 BUILT = {name: LIMITS + half(name, CASES) for name in NAMES}
 PARAMS = [
     pytest.param(name, index, id=f"{case.name}-{name}")

@@ -137,11 +137,12 @@ def test_stale_folders_are_removed(serve: Serve) -> None:
     with handshake.connect(server.port, "client:") as made:
         handshake.welcome(made)
         keeper = server.session().parent()
+        processes = server.processes()
         server.process.send_signal(signal.SIGSTOP)  # it would clear away itself
         keeper.kill()
         server.process.kill()
         server.process.wait(SECONDS)
-        wait_until(lambda: not alive(keeper))  # who dies still holds the folder
+        wait_until(lambda: not any(alive(p) for p in processes))  # who dies still holds the folder
     assert server.files()
     again = serve("--folder", str(server.folder))
     assert not server.files()
