@@ -13,7 +13,8 @@ from adapting.ways import NETWORKS, SETS, WAYS, Run
 Records = Mapping[str, Mapping[str, Any]]
 
 
-def _lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table."""
     return ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *("| " + " | ".join(r) + " |" for r in rows)]
 
 
@@ -30,7 +31,7 @@ def quality(records: Records, networks: Sequence[str]) -> list[str]:
                 rows.append(
                     [network, f"`{way.name}`", *_quality_cells(found, network, _time_cell(records, network, way))]
                 )
-    return _lines(head, rows)
+    return lines(head, rows)
 
 
 def _quality_cells(found: Mapping[str, Any], network: str, time: str) -> list[str]:
@@ -81,7 +82,7 @@ def speed(records: Records, networks: Sequence[str]) -> list[str]:
                 continue
             order = sorted(range(len(found["names"])), key=lambda k: found["factors"][k])
             rows += [[network, f"`{way.name}`", *_speed_cells(found, base, timed, way.name, k)] for k in order]
-    return _lines(head, rows)
+    return lines(head, rows)
 
 
 def _speed_cells(

@@ -1,12 +1,19 @@
-"""Times of the artifacts of a network, each choice forced, by turns in one process."""
+"""Times of the artifacts of a network by turns in one process: each choice forced on noise, or on a picture its own."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tvmsr.devices import HereRunner
 
 #: LR (width, height).
 SIZES = ((320, 180), (640, 360))
@@ -33,3 +40,18 @@ def mean_time(record: Mapping[str, Any], timed: Mapping[str, Any], way: str, cho
     each = [timed[f"{way}|{name}"]["least"] for name in record["names"]]
     taken = [row["choice"] if choice is None else choice for row in record["pictures"]]
     return sum(each[one] for one in taken) / len(taken)
+
+
+def picture_times(runners: Mapping[str, HereRunner], picture: NDArray[np.uint8], rounds: int) -> dict[str, float]:
+    """Least milliseconds of each on one picture, what choosing costs among them; every second round goes backwards."""
+    found: dict[str, list[float]] = {name: [] for name in runners}
+    order = list(runners)
+    for name in order:
+        runners[name].upscale(picture)
+    for _ in range(rounds):
+        for name in order:
+            start = time.perf_counter()
+            runners[name].upscale(picture)
+            found[name].append(1e3 * (time.perf_counter() - start))
+        order.reverse()
+    return {name: min(some) for name, some in found.items()}

@@ -1,6 +1,21 @@
-"""Which pictures are drawn, and the table."""
+"""Which pictures are drawn, the table, and what is not measured again."""
 
-from few_pictures import drawn, table
+import json
+
+import few_pictures
+import pytest
+from few_pictures import drawn, main, table
+
+
+def record(network: str, count: int, psnr: float) -> dict:
+    return {
+        "network": network,
+        "count": count,
+        "seed": 0,
+        "seconds": 1.0,
+        "psnr": {"set5": psnr},
+        "fp32": {"set5": 33.0},
+    }
 
 
 def test_as_many_as_there_are_and_the_same_for_a_seed(tmp_path):
@@ -13,5 +28,33 @@ def test_as_many_as_there_are_and_the_same_for_a_seed(tmp_path):
 
 
 def test_table():
-    lines = table({1: [{"set5": 30.0}, {"set5": 31.0}]}, ["set5"])
-    assert lines[0] == "| pictures | set5 mean | set5 worst |" and lines[2] == "| 1 | 30.500 | 30.000 |"
+    lines = table([record("a", 1, 30.0), record("a", 1, 31.0), record("a", 4, 32.0), record("b", 1, 9.0)], ["set5"])
+    assert lines[0] == "| network | pictures | set5 mean | set5 worst |"
+    assert lines[2:5] == [
+        "| a | 1 | 30.500 | 30.000 |",
+        "| a | 4 | 32.000 | 32.000 |",
+        "| a | FP32 | 33.000 | 33.000 |",
+    ]
+    assert lines[5:] == ["| b | 1 | 9.000 | 9.000 |", "| b | FP32 | 33.000 | 33.000 |"]
+
+
+def test_goes_on(tmp_path, monkeypatch):
+    (tmp_path / "train").mkdir()
+    asked: list[tuple[str, int]] = []
+
+    def measure(network, files, count, seed, args):
+        asked.append((network, count))
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return record(network, count, 30.0)
+
+    monkeypatch.setattr(few_pictures, "measure", measure)
+    given = ["a", "b", "--images", str(tmp_path), "--json", str(tmp_path / "j"), "--out", str(tmp_path / "o")]
+    given += ["--counts", "1", "4", "--seeds", "0", "--sets", "set5"]
+    with pytest.raises(KeyboardInterrupt):
+        main(given)
+    main(given)
+    assert asked == [("a", 1), ("a", 4), ("b", 1), ("b", 1), ("b", 4)]
+    assert len(json.loads((tmp_path / "j").read_text())) == 4 and len((tmp_path / "o").read_text().splitlines()) == 8
+    main([*given, "--costs", "bits"])
+    assert len(asked) == 9, "another way"
