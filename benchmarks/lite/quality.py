@@ -15,7 +15,7 @@ from judging.networks import SETS
 import tvmsr
 from lite.jobs import Job, LiteModel, done
 from lite.sets import ORDINARY, WHOLE, Shown, shown_sets
-from tvmsr.commands.calibrate import CROP_SIZE
+from tvmsr.commands.inputs import CROP_SIZE
 from tvmsr.commands.source import open_model
 from tvmsr.errors import UsageError
 from tvmsr.evaluation.dataset import Pair, load_pairs

@@ -10,7 +10,8 @@ import numpy as np
 from peering.networks import U8
 from peering.runtimes import F32
 
-from tvmsr.commands.calibrate import CROP_SIZE, Calibration, Crops, crops_for, plan_of
+from tvmsr.commands.calibrate import Calibration, plan_of
+from tvmsr.commands.inputs import CROP_SIZE, Crops, crops_for
 from tvmsr.graph.model import Model
 from tvmsr.imaging.augment import calibration_crops
 from tvmsr.quant.representative import DEFAULT_WAY, Representative

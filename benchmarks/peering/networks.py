@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from peering.runtimes import Size
-from tvmsr.commands.calibrate import CROP_SIZE, CROPS, Calibration, crops_for
+from tvmsr.commands.calibrate import Calibration
+from tvmsr.commands.inputs import CROP_SIZE, CROPS, crops_for
 from tvmsr.commands.source import open_model
 from tvmsr.errors import UsageError
 from tvmsr.evaluation.peers.luma import on_luma

@@ -71,6 +71,10 @@ def test_grouping(grouping: Grouping, adapt: Adapt, cyclic: bool):
         ({"epochs": -1}, "0 or more"),
         ({"layer_percentile": 51.0}, "between 0 and 50"),
         ({"image_percentile": float("nan")}, "between 0 and 50"),
+        ({"clipping_momentum": float("nan")}, "between 0 and 1"),
+        ({"decay": float("inf")}, "a number, 0 or more"),
+        ({"patch": 0}, "patch .* is 1 or more"),
+        ({"inside": 0.0}, "inside a number above 0"),
     ],
 )
 def test_what_cannot_be_is_refused(changes: dict, says: str):

@@ -15,7 +15,8 @@ from lite.quality import CLIP, FP32, FREE, arranged, models_of
 from lite.sets import ALL, BOTH, ORDINARY, WHOLE, Shown, shown_sets, stacked
 from PIL import Image
 
-from tvmsr.commands.calibrate import CROPS, calibrate
+from tvmsr.commands.calibrate import calibrate
+from tvmsr.commands.inputs import CROPS
 from tvmsr.commands.source import open_model
 from tvmsr.quant.representative import DEFAULT_WAY
 

@@ -27,6 +27,19 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(tvmsr.compile(out=folder / "sr.so", plan=plan).artifact, plan)
 
 
+@pytest.fixture
+def few_crops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calibration that takes a second."""
+    for name, value in (("CROPS", 4), ("CROP_SIZE", 32), ("HELD", 2)):
+        monkeypatch.setattr(f"tvmsr.commands.inputs.{name}", value)
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    save_file(states.srvgg(), tmp_path / "net.safetensors")
+    return tmp_path / "net.safetensors"
+
+
 @dataclass(frozen=True)
 class Small:
     """x4, levels i8mm, dotprod, neon for AArch64; and the same for this machine."""

@@ -8,7 +8,8 @@ import pytest
 import tvmsr
 from tvmsr.cli.main import INTERRUPTED, main
 from tvmsr.commands import compile as commands
-from tvmsr.commands.calibrate import Calibration, complexities_for, file_word
+from tvmsr.commands.calibrate import Calibration, file_word
+from tvmsr.commands.inputs import complexities_for
 from tvmsr.errors import InputFileError, Interrupted, UsageError
 from tvmsr.imaging.augment import default_calibration
 from tvmsr.imaging.files import read_picture, write_pictures
@@ -24,10 +25,11 @@ def test_ctrl_c_keeps_the_best_plan_so_far(tmp_path, stage):
         if what == stage and done == 1:
             raise KeyboardInterrupt
 
-    with pytest.raises(Interrupted, match="best plan so far"):
+    with pytest.raises(Interrupted, match="best plan so far") as stopped:
         tvmsr.calibrate("default:x2", out=out, max_drop=0.0, progress=stop)
     plan = Plan.load(out)
     assert "not finished" in plan.notes[-1]
+    assert "so far, expected drop 0." in str(stopped.value) and (plan.judged is not None) == (stage == "sensitivity")
     rounded = [layer.weight_codes is not None for layer in plan.layers.values()]
     assert any(rounded) == (stage == "sensitivity")
     made = tvmsr.compile("default:x2", plan=out, out=tmp_path / "kept.so")

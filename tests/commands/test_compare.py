@@ -15,12 +15,13 @@ from safetensors.numpy import save_file
 
 import tvmsr
 from tests.frontend import states
-from tvmsr.commands.calibrate import CROP_SIZE, Calibration
+from tvmsr.commands.calibrate import Calibration
 from tvmsr.commands.compare import Comparison, _whose
 from tvmsr.commands.comparison import measuring
 from tvmsr.commands.comparison.making import Made
 from tvmsr.commands.comparison.variants import CLIPS, SPREAD, STUDY, Variant, chosen
 from tvmsr.commands.compile import build_artifact
+from tvmsr.commands.inputs import CROP_SIZE
 from tvmsr.commands.source import open_model
 from tvmsr.devices import Opening
 from tvmsr.errors import InputFileError, UsageError

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.numpy import save_file
 
 import tvmsr
 from tests.commands.boards import Board
-from tests.frontend import states
 from tests.quant import networks
 from tvmsr.cli.main import main
 from tvmsr.commands import maxtime
@@ -72,18 +70,6 @@ def test_plans_are_timed_where_they_run(tmp_path: Path) -> None:
     assert stopwatch(plan) == stopwatch(plan) == pytest.approx(1 + maxtime.LEAST_RUNS // 2)
     assert len(board.opened) == 2 and stopwatch._target.levels == levels[:1]
     assert not list(tmp_path.iterdir())
-
-
-@pytest.fixture
-def few_crops(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("CROPS", 4), ("CROP_SIZE", 32), ("HELD", 2)):
-        monkeypatch.setattr(f"tvmsr.commands.calibrate.{name}", value)
-
-
-@pytest.fixture
-def network(tmp_path: Path) -> Path:
-    save_file(states.srvgg(), tmp_path / "net.safetensors")
-    return tmp_path / "net.safetensors"
 
 
 @pytest.mark.parametrize(

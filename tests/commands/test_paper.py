@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ from PIL import Image
 
 from tests.needs import installed
 from tests.quant import networks
-from tvmsr.adabm_paper.protocol import Protocol
+from tvmsr.adabm_paper.protocol import Protocol, Quirks, Scope
 from tvmsr.commands.paper import evaluate_paper
 from tvmsr.errors import InputFileError, UsageError
 
@@ -47,13 +48,21 @@ def test_a_folder_and_full_scope(data: Path):
     assert full.mean["bitops_share"] < body.mean["bitops_share"]
 
 
+def test_settings_say_what_options_do_not(data: Path):
+    full = replace(SMALL, bits=4, weight_bits=5, epochs=0, quirks=Quirks(scope=Scope.FULL))
+    own, both = evaluate_paper(data=data, settings=full), evaluate_paper(data=data, bits="a6w8", settings=full)
+    assert "W5A4, " in own.notes[-2] and "W8A6, " in both.notes[-2] and "ends at 8 bits" in own.notes[-2]
+    assert "not as published: pictures=4, crop=16, calibration_batch=2, epochs=0" in own.notes
+    assert "ends in FP32" in evaluate_paper(data=data, scope="body", settings=full).notes[-2]
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         ({"bits": "auto"}, "auto"),
         ({"bits": "2"}, "give at least 3"),
         ({"seed": -1}, "--seed -1"),
-        ({"scope": "all"}, "body, full"),
+        ({"scope": "all"}, "body or full"),
         ({"protocol": "lab"}, "no protocol"),
     ],
 )

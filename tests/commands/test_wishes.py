@@ -48,6 +48,9 @@ def quantized(model):
         ({"bits": "auto:a9w8"}, "--bits auto:a9w8: activations and weights have 2 to 8 bits"),
         ({"bits": "auto:a4"}, "--bits auto:a4: expected the base bits of activations and weights"),
         ({"bits": "auto:"}, "--bits auto:: expected the base bits"),
+        ({"bits": "auto", "kept": 0.1}, "--kept 0.1: only bits around a base, such as auto:a6w4, have it, not"),
+        ({"bits": "a6w4", "weight_bits": "layer"}, "--weight-bits layer: only bits around a base"),
+        ({"bits": "auto:a6w4", "kept": 0.1, "strict_bits": True}, "--kept 0.1: --strict-bits keeps no layer"),
         ({"bits": "auto:a6w4", "method": "minmax"}, "--method minmax: --bits auto:a6w4 has a method of its own"),
         ({"bits": "a6w4", "method": "adabm"}, "--method adabm: it chooses bits itself"),
     ],
@@ -70,6 +73,7 @@ def test_wishes_that_cannot_be_met(how, words, model):
         ({"bias_correction": False, "method": "clip-minmax"}, "--no-bias-correction changes nothing"),
         ({"way": "tone", "method": "minmax"}, "--way tone changes nothing: --method minmax makes no pictures"),
         ({"adaptive": "tile"}, "--adaptive tile changes nothing: only --bits auto chooses by the picture"),
+        ({"sensitivity": "gradient"}, "--sensitivity gradient changes nothing: only --bits auto asks"),
         ({"costs": "bits"}, "--costs bits changes nothing: only --bits auto asks what bits cost"),
     ],
 )
@@ -89,6 +93,7 @@ def test_wishes_that_change_nothing(how, words, model):
         {"hr": True, "calib": Path("x"), "method": "cfqp-paper", "way": "crop"},
         {"bits": "auto:a6w8", "costs": "bits", "strict_bits": True, "layer_bits": {"conv.1": 8}, "way": "crop"},
         {"bits": "auto", "max_drop": 0.2, "method": "adabm"},
+        {"bits": "auto:a4w4", "kept": 0.0, "weight_bits": "layer", "sensitivity": "deviation"},
     ],
 )
 def test_the_others_are_met_in_silence(how, model):

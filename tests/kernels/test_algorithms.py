@@ -48,6 +48,18 @@ def test_avx2_saturation_by_weights():
     assert direct_of(conv(), PLAIN, "avx2", weight) == "direct"
 
 
+def test_choices_are_remembered_by_value_and_not_for_ever(monkeypatch):
+    weight = np.ones((3, 3, 64, 64), np.int8)
+    first = choose(conv(), PLAIN, "avx2", weight)
+    assert choose(conv(), replace(PLAIN), "avx2", weight.copy()) is first
+    others = [(conv(bits=7), "avx2", weight), (conv(), "avx512vnni", weight), (conv(), "avx2", weight * 2)]
+    assert all(choose(source, PLAIN, isa, codes) is not first for source, isa, codes in others)
+    monkeypatch.setattr("tvmsr.kernels.choice._MOST_KNOWN", 1)
+    choose(conv(inputs=60), PLAIN, "avx2", weight[:, :, 4:])  # a new one
+    again = choose(conv(), PLAIN, "avx2", weight)
+    assert again == first and again is not first
+
+
 def test_avx2_pairs_are_those_of_the_packed_order():
     """3 channels side by side: the third is paired with the next tap's first."""
     weight = np.zeros((3, 3, 3, 8), np.int8)

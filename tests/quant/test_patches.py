@@ -88,6 +88,26 @@ def test_a_sample_is_of_the_size_asked_for_and_always_the_same():
     assert np.all(np.diagonal(found.inputs[0]) < np.diagonal(everything.inputs[0]))
 
 
+@pytest.mark.parametrize("bits", ["a8w4", "a12w8"])
+@pytest.mark.parametrize("kind", ["plain", "grouped", "strided"])
+def test_products_of_codes_are_exact(kind, bits, monkeypatch):
+    """In float32 a few patches at a time, and where codes are too wide for that."""
+    monkeypatch.setattr(patches, "_FLOAT32_LIMIT", 1 << 22)
+    node, seen = met(network(kind), "c1", bits=bits)
+    found, (kernel_h, kernel_w, ins, _) = patches.moments(node, seen), node.params["weight"].shape
+    groups, read = node.attrs.groups, []
+    for one in seen:
+        whole = np.eye(kernel_h * kernel_w * ins, dtype=np.int8).reshape(kernel_h, kernel_w, ins, -1)
+        params = {**node.params, "weight": np.tile(whole, groups), "bias": np.zeros(whole.shape[3] * groups, np.int32)}
+        rows = [block for _, block in conv_blocks(replace(node, params=params), one.x)]
+        read.append(np.concatenate(rows, axis=0).reshape(-1, groups, whole.shape[3]))
+    codes = np.concatenate(read).transpose(1, 0, 2)  # (G, N, K)
+    total = codes.sum(axis=1)
+    assert np.abs(codes).max() > (255 if bits == "a12w8" else 0)
+    wanted = codes.transpose(0, 2, 1) @ codes - total[:, :, None] * total[:, None, :] / codes.shape[1]
+    assert np.array_equal(found.inputs, wanted)
+
+
 def test_blocks_of_patches_add_up(monkeypatch):
     node, seen = met(network("grouped"), "c1")
     whole = patches.moments(node, seen)

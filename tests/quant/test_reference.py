@@ -20,6 +20,7 @@ from tvmsr.graph.model import (
     GatherAttrs,
     ShuffleAttrs,
 )
+from tvmsr.quant import reference
 from tvmsr.quant.bind import bind
 from tvmsr.quant.calibrate import calibrate
 from tvmsr.quant.held import Held
@@ -257,7 +258,47 @@ def test_sums_up_to_the_last_integer_of_float32(over):
         attrs=ConvAttrs(),
         params={"weight": weight, "bias": np.array([7, -7], np.int32), "pad": np.zeros(count, np.uint16)},
     )
-    ((_, sums),) = conv_blocks(node, Held(codes, Code(8, np.float32(1), 0, np.ones(count, np.float32))))
+    x = Held(codes, Code(8, np.float32(1), 0, np.ones(count, np.float32)))
+    ((_, sums),) = conv_blocks(node, x)
     exact = codes.astype(np.int64) @ weight.reshape(count, 2).astype(np.int64) + [7, -7]
     assert np.array_equal(sums, exact) and sums[0, 0, 0] == 255 * 32 * count + 7
-    assert _exact_type(codes.astype(np.int32), weight) is (np.float64 if over else np.float32)
+    assert _exact_type(x, weight, node.params["pad"]) is (np.float64 if over else np.float32)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_float32_sums_wherever_their_products_allow_it(seed):
+    """Of the codes that are there, channel by channel, pads among them; products of both signs never add up."""
+    rng, ins, groups, zero = np.random.default_rng(seed), 5, int(1 + seed % 2), 300
+    weight = rng.integers(-127, 128, (3, 2, ins, 4)).astype(np.int8)
+    channels = np.arange(1, ins * groups + 1)
+    values = (rng.integers(0, 4096, (4, 6, ins * groups)) // channels).astype(np.uint16)
+    pad = rng.integers(0, 4096, ins * groups).astype(np.uint16)
+    seen = np.concatenate([values.reshape(-1, ins * groups), pad[None]]).astype(np.int64) - zero
+    largest = 0
+    for out in range(4):
+        first = out // (4 // groups) * ins
+        met = seen[:, first : first + ins]
+        ends = [end * weight[..., out].astype(np.int64) for end in (met.min(0), met.max(0))]
+        products = np.stack([*ends, np.zeros_like(ends[0])])  # a partial sum may lack any of them
+        largest = max(largest, products.max(0).sum(), -products.min(0).sum())
+    x = Held(values, Code(12, np.float32(1), zero, np.ones(ins * groups, np.float32)))
+    for limit, kind in ((largest, np.float64), (largest + 1, np.float32)):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(reference, "_FLOAT32_LIMIT", limit)
+            assert _exact_type(x, weight, pad) is kind
+
+
+@pytest.mark.parametrize("bias", [(1 << 24) + 256, (1 << 24) + 257])
+def test_a_bias_joins_the_sum_before_it_is_rounded(bias):
+    """The second is no float32 number: sum and bias are float64 until both are added."""
+    codes = np.arange(12, dtype=np.uint8).reshape(2, 6, 1)
+    params = {
+        "weight": np.ones((1, 1, 1, 1), np.int8),
+        "bias": np.array([bias], np.int32),
+        "pad": np.zeros(1, np.uint16),
+        "m": np.full(1, 2.0**-9, np.float32),
+    }
+    node = IntegerNode("c", "conv", ("x",), ConvAttrs(), params | bounds(code(16, 0, 1), 1), code(16, 0, 1), 1)
+    found = execute(node, (Held(codes, code(8, 0, 1)),)).values
+    exact = (codes.astype(np.int64) + bias).astype(np.float32)
+    assert np.array_equal(found, np.rint(exact / 512)) and len(np.unique(found)) == 2

@@ -22,7 +22,16 @@ from tvmsr.quant.patches import Moments
 from tvmsr.quant.plan import Plan
 from tvmsr.quant.ranges import as_float
 from tvmsr.quant.reference import run
-from tvmsr.quant.rounding import Rounding, best_rounded, choose_codes, data_codes, rounded, ways_for
+from tvmsr.quant.rounding import (
+    Made,
+    Remembered,
+    Rounding,
+    best_rounded,
+    choose_codes,
+    data_codes,
+    rounded,
+    ways_for,
+)
 
 CROPS = [networks.picture(s) for s in range(6)]
 
@@ -152,6 +161,34 @@ def test_the_same_crops_give_the_same_plan_whatever_it_was_before():
     made = rounded(plan, model, CROPS, nothing)
     assert rounded(plan, model, CROPS, nothing).to_json() == made.to_json()
     assert rounded(made, model, CROPS, nothing).to_json() == made.to_json()
+
+
+def test_what_is_remembered_changes_no_plan(monkeypatch):
+    """Of a plan with a wider layer, what lies in front of it is not measured again; nor is a plan that was seen."""
+    model, remembered, measured = networks.residual(), Remembered(), []
+    real = rounding.data_codes
+    monkeypatch.setattr(rounding, "data_codes", lambda node, *rest: measured.append(node.name) or real(node, *rest))
+    plans = [calibrate(model, CROPS, max_drop=None, rounding=False, layer_bits=p) for p in (None, {"b1b": 12})]
+    alone = [rounded(plan, model, CROPS, nothing).to_json() for plan in plans]
+    measured.clear()
+    assert rounded(plans[0], model, CROPS, nothing, remembered=remembered).to_json() == alone[0]
+    everything = list(measured)
+    measured.clear()
+    assert rounded(plans[0], model, CROPS, nothing, remembered=remembered).to_json() == alone[0] and not measured
+    assert rounded(plans[1], model, CROPS, nothing, remembered=remembered).to_json() == alone[1] != alone[0]
+    assert 0 < len(measured) < len(everything) and everything[0] not in measured and "b1b" in measured
+    measured.clear()
+    other = rounded(plans[0], model, CROPS, nothing, Rounding(fit=False), remembered)
+    assert measured == everything
+    assert other.to_json() == rounded(plans[0], model, CROPS, nothing, Rounding(fit=False)).to_json()
+
+
+def test_what_is_remembered_has_an_end(monkeypatch):
+    monkeypatch.setattr(rounding, "_MOST_REMEMBERED", 1000)
+    remembered = Remembered()
+    for n in range(5):
+        remembered.keep(bytes([n]), Made(np.zeros((1, 1, 1, 400), np.int8), np.zeros(400)))
+        assert remembered.size <= 1000 and len(remembered.made) <= 2 and bytes([n]) in remembered.made
 
 
 def test_layers_with_too_many_inputs_keep_their_nearest_codes(monkeypatch):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from math import inf
 
 from tvmsr.errors import UsageError
 
 #: What `tvmsr evaluate --method` calls it.
 METHOD = "adabm-paper"
+#: Numbers of a protocol that what is trained, or what it costs, is multiplied by.
+_FACTORS = ("rate_weights", "rate_activations", "rate_layers", "rate_image", "decay", "transfer", "bit_price")
 
 
 class Scope(str, Enum):
@@ -21,7 +24,7 @@ class Scope(str, Enum):
 class Adapt(str, Enum):
     """What the bits of an activation depend on."""
 
-    NONE = "fixed"
+    NONE = "none"
     IMAGE = "image"
     LAYER = "layer"
     BOTH = "both"
@@ -188,3 +191,11 @@ class Protocol:
         for percentile in (self.image_percentile, self.layer_percentile):
             if not 0 <= percentile <= 50:
                 raise UsageError(f"a percentile of AdaBM's maps is between 0 and 50, not {percentile}")
+        for name in ("momentum", "clipping_momentum"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} of AdaBM's protocol is between 0 and 1, not {getattr(self, name)}")
+        for name in _FACTORS:
+            if not 0 <= getattr(self, name) < inf:
+                raise UsageError(f"{name} of AdaBM's protocol is a number, 0 or more, not {getattr(self, name)}")
+        if (self.patch is not None and self.patch < 1) or (self.inside is not None and not 0 < self.inside < inf):
+            raise UsageError("patch of AdaBM's protocol is 1 or more, inside a number above 0, or none")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from tvmsr.adabm_paper.named import QUIRKS, SETTINGS, protocol_of
+from tvmsr.adabm_paper.protocol import METHOD, Protocol
 from tvmsr.commands.calibrate import Calibration
 from tvmsr.commands.source import Overrides
 from tvmsr.errors import UsageError
@@ -61,6 +63,17 @@ Adaptive = Annotated[
     str, typer.Option("--adaptive", help="Whether auto bits are chosen for each image, or for each tile of it.")
 ]
 Costs = Annotated[str, typer.Option("--costs", help="What fewer auto bits are to save: time on the target, or bits.")]
+Sensitivity = Annotated[
+    str,
+    typer.Option("--sensitivity", help="How layers that need bits are known: noise, gradient (torch) or deviation."),
+]
+WeightBits = Annotated[
+    str, typer.Option("--weight-bits", help="Of named auto bits: fixed, or by layer, in the mean as many.")
+]
+Kept = Annotated[
+    float | None,
+    typer.Option("--kept", help="Of named auto bits: share of the MACs that may stay at 8 bits. [default: 0.2]"),
+]
 MaxTime = Annotated[
     float | None,
     typer.Option("--max-time", help="Of --bits auto: ms that a picture of --size may take; the best plan within it."),
@@ -111,10 +124,44 @@ _CALIBRATION = {
     "save_data": (SaveData, None),
     "costs": (Costs, Calibration.costs),
     "adaptive": (Adaptive, Calibration.adaptive),
+    "sensitivity": (Sensitivity, Calibration.sensitivity),
+    "weight_bits": (WeightBits, Calibration.weight_bits),
+    "kept": (Kept, Calibration.kept),
     "max_time": (MaxTime, Calibration.max_time),
     "size": (TimedSize, Calibration.size),
     "learn": (Learn, False),
 }
+
+
+def _published(name: str, help: str, metavar: str | None = None) -> Any:
+    return typer.Option(name, metavar=metavar, help=help, rich_help_panel=f"With --method {METHOD}")
+
+
+def _named(option: str, names: Iterable[str]) -> str:
+    return f"Not as published; `{option} list` explains: {', '.join(names)}."
+
+
+#: What `evaluate --method adabm-paper` does otherwise than published: one option a keyword of `protocol_of`.
+_PAPER = {
+    "adapt": Annotated[
+        str | None, _published("--adapt", "What bits depend on: none, image, layer or both. [default: both]")
+    ],
+    "scope": Annotated[
+        str | None, _published("--scope", "body, or full: with the ends at 8 bits, too. [default: body]")
+    ],
+    "quirks": Annotated[list[str] | None, _published("--quirk", _named("--quirk", QUIRKS), "NAME=VALUE")],
+    "settings": Annotated[list[str] | None, _published("--setting", _named("--setting", SETTINGS), "NAME=VALUE")],
+}
+
+
+def of_the_paper(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of `_PAPER`; it receives them as one argument, `settings`: a Protocol or None."""
+
+    def gather(said: dict[str, Any]) -> Protocol | None:
+        return protocol_of(**{**said, **{name: said[name] or () for name in ("quirks", "settings")}})
+
+    options = {name: (annotation, None) for name, annotation in _PAPER.items()}
+    return _with_options(command, "settings", options, gather, after=("bits",))
 
 
 def of_the_network(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import tvmsr
+from tvmsr.adabm_paper.protocol import Protocol
 from tvmsr.cli import options as o
 from tvmsr.cli import show
 from tvmsr.commands.source import Overrides
@@ -74,8 +75,10 @@ def _show_upscaled(done: Upscaled, verbose: bool) -> None:
 
 
 @o.of_the_network
+@o.of_the_paper
 def evaluate(
     overrides: Overrides,
+    settings: Protocol | None,
     data: Annotated[Path, typer.Option("--data", help="Folder of HR pictures.")],
     what: o.What = "default:x2",
     lr: Annotated[Path | None, typer.Option("--lr", help="Folder of LR pictures. [default: made from HR]")] = None,
@@ -101,8 +104,8 @@ def evaluate(
     with show.progress_bar() as progress:
         found = tvmsr.evaluate(
             what, data=data, lr=lr, model=model, plan=plan, protocol=protocol, threads=threads, level=level,
-            choice=choice, device=device, method=method, bits=bits, calib=calib, hr=hr, seed=seed, overrides=overrides,
-            progress=progress,
+            choice=choice, device=device, method=method, bits=bits, settings=settings, calib=calib, hr=hr, seed=seed,
+            overrides=overrides, progress=progress,
         )  # fmt: skip
     data_out = found.as_json()
     if json:

@@ -16,6 +16,8 @@ from tvmsr.commands.progress import Progress as Report
 
 #: Columns of what is no terminal.
 ENDLESS = 10_000
+#: Of progress: a line with all that it may say fits into 80 columns.
+BAR_WIDTH = 24
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -69,13 +71,38 @@ def _is_number(text: str) -> bool:
 @contextmanager
 def progress_bar() -> Iterator[Report]:
     """A bar a stage on standard error, gone when the work is done; silent where that is not a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(BAR_WIDTH),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[estimate]}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bars:
-        tasks: dict[str, TaskID] = {}
+        yield _Bars(bars)
 
-        def report(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
 
-        yield report
+class _Bars:
+    """Bars by stage; that of the latest says, too, what the best plan so far loses (a commands.progress.Estimating)."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars, self._estimate = bars, ""
+        self._tasks: dict[str, TaskID] = {}
+        self._latest: TaskID | None = None
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=total, estimate="")
+        self._bars.update(self._tasks[stage], completed=done, total=total)
+        if self._latest != self._tasks[stage]:
+            self._say("")
+            self._latest = self._tasks[stage]
+            self._say(self._estimate)
+
+    def estimate(self, drop: float | None) -> None:
+        self._estimate = "" if drop is None else f"drop about {drop:.2f} dB so far"
+        self._say(self._estimate)
+
+    def _say(self, words: str) -> None:
+        if self._latest is not None:
+            self._bars.update(self._latest, estimate=words, refresh=True)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tvmsr.commands.files import check_out
+from tvmsr.commands.inputs import Crops, clock_of, complexities_for, crops_for
 from tvmsr.commands.keeping import best_kept
-from tvmsr.commands.progress import Progress, silent
+from tvmsr.commands.progress import Progress, estimates, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model, short_name
 from tvmsr.commands.wishes import unheard
-from tvmsr.errors import UsageError, WorkError
+from tvmsr.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,18 +25,9 @@ if TYPE_CHECKING:
     from tvmsr.hardware.target import Target
     from tvmsr.quant.adabm.auto import Budget
     from tvmsr.quant.adabm.frontier import Frontier
+    from tvmsr.quant.draft import SoFar, Tell
     from tvmsr.quant.plan import Plan
     from tvmsr.quant.representative import Representative
-    from tvmsr.quant.widen import Clock
-
-#: Calibration looks at this many crops of this many LR pixels a side, and judges what comes of it on further ones.
-CROPS, CROP_SIZE, HELD = 16, 96, 8
-#: Whole pictures of the folder whose complexity is measured, where pictures choose their bits.
-MOST_WHOLE = 100
-
-NO_FOLDER = (
-    "no --calib folder: ranges come from the bundled picture; give a folder of pictures like those you will upscale"
-)
 
 
 @dataclass(frozen=True)
@@ -45,8 +37,10 @@ class Calibration:
     strict_bits: no layer reads more bits than were asked for; else at 8 bits some do where that would lose more than
     max_drop dB (None: tvmsr.quant.calibrate.MAX_DROP). way: how CFQP makes its pictures, which are written into the
     folder save_data, too. costs: of auto bits, "time" on the target or "bits": what fewer of them are to save.
-    adaptive: whether each "image" has its bits, or each "tile" of one. max_time: milliseconds that a picture of `size`,
-    "WIDTHxHEIGHT", may take, with bits "auto".
+    adaptive: whether each "image" has its bits, or each "tile" of one. sensitivity: how the noise of layers is known,
+    "noise", "gradient" (needs torch) or "deviation". weight_bits: of named auto bits, "fixed" or by "layer"; kept: the
+    share of the multiplications that may stay at 8 bits with these (None: tvmsr.quant.adabm.maps.MOST_KEPT).
+    max_time: milliseconds that a picture of `size`, "WIDTHxHEIGHT", may take, with bits "auto".
     """
 
     bits: str = "8"
@@ -63,6 +57,9 @@ class Calibration:
     save_data: Path | None = None
     costs: str = "time"
     adaptive: str = "image"
+    sensitivity: str = "noise"
+    weight_bits: str = "fixed"
+    kept: float | None = None
     max_time: float | None = None
     size: str = ""
     learn: bool = False
@@ -124,89 +121,37 @@ class Calibrated:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class Crops:
-    """LR crops (uint8, RGB) to calibrate with, those held back, and a note where they are the default set."""
-
-    used: list[NDArray[np.uint8]]
-    held: list[NDArray[np.uint8]]
-    notes: tuple[str, ...]
-
-
-def check_seed(seed: int) -> None:
-    """UsageError for one that nothing can be drawn with."""
-    if seed < 0:
-        raise UsageError(f"--seed {seed}: expected 0 or more")
-
-
-def draw_crops(calib: Path | None, count: int, size: int, seed: int, hr_scale: int | None) -> list[NDArray[np.uint8]]:
-    """LR crops, RGB bytes, of the folder, or of the bundled picture. hr_scale: what HR pictures are downsized by."""
-    from tvmsr.imaging.augment import calibration_crops, default_calibration
-
-    if calib is None:
-        return default_calibration(count, size, seed)
-    return calibration_crops(calib, count, size, seed=seed, hr_scale=hr_scale)
-
-
-def crops_for(model: Model, how: Calibration) -> Crops:
-    """Of the user's folder, or of the bundled picture."""
-    check_seed(how.seed)
-    count = CROPS + HELD
-    found = draw_crops(how.calib, count, CROP_SIZE, how.seed, model.scale if how.hr else None)
-    apart = count // HELD
-    held = found[apart - 1 :: apart]
-    notes = (NO_FOLDER,) if how.calib is None else ()
-    return Crops([crop for k, crop in enumerate(found) if k % apart != apart - 1], held, notes)
-
-
-def complexities_for(how: Calibration, scale: int, progress: Progress = silent) -> list[int]:
-    """Of whole LR pictures in the folder, or of their tiles, as the plan will choose; none without a folder."""
-    from tvmsr.imaging.augment import check_hr
-    from tvmsr.imaging.bicubic import make_lr
-    from tvmsr.imaging.files import list_pictures, read_picture
-    from tvmsr.quant.complexity import complexity
-    from tvmsr.quant.plan import DEFAULT_TILE
-    from tvmsr.quant.ranges import spaced
-    from tvmsr.quant.tiles import complexities
-
-    if how.calib is None:
-        return []
-    files, found = spaced(list_pictures(how.calib), MOST_WHOLE), []
-    for done, file in enumerate(files, 1):
-        picture = read_picture(file).pixels
-        if how.hr:
-            check_hr(file, picture, scale)
-            picture = make_lr(picture, scale)
-        tiles = complexities(picture, DEFAULT_TILE).flat if how.adaptive == "tile" else [complexity(picture)]
-        found += [int(one) for one in tiles]
-        progress("complexity", done, len(files))
-    return found
-
-
 def plan_for(
     model: Model,
     how: Calibration,
     progress: Progress = silent,
-    better: Callable[[Plan], None] | None = None,
+    better: Tell | None = None,
     target: Target | None = None,
     device: str | Device | None = None,
 ) -> tuple[Plan, tuple[str, ...]]:
     """The plan for an imported model, and notes. better: is given each whole plan on the way; target: see `plan_of`.
 
-    device: where plans are timed, if they are; None: here.
+    progress: hears of the drop that these make expect, too, if it is one of `Estimating`. device: where plans are
+    timed, if they are; None: here.
     """
     from tvmsr.commands.maxtime import budget_for
 
     how = how.settled()
     notes = unheard(model, how)
     saved = _saving(how)
-    with budget_for(model, how.max_time, how.size, target, device) as budget:
+    with budget_for(model, how.max_time, how.size, target, device) as budget, estimates(progress) as estimate:
+
+        def tell(found: SoFar) -> None:
+            if better is not None:
+                better(found)
+            estimate(found.drop)
+
         crops = crops_for(model, how)
         if model.graph.marks:
             plan = _imported(model, how, crops.used, progress)
         else:
             plan = plan_of(
-                model, how, crops, _described(how), made=saved, better=better, progress=progress, target=target,
+                model, how, crops, _described(how), made=saved, better=tell, progress=progress, target=target,
                 budget=budget,
             )  # fmt: skip
     return plan, (*model.assumed, *crops.notes, *notes, *_told(plan, how), *_missed(plan, how))
@@ -237,7 +182,7 @@ def plan_of(
     description: str,
     *,
     made: Callable[[Sequence[Representative]], None] | None = None,
-    better: Callable[[Plan], None] | None = None,
+    better: Tell | None = None,
     progress: Progress = silent,
     target: Target | None = None,
     budget: Budget | None = None,
@@ -269,6 +214,9 @@ def plan_of(
         way=how.way,
         costs=how.costs,
         adaptive=how.adaptive,
+        sensitivity=how.sensitivity,
+        weight_bits=how.weight_bits,
+        kept=how.kept,
         complexities=complexities_for(how, model.scale, progress) if how.is_auto and budget is None else (),
         budget=budget,
         seed=how.seed,
@@ -280,20 +228,6 @@ def plan_of(
     if not how.learn:
         return plan
     return learned(model, plan, crops.used, crops.held, seed=how.seed, better=better, progress=progress)
-
-
-def clock_of(target: Target | None) -> Clock | None:
-    """The cost model of a target's best level; of this machine's where there is none, None where it cannot be known."""
-    from tvmsr.hardware import load_target
-    from tvmsr.lower.modelled import modelled_cycles
-    from tvmsr.quant.widen import Clock
-
-    try:
-        chosen = target or load_target("host")
-    except WorkError:
-        return None
-    level = chosen.levels[0]
-    return Clock(f"{chosen.architecture} {level.name}", lambda graph: modelled_cycles(graph, level))
 
 
 def _saving(how: Calibration) -> Callable[[Sequence[Representative]], None] | None:
@@ -362,6 +296,9 @@ def calibrate(
     save_data: Path | None = None,
     costs: str = Calibration.costs,
     adaptive: str = Calibration.adaptive,
+    sensitivity: str = Calibration.sensitivity,
+    weight_bits: str = Calibration.weight_bits,
+    kept: float | None = Calibration.kept,
     max_time: float | None = Calibration.max_time,
     size: str = Calibration.size,
     learn: bool = False,

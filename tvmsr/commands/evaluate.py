@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvmsr.commands.choices import choice_number
 from tvmsr.commands.files import is_artifact
-from tvmsr.commands.paper import DEFAULT_BITS, METHOD, evaluate_paper
+from tvmsr.commands.paper import METHOD, evaluate_paper
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model
 from tvmsr.errors import UsageError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tvmsr.adabm_paper.protocol import Protocol as Published
     from tvmsr.devices import Device, Opening
     from tvmsr.devices.pool import Run
     from tvmsr.evaluation.dataset import Pair, Pairs
@@ -85,6 +86,7 @@ def evaluate(
     device: str | Device | Sequence[Device] = "here",
     method: str | None = None,
     bits: str | None = None,
+    settings: Published | None = None,
     calib: Path | None = None,
     hr: bool = False,
     seed: int = 0,
@@ -96,7 +98,8 @@ def evaluate(
     what: an artifact (`model` adds its FP32 figures), or a network: in FP32, or with `plan` through the reference
     executor. choice: of bits, by its name; "auto": as each picture says. device: where an artifact runs; several
     devices share the pictures. protocol: "y" or "rgb". method "adabm-paper": the network by AdaBM as published, at
-    `bits` ("a6w8"), on crops of `calib` (docs/adabm.md). Raises UsageError, InputFileError, WorkError or DeviceError.
+    `bits` ("a6w8"), on crops of `calib`, all else as published or by `settings`, a tvmsr.adabm_paper.protocol.Protocol
+    (docs/adabm.md). Raises UsageError, InputFileError, WorkError or DeviceError.
     """
     from tvmsr.devices import Opening
 
@@ -108,11 +111,11 @@ def evaluate(
         elsewhere = {"--choice": choice if choice != "auto" else None, "--device": device if device != "here" else None}
         _refuse({"--model": model, "--threads": threads, "--level": level, **elsewhere}, what)
         return evaluate_paper(
-            what, data=data, lr=lr, bits=bits or DEFAULT_BITS, calib=calib, hr=hr, protocol=protocol, seed=seed,
+            what, data=data, lr=lr, bits=bits, settings=settings, calib=calib, hr=hr, protocol=protocol, seed=seed,
             overrides=overrides, progress=progress,
         )  # fmt: skip
-    if bits is not None or calib is not None or hr:
-        words = f"--bits, --calib and --hr are for --method {METHOD}"
+    if bits is not None or settings is not None or calib is not None or hr:
+        words = f"--bits, --scope, --adapt, --quirk, --setting, --calib and --hr are for --method {METHOD}"
         raise UsageError(f"{words}; others: calibrate first, then give --plan")
     if is_artifact(what):
         if plan is not None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tvmsr.adabm_paper.protocol import METHOD, Protocol, Scope
-from tvmsr.commands.calibrate import NO_FOLDER, check_seed, draw_crops
+from tvmsr.adabm_paper.protocol import METHOD, Protocol
 from tvmsr.commands.files import is_artifact
+from tvmsr.commands.inputs import NO_FOLDER, check_seed, draw_crops
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model
 from tvmsr.errors import UsageError
@@ -16,10 +16,7 @@ from tvmsr.errors import UsageError
 if TYPE_CHECKING:
     from tvmsr.adabm_paper.measure import PaperEvaluation
 
-__all__ = ["DEFAULT_BITS", "METHOD", "evaluate_paper"]
-
-#: W8A6, as most of the published figures are.
-DEFAULT_BITS = "a6w8"
+__all__ = ["METHOD", "evaluate_paper"]
 
 
 def evaluate_paper(
@@ -27,10 +24,10 @@ def evaluate_paper(
     *,
     data: Path,
     lr: Path | None = None,
-    bits: str = DEFAULT_BITS,
+    bits: str | None = None,
     calib: Path | None = None,
     hr: bool = False,
-    scope: str = Scope.BODY.value,
+    scope: str | None = None,
     settings: Protocol | None = None,
     protocol: str = "y",
     seed: int = 0,
@@ -39,13 +36,14 @@ def evaluate_paper(
 ) -> PaperEvaluation:
     """Calibrate the network `what` by AdaBM's published procedure and measure it on the HR pictures of `data`.
 
-    bits: of activations, before factors, and of weights. scope: "body", or "full" with the ends at 8 bits. settings:
-    all else, as published where it is not given; its bits and scope are those above. calib, hr, seed: as in
-    `calibrate`; data, lr, protocol: as in `evaluate`. Ctrl-C ends fine-tuning, and what there is then is measured.
+    bits: of activations, before factors, and of weights ("a6w8"). scope: "body", or "full" with the ends at 8 bits.
+    settings: all else, and both where they are not given; as published without. calib, hr, seed: as in `calibrate`;
+    data, lr, protocol: as in `evaluate`. Ctrl-C ends fine-tuning, and what there is then is measured.
     Raises UsageError, without PyTorch too, or InputFileError.
     """
     from tvmsr.adabm_paper.folded import folded_factors
     from tvmsr.adabm_paper.measure import evaluate, need_torch, prepare
+    from tvmsr.adabm_paper.named import differences, unheard
     from tvmsr.evaluation.dataset import load_pairs
     from tvmsr.evaluation.metrics import protocol_named
 
@@ -60,17 +58,20 @@ def evaluate_paper(
     crops = draw_crops(calib, chosen.pictures, chosen.crop, seed, model.scale if hr else None)
     prepared = prepare(model, crops, chosen, seed=seed, outside=folded_factors(model, what), progress=progress)
     found = evaluate(prepared, pairs, protocol=protocol, progress=progress)
-    notes = (*model.assumed, *((NO_FOLDER,) if calib is None else ()), *found.notes)
+    odd = differences(chosen)
+    said = (*((f"not as published: {', '.join(odd)}",) if odd else ()), *unheard(chosen))
+    notes = (*model.assumed, *((NO_FOLDER,) if calib is None else ()), *said, *found.notes)
     return replace(found, notes=notes)
 
 
-def _chosen(settings: Protocol, bits: str, scope: str) -> Protocol:
+def _chosen(settings: Protocol, bits: str | None, scope: str | None) -> Protocol:
+    from tvmsr.adabm_paper.named import scope_named
     from tvmsr.quant.bits import parse_bits
 
-    known = [one.value for one in Scope]
-    if scope not in known:
-        raise UsageError(f"scope {scope!r} of AdaBM: known are {', '.join(known)}")
-    width, quirks = parse_bits(bits), replace(settings.quirks, scope=Scope(scope))
-    chosen = replace(settings, bits=width.activations, weight_bits=width.weights, quirks=quirks)
-    chosen.check()
-    return chosen
+    if bits is not None:
+        width = parse_bits(bits)
+        settings = replace(settings, bits=width.activations, weight_bits=width.weights)
+    if scope is not None:
+        settings = replace(settings, quirks=replace(settings.quirks, scope=scope_named(scope)))
+    settings.check()
+    return settings

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tvmsr.commands.calibrate import Calibration, check_seed
+from tvmsr.commands.calibrate import Calibration
 from tvmsr.commands.comparison.variants import Variant as Wanted
 from tvmsr.commands.comparison.variants import chosen
 from tvmsr.commands.files import check_out, is_artifact
+from tvmsr.commands.inputs import check_seed
 from tvmsr.commands.progress import Progress, silent
 from tvmsr.commands.source import DEFAULT_MODEL, Overrides, open_model, short_name
 from tvmsr.errors import UsageError

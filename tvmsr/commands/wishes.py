@@ -62,7 +62,7 @@ _QUANTIZED = "another tool has quantized this network, and its codes stay as the
 #: In the order in which they are looked at; for each field the first counts.
 _RULES: tuple[_Rule, ...] = (
     _Rule(
-        ("max_drop", "max_time", "size", "save_data"),
+        ("max_drop", "max_time", "size", "save_data", "kept", "weight_bits"),
         lambda c: c.quantized,
         f"{_QUANTIZED}; give its FP32 file",
         refused=True,
@@ -99,6 +99,19 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(("costs",), lambda c: not c.auto, "only --bits auto asks what bits cost"),
     _Rule(("adaptive",), lambda c: not c.auto, "only --bits auto chooses by the picture"),
+    _Rule(("sensitivity",), lambda c: not c.auto, "only --bits auto asks what layers need"),
+    _Rule(
+        ("kept", "weight_bits"),
+        lambda c: not c.named,
+        "only bits around a base, such as auto:a6w4, have it, not --bits {bits}; leave one of both out",
+        refused=True,
+    ),
+    _Rule(
+        ("kept",),
+        lambda c: c.how.strict_bits,
+        "--strict-bits keeps no layer at 8 bits, as --kept 0 does; leave one of both out",
+        refused=True,
+    ),
     _Rule(("adaptive",), lambda c: c.how.max_time is not None, "a plan for --max-time has no choices by picture"),
     _Rule(
         ("max_drop",),

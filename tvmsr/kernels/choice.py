@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+import numpy as np
 
 from tvmsr.kernels.algorithms import ALGORITHMS, Algorithm
 from tvmsr.kernels.cost import storage_cycles
@@ -15,6 +18,8 @@ from tvmsr.kernels.spec import Conv, Epilogue, Form, KernelSpec, Load, Operand, 
 ONE_PIXEL = "its grid is one pixel"
 #: Predictions are no better than this.
 _CLEARLY = 0.97
+#: Choices that are remembered: to plan a network is to lower it many times, each time with one layer changed.
+_MOST_KNOWN = 4096
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,30 @@ def choose(
     """The cheapest exact algorithm and tile for one step on one isa; `weight`: its codes, where there are any.
 
     one_pixel: the grid is one pixel for every picture, and so is the tile: wider ones would be code that never runs.
-    Raises ValueError where no algorithm computes the source.
+    Raises ValueError where no algorithm computes the source. What was chosen lately is remembered, by these values.
     """
+    key = (source, epilogue, isa, one_pixel, _digest(weight))
+    found = _known.get(key)
+    if found is None:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        found = _known[key] = _choose(source, epilogue, isa, weight, one_pixel)
+    return found
+
+
+#: By everything that a choice depends on; of weights a digest, as they are large.
+_known: dict[tuple[Conv | Load, Epilogue, str, bool, bytes], Choice] = {}
+
+
+def _digest(weight: Weight | None) -> bytes:
+    if weight is None:
+        return b""
+    found = blake2b(repr((weight.shape, weight.dtype.str)).encode(), digest_size=16)
+    found.update(np.ascontiguousarray(weight).data)
+    return found.digest()
+
+
+def _choose(source: Conv | Load, epilogue: Epilogue, isa: str, weight: Weight | None, one_pixel: bool) -> Choice:
     row, found, why_not = ISAS[isa], [], []
     for algorithm in ALGORITHMS.values():
         primitive = algorithm.primitive(source, row)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,16 +13,18 @@ from tvmsr.errors import InputFileError, UsageError, WorkError
 from tvmsr.graph.analysis import size_rule
 from tvmsr.graph.model import Model
 from tvmsr.imaging.augment import default_calibration
-from tvmsr.quant.adabm.adapt import MODES, Adaptation, adapted
+from tvmsr.quant.adabm.adapt import adapted
+from tvmsr.quant.adabm.adaptation import MODES, Adaptation, WeightBits
 from tvmsr.quant.adabm.auto import Budget, within_drop, within_time
-from tvmsr.quant.adabm.table import Costs
+from tvmsr.quant.adabm.table import Costs, Sensitivity
 from tvmsr.quant.adabm.walk_words import missed_words
 from tvmsr.quant.bind import bind
 from tvmsr.quant.bits import AUTO, Auto, Bits, parse_wish
 from tvmsr.quant.coarsened import with_coarsening
 from tvmsr.quant.correct import corrected
-from tvmsr.quant.draft import Progress, make_plan, ticker
+from tvmsr.quant.draft import Progress, SoFar, Tell, make_plan, ticker
 from tvmsr.quant.ending import Ending, ended
+from tvmsr.quant.integer import IntegerGraph
 from tvmsr.quant.judge import (
     FEW_CROPS,
     FEW_SIZE,
@@ -40,7 +42,7 @@ from tvmsr.quant.picture import fitted
 from tvmsr.quant.plan import Judged, Plan, PlanError
 from tvmsr.quant.ranges import ChannelStats, Observation, covering, observe_channels, spaced
 from tvmsr.quant.representative import DEFAULT_WAY, Representative, check_way, described, representatives
-from tvmsr.quant.rounding import Rounding, best_rounded, rounded, ways_for
+from tvmsr.quant.rounding import Remembered, Rounding, best_rounded, rounded, ways_for
 from tvmsr.quant.streams import choose_bits
 from tvmsr.quant.structure import analyse
 from tvmsr.quant.verdict import judged, loss_words, saturation_words, wider_words
@@ -86,11 +88,14 @@ def calibrate(
     costs: str = Costs.TIME.value,
     adaptive: str = MODES[0],
     complexities: Sequence[int] = (),
+    sensitivity: str = Sensitivity.NOISE.value,
+    weight_bits: str = WeightBits.FIXED.value,
+    kept: float | None = None,
     budget: Budget | None = None,
     seed: int = 0,
     description: str = "",
     made: Callable[[Sequence[Representative]], None] | None = None,
-    better: Callable[[Plan], None] | None = None,
+    better: Tell | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """Measure ranges over crops and choose bits, scales and corrections.
@@ -127,13 +132,18 @@ def calibrate(
         Of auto bits: "time" on the clock's CPU or "bits", what fewer of them are to save; whether each "image" has its
         bits or each "tile" of one; complexities of such images or tiles (tvmsr.quant.complexity), the crops' own where
         there are none.
+    sensitivity, weight_bits, kept
+        Of auto bits: how the noise of layers is known, "noise", "gradient" (needs PyTorch) or "deviation". Of named
+        ones: whether weights have "fixed" bits or by "layer"; the share of the multiplications that may stay at 8 bits,
+        0..1, None for 0.2.
     budget
         Of "auto" alone: the time that a picture may take. The plan is then the best within it, and not the fastest that
         loses at most `max_drop`.
     made
         Called with these pictures, where the method wants some.
     better
-        Called with each whole plan on the way, the best last: what there is when the rest takes too long.
+        Called with each whole plan on the way, the best last: what there is when the rest takes too long, and the
+        drop to expect of it, once that was judged.
     description
         Where the crops come from, in words, for the plan.
     seed
@@ -168,7 +178,10 @@ def calibrate(
     )  # fmt: skip
     for_now = _teller(better, notes)
     if isinstance(wish, Auto):
-        how = Adaptation.of(costs, adaptive, complexities, keeps=max_drop is not None)
+        how = Adaptation.of(
+            costs, adaptive, complexities, keeps=max_drop is not None, kept=kept, sensitivity=sensitivity,
+            weight_bits=weight_bits,
+        )  # fmt: skip
         plan = adapted(draft, how, for_now) if wish.base else _narrowed(draft, how, max_drop, budget, for_now)
     else:
         plan = _plain(draft, max_drop, for_now)
@@ -178,24 +191,22 @@ def calibrate(
     return plan.model_copy(update={"notes": [*notes, *plan.notes, covered]})
 
 
-def _plain(draft: Draft, max_drop: float | None, for_now: Callable[[Plan], None]) -> Plan:
+def _plain(draft: Draft, max_drop: float | None, for_now: Tell) -> Plan:
     """The same bits everywhere, but for layers that need more of them at 8."""
     plan = draft.plan({}, {})
-    for_now(plan)
+    for_now(SoFar(plan, expected_drop(draft.judge().noise(plan), draft.model.scale)))
     plan = draft.adjusted(plan)
-    for_now(plan)
-    return _widened(draft, plan, max_drop) if max_drop is not None and draft.bits == Bits(8, 8) else plan
+    for_now(SoFar(plan))
+    return _widened(draft, plan, max_drop, for_now) if max_drop is not None and draft.bits == Bits(8, 8) else plan
 
 
-def _narrowed(
-    draft: Draft, how: Adaptation, max_drop: float | None, budget: Budget | None, for_now: Callable[[Plan], None]
-) -> Plan:
+def _narrowed(draft: Draft, how: Adaptation, max_drop: float | None, budget: Budget | None, for_now: Tell) -> Plan:
     """8 bits, and fewer where that is faster: as few as the drop allows, or as it takes to keep to the budget."""
     eight = _plain(draft, None, for_now)
     if budget is not None:
         return within_time(draft, how, eight, budget, for_now)
     if max_drop is not None:
-        wide = _widened(draft, eight, max_drop)
+        wide = _widened(draft, eight, max_drop, for_now)
         if wide.judged is not None and (wide.judged.wider is not None or wide.judged.is_missed):
             before = wide.judged.drop if wide.judged.before is None else wide.judged.before[1]
             said = missed_words(wide.judged.model_copy(update={"drop": before}))
@@ -203,10 +214,10 @@ def _narrowed(
     return within_drop(draft, how, eight, MAX_DROP if max_drop is None else max_drop, for_now)
 
 
-def _teller(better: Callable[[Plan], None] | None, notes: Sequence[str]) -> Callable[[Plan], None]:
+def _teller(better: Tell | None, notes: Sequence[str]) -> Tell:
     """Tells of a plan on the way."""
-    unfinished = "calibration was not finished: what comes after this plan is missing"
-    return lambda plan: better(plan.model_copy(update={"notes": [*notes, unfinished]})) if better else None
+    said = {"notes": [*notes, "calibration was not finished: what comes after this plan is missing"]}
+    return lambda found: better(replace(found, plan=found.plan.model_copy(update=said))) if better else None
 
 
 def _shown(
@@ -252,6 +263,10 @@ class Draft:
 
     def judge(self) -> Judge:
         """Over the crops held back; over those that ranges were measured on where there are none."""
+        return self._judge
+
+    @cached_property
+    def _judge(self) -> Judge:
         if self.held:
             return make_judge(self.model, affordable(self.held, self.model))
         return make_judge(self.model, spaced(self.crops, JUDGED_CROPS), spaced(self.seen.outputs, JUDGED_CROPS))
@@ -273,16 +288,21 @@ class Draft:
             ways = ways_for(plan) if way is None else (way,)
             done = ticker(self.progress, "weights", len(plan.layers) * len(ways))
             if len(ways) > 1:
-                made = best_rounded(plan, self.model, used, make_judge(self.model, used), done)
+                made = best_rounded(plan, self.model, used, make_judge(self.model, used), done, self._remembered)
             else:
-                made = rounded(plan, self.model, used, done, ways[0])
+                made = rounded(plan, self.model, used, done, ways[0], self._remembered)
             if not self._is_overfitted(made, plan):
                 return made
-            bare = rounded(plan, self.model, used, lambda: None, Rounding(fit=False))
+            bare = rounded(plan, self.model, used, lambda: None, Rounding(fit=False), self._remembered)
             return bare.model_copy(update={"notes": [*bare.notes, TOO_ALIKE]})
         if self.bias_correction:
             return corrected(plan, self.model, self.crops, ticker(self.progress, "biases", len(plan.layers)))
         return plan
+
+    @cached_property
+    def _remembered(self) -> Remembered:
+        """Of the crops that weights are adjusted on: the same ones for all plans."""
+        return Remembered()
 
     def _is_overfitted(self, made: Plan, nearest: Plan) -> bool:
         """Whether weights fitted to the crops are worse than nearest ones on pictures of another kind."""
@@ -310,22 +330,21 @@ class Draft:
         )
 
 
-def _widened(draft: Draft, plan: Plan, max_drop: float) -> Plan:
+def _widened(draft: Draft, plan: Plan, max_drop: float, for_now: Tell) -> Plan:
     """Give layers 12 activation bits, the cheapest that help first, until the expected drop is within `max_drop`."""
     model, structure, judge = draft.model, analyse(draft.model.graph), draft.judge()
     noise = judge.noise(plan)
     first = judged(judge, noise, max_drop, held=bool(draft.held))
+    for_now(SoFar(_with_judgement(plan, first), first.drop))
     if expected_drop(noise, model.scale) <= max_drop:
         return _with_judgement(plan, first)
 
-    def replan(pins: Mapping[str, int]) -> Plan:
+    def replan(pins: Mapping[str, int]) -> IntegerGraph:
         bare = draft.plan(pins, {}, quiet=True)
-        known = reusing(bare, plan)
         try:
-            bind(model, known)
+            return bind(model, reusing(bare, plan))
         except PlanError:  # given codes cannot be coarsened, and a wider input may make their sums too large
-            return bare
-        return known
+            return bind(model, bare)
 
     clock = _usable(draft.clock, model, plan)
     times = len(candidates(structure))
@@ -336,12 +355,19 @@ def _widened(draft: Draft, plan: Plan, max_drop: float) -> Plan:
     def adjusted(count: int) -> Widened:
         reasons = {candidate.name: candidate.reason for candidate in order[:count]}
         wider = draft.adjusted(draft.plan(pins_of(order[:count]), reasons)).model_copy(update={"notes": plan.notes})
-        return Widened(wider, judge.noise(wider))
+        found = Widened(wider, judge.noise(wider))
+        if meets(found) or (count == enough and found.noise < noise):
+            now = judged(judge, found.noise, max_drop, held=first.held)
+            for_now(SoFar(_with_judgement(wider, now), now.drop))
+        return found
+
+    def meets(found: Widened) -> bool:
+        return expected_drop(found.noise, model.scale) <= max_drop
 
     enough = fewest(judge, order, replan, max_drop)
     if not enough:
         return _with_judgement(plan, first)
-    count, found = fewest_adjusted(adjusted, enough, lambda one: expected_drop(one.noise, model.scale) <= max_drop)
+    count, found = fewest_adjusted(adjusted, enough, meets)
     if found.noise >= noise:
         return _with_judgement(plan, first)
     after = judged(judge, found.noise, max_drop, held=first.held)

@@ -39,6 +39,18 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
+class SoFar:
+    """A whole plan on the way: what there is if the rest takes too long. drop: to expect of it, in dB, where known."""
+
+    plan: Plan
+    drop: float | None = None
+
+
+#: Given each whole plan on the way, the best last.
+Tell = Callable[[SoFar], None]
+
+
+@dataclass(frozen=True, eq=False)
 class _Range:
     """What the codes of a group cover, in units of its channels of factor 1; factors of its classes; how they came."""
 

@@ -43,11 +43,18 @@ def scaled(integers: Values, multiplier: Values, lo: Values | float, hi: Values 
     The conversion of an integer (exact in int32, int64 or float64) to float32 rounds to nearest even, as do the product
     and np.rint.
     """
-    product = integers.astype(np.float32)
-    np.multiply(product, multiplier, out=product)
-    np.maximum(product, lo, out=product)
-    np.minimum(product, hi, out=product)
-    return np.rint(product, out=product).astype(np.int32)
+    return scaled_floats(integers.astype(np.float32), multiplier, lo, hi).astype(np.int32)
+
+
+def scaled_floats(value: Values, multiplier: Values, lo: Values | float, hi: Values | float) -> Values:
+    """`scaled` of integers that are float32 already, in place: integers in float32."""
+    np.multiply(value, multiplier, out=value)
+    if np.ndim(lo) == np.ndim(hi) == 0:  # of numbers, clip is the faster one; of arrays, the other two are
+        np.clip(value, lo, hi, out=value)
+    else:
+        np.maximum(value, lo, out=value)
+        np.minimum(value, hi, out=value)
+    return np.rint(value, out=value)
 
 
 def store(node: IntegerNode, centred: Values) -> Values:

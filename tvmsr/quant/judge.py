@@ -23,6 +23,7 @@ from tvmsr.graph.model import F32, Colour, Model
 from tvmsr.quant.again import Known, run_all
 from tvmsr.quant.bind import bind
 from tvmsr.quant.held import Values
+from tvmsr.quant.integer import IntegerGraph
 from tvmsr.quant.picture import fitted
 from tvmsr.quant.plan import Plan
 from tvmsr.quant.ranges import as_float, spaced
@@ -77,23 +78,27 @@ class Judge:
     crops: Sequence[U8]
     exact: Sequence[F64]
 
-    def noise(self, plan: Plan) -> float:
+    def graph(self, plan: Plan | IntegerGraph) -> IntegerGraph:
+        """The plan, bound to the model; a graph that was bound before as it is."""
+        return plan if isinstance(plan, IntegerGraph) else bind(self.model, plan)
+
+    def noise(self, plan: Plan | IntegerGraph) -> float:
         """The median over the crops, in squared gray levels."""
-        graph = bind(self.model, plan)
+        graph = self.graph(plan)
         return self._noise_of(run(graph, crop) for crop in self.crops)
 
-    def known(self, plan: Plan) -> list[Known]:
+    def known(self, plan: Plan | IntegerGraph) -> list[Known]:
         """All tensors of a plan on the crops, for what is judged beside it; small crops, as memory holds them."""
-        graph = bind(self.model, plan)
+        graph = self.graph(plan)
         return [run_all(graph, crop) for crop in self.crops]
 
     def noise_of(self, known: Sequence[Known]) -> float:
         """`noise` of the plan that was run."""
         return self._noise_of(one.output for one in known)
 
-    def noise_beside(self, plan: Plan, known: Sequence[Known]) -> float:
+    def noise_beside(self, plan: Plan | IntegerGraph, known: Sequence[Known]) -> float:
         """`noise`; only what differs from the plan that was run is computed."""
-        graph = bind(self.model, plan)
+        graph = self.graph(plan)
         return self._noise_of(run_all(graph, crop, one).output for crop, one in zip(self.crops, known, strict=True))
 
     def _noise_of(self, outputs: Iterable[Values]) -> float:

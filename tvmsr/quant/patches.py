@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from tvmsr.graph.model import ConvAttrs
@@ -20,6 +21,7 @@ from tvmsr.quant.held import Held, Values
 from tvmsr.quant.integer import IntegerNode
 from tvmsr.quant.reference import padded
 
+F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
@@ -28,6 +30,8 @@ MOST_PATCHES = 20_000
 #: Values of the patches that exist at a time (16 MiB).
 _BLOCK_VALUES = 1 << 21
 SEED = 0
+#: Integers below it are float32 numbers. Sums over fewer patches than this at a time are not worth it.
+_FLOAT32_LIMIT, _LEAST_PATCHES = 1 << 24, 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +64,16 @@ def by_group(weight: NDArray[np.generic], groups: int) -> F64:
 def patch_sums(node: IntegerNode, x: Held) -> F64:
     """The sum over all patches (K, OC) of what each weight meets; exact integers."""
     attrs, outs = cast(ConvAttrs, node.attrs), node.channels
-    sums = np.stack([tap.sum(axis=(0, 1), dtype=np.int64) for tap in _taps(node, x)])
-    groups = sums.reshape(len(sums), attrs.groups, -1).transpose(0, 2, 1).reshape(-1, attrs.groups)
-    return np.repeat(groups, outs // attrs.groups, axis=1).astype(np.float64)
+    (kernel_h, kernel_w), step, dilation = node.params["weight"].shape[:2], attrs.stride, attrs.dilation
+    codes = padded(x, attrs, node.params["pad"], np.float64)
+    height, width = _size(node, codes)
+    sums = np.empty((kernel_h, kernel_w, codes.shape[2]))
+    for j in range(kernel_w):  # each row once, for all places of the kernel that it comes under
+        lines = codes[:, j * dilation :: step][:, :width].sum(axis=1)
+        for i in range(kernel_h):
+            sums[i, j] = lines[i * dilation :: step][:height].sum(axis=0)
+    groups = sums.reshape(kernel_h * kernel_w, attrs.groups, -1).transpose(0, 2, 1).reshape(-1, attrs.groups)
+    return np.repeat(groups, outs // attrs.groups, axis=1)
 
 
 def moments(node: IntegerNode, seen: Sequence[Seen], most: int = MOST_PATCHES) -> Moments:
@@ -74,17 +85,17 @@ def moments(node: IntegerNode, seen: Sequence[Seen], most: int = MOST_PATCHES) -
     squares, sums_in, sums_out = np.zeros((groups, outs)), np.zeros((groups, count)), np.zeros((groups, outs))
     patches = 0
     for one in seen:
-        taps, (height, width) = _taps(node, one.x), one.sums.shape[:2]
+        windows, (height, width) = _windows(node, one.x), one.sums.shape[:2]
         share = min(-(-most // len(seen)), height * width)
         chosen = np.sort(rng.choice(height * width, share, replace=False))
         for where in _blocks(chosen, count * groups):
             rows, columns = where // width, where % width
-            codes = _sample(taps, rows, columns, groups)
+            codes = _sample(windows, rows, columns, groups)
             sums = one.sums[rows, columns] / cast(F64, node.step)
             sums = sums.reshape(len(where), groups, outs).transpose(1, 0, 2)
-            turned = codes.transpose(0, 2, 1)
-            inputs += turned @ codes
-            cross += turned @ sums
+            _add_products(inputs, codes)
+            codes = codes.astype(np.float64)
+            cross += codes.transpose(0, 2, 1) @ sums
             squares += (sums**2).sum(axis=1)
             sums_in += codes.sum(axis=1)
             sums_out += sums.sum(axis=1)
@@ -103,21 +114,37 @@ def _blocks(chosen: Indices, values: int) -> Iterator[Indices]:
         yield chosen[first : first + rows]
 
 
-def _sample(taps: Sequence[Values], rows: Indices, columns: Indices, groups: int) -> F64:
+def _add_products(inputs: F64, codes: F32) -> None:
+    """Add the sums over patches (G, N, K) of the products of any two of their codes to inputs (G, K, K): exactly.
+
+    float32 takes half the time, and holds the sums of so many patches at a time that none leaves its integers.
+    """
+    patches, largest = codes.shape[1], float(max(codes.max(), -codes.min(), 1.0))
+    some = int(_FLOAT32_LIMIT / largest**2)
+    if some < _LEAST_PATCHES:
+        some, codes = patches, codes.astype(np.float64)
+    for first in range(0, patches, some):
+        part = codes[:, first : first + some]
+        inputs += part.transpose(0, 2, 1) @ part
+
+
+def _sample(windows: F32, rows: Indices, columns: Indices, groups: int) -> F32:
     """The patches (G, N, K) of N output pixels."""
-    values = np.stack([tap[rows, columns] for tap in taps], axis=1)
-    split = values.reshape(len(rows), len(taps), groups, -1).transpose(2, 0, 1, 3)
-    return split.reshape(groups, len(rows), -1).astype(np.float64)
+    values = windows[rows, columns].reshape(len(rows), windows.shape[2] * windows.shape[3], groups, -1)
+    return np.ascontiguousarray(values.transpose(2, 0, 1, 3)).reshape(groups, len(rows), -1)
 
 
-def _taps(node: IntegerNode, x: Held) -> list[Values]:
-    """For each place in the kernel, row by row, what it meets: centred codes (H, W, IC), a view a place."""
-    attrs, (kernel_h, kernel_w) = cast(ConvAttrs, node.attrs), node.params["weight"].shape[:2]
-    codes, step, dilation = padded(x, attrs, node.params["pad"]), attrs.stride, attrs.dilation
-    height = (codes.shape[0] - dilation * (kernel_h - 1) - 1) // step + 1
-    width = (codes.shape[1] - dilation * (kernel_w - 1) - 1) // step + 1
-    return [
-        codes[i * dilation :: step, j * dilation :: step][:height, :width]
-        for i in range(kernel_h)
-        for j in range(kernel_w)
-    ]
+def _windows(node: IntegerNode, x: Held) -> F32:
+    """What the kernel meets at each output pixel: centred codes (H, W, KH, KW, IC), a view."""
+    attrs, kernel = cast(ConvAttrs, node.attrs), node.params["weight"].shape[:2]
+    codes, step, dilation = padded(x, attrs, node.params["pad"], np.float32), attrs.stride, attrs.dilation
+    line, pixel, value = codes.strides
+    strides = (line * step, pixel * step, line * dilation, pixel * dilation, value)
+    return as_strided(codes, (*_size(node, codes), *kernel, codes.shape[2]), strides, writeable=False)
+
+
+def _size(node: IntegerNode, codes: Values) -> tuple[int, int]:
+    """Height and width of what the convolution makes of padded codes (H, W, IC)."""
+    attrs, kernel = cast(ConvAttrs, node.attrs), node.params["weight"].shape
+    rows, columns = (codes.shape[axis] - attrs.dilation * (kernel[axis] - 1) for axis in (0, 1))
+    return (rows - 1) // attrs.stride + 1, (columns - 1) // attrs.stride + 1

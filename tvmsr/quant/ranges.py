@@ -81,7 +81,9 @@ def observe_channels(graph: Graph, crops: Sequence[U8], done: Callable[[], None]
 
     def visit(name: str, value: NDArray[Any]) -> None:
         flat = value.reshape(-1, value.shape[-1])
-        stats = [flat.min(axis=0), flat.max(axis=0), np.einsum("nc,nc->c", flat, flat, dtype=np.float64)]
+        # Over rows first: over pixels alone, the few channels of each are slower to go through.
+        least, most = value.min(axis=0).min(axis=0), value.max(axis=0).max(axis=0)
+        stats = [least, most, np.einsum("nc,nc->c", flat, flat, dtype=np.float64)]
         if name not in found:
             found[name], pixels[name] = [s.astype(np.float64) for s in stats], len(flat)
             return

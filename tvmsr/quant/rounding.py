@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import cast
 
 import numpy as np
@@ -59,15 +60,51 @@ class Rounding:
 DEFAULT = Rounding()
 #: Tensors of fewer bits make it worth trying without the first step too.
 FULL_BITS = 8
+#: Bytes of weight codes that are remembered.
+_MOST_REMEMBERED = 1 << 26
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What a convolution became. codes: None where they stay the nearest, for the reason why."""
+
+    codes: I8 | None
+    correction: F64
+    why: str = ""
+
+
+@dataclass(eq=False)
+class Remembered:
+    """What the convolutions of one model became on one list of crops, by everything else that decides it.
+
+    Plans of one network are alike: up to the first layer that another one has wider, all convolutions meet the same.
+    """
+
+    made: dict[bytes, Made] = field(default_factory=dict)
+    size: int = 0
+
+    def keep(self, key: bytes, made: Made) -> None:
+        more = 0 if made.codes is None else made.codes.nbytes
+        if self.size + more > _MOST_REMEMBERED:
+            self.made.clear()
+            self.size = 0
+        self.made[key] = made
+        self.size += more
 
 
 def rounded(
-    plan: Plan, model: Model, crops: Sequence[U8], done: Callable[[], None], rounding: Rounding = DEFAULT
+    plan: Plan,
+    model: Model,
+    crops: Sequence[U8],
+    done: Callable[[], None],
+    rounding: Rounding = DEFAULT,
+    remembered: Remembered | None = None,
 ) -> Plan:
     """The plan with weight codes and bias corrections measured anew. `done` is called after each convolution.
 
     Layers without `weight_codes` are rounded to nearest: on 1x1 maps, what only moves codes, and where the reason says
-    why. crops: uint8 (H, W, 3), of a size that the network runs on; the same ones give the same plan.
+    why. crops: uint8 (H, W, 3), of a size that the network runs on; the same ones give the same plan. remembered: of
+    this model and these crops, to which it is added; the plan is the same without.
     """
     plan = _bare(plan)
     rounder = _Rounder(
@@ -75,6 +112,7 @@ def rounded(
         plan=plan,
         coarsened=bind(model, plan).extra["coarsened"],
         rounding=rounding,
+        remembered=Remembered() if remembered is None else remembered,
     )
     walk(model, plan, spaced(crops, MOST_CROPS), rounder.adjust, done)
     return plan.model_copy(update={"layers": {**plan.layers, **rounder.layers}})
@@ -86,9 +124,16 @@ def ways_for(plan: Plan) -> tuple[Rounding, ...]:
     return (DEFAULT,) if least >= FULL_BITS else (DEFAULT, replace(DEFAULT, fit=False))
 
 
-def best_rounded(plan: Plan, model: Model, crops: Sequence[U8], judge: Judge, done: Callable[[], None]) -> Plan:
+def best_rounded(
+    plan: Plan,
+    model: Model,
+    crops: Sequence[U8],
+    judge: Judge,
+    done: Callable[[], None],
+    remembered: Remembered | None = None,
+) -> Plan:
     """`rounded` in each of the `ways_for` the plan; what the judge finds least noise in. `done`: as often."""
-    plans = [rounded(plan, model, crops, done, way) for way in ways_for(plan)]
+    plans = [rounded(plan, model, crops, done, way, remembered) for way in ways_for(plan)]
     return min(plans, key=judge.noise) if len(plans) > 1 else plans[0]
 
 
@@ -109,26 +154,41 @@ class _Rounder:
     plan: Plan
     coarsened: Mapping[str, Mapping[int, tuple[float, float]]]
     rounding: Rounding
+    remembered: Remembered
     layers: dict[str, LayerPlan] = field(default_factory=dict)
 
     def adjust(self, node: IntegerNode, seen: Sequence[Seen]) -> IntegerNode:
         """The convolution with its new weights and bias; the layer's plan is kept."""
-        layer, columns = self.plan.layers[node.name], int(np.prod(node.params["weight"].shape[:3]))
+        key, layer = _met(node, seen, self.rounding), self.plan.layers[node.name]
+        made = self.remembered.made.get(key)
+        if made is None:
+            made = self.made(node, seen)
+            self.remembered.keep(key, made)
+        if made.codes is None:
+            self.layers[node.name] = _described(layer, made.correction, f"to nearest: {made.why}")
+            return with_correction(node, made.correction)
+        layer = self.given(layer, node, made.codes, seen[0].x.code)
+        self.layers[node.name] = _described(layer, made.correction, _AGAINST_DATA + self.coarser(node.name))
+        return with_correction(_with_codes(node, made.codes), made.correction)
+
+    def made(self, node: IntegerNode, seen: Sequence[Seen]) -> Made:
+        """What becomes of the convolution. Of its plan only what `bind` made of it counts: see `_met`."""
+        columns = int(np.prod(node.params["weight"].shape[:3]))
         why = f"{columns} inputs of an output are more than {MOST_COLUMNS}"
         if columns <= MOST_COLUMNS:
             codes = data_codes(node, self.nodes[node.name], seen, self.rounding)
-            given = replace(node, params={**node.params, "weight": codes})
-            correction = mean_error(given, seen)
-            scales = cast(F64, node.step) / float(seen[0].x.code.scale)
-            update = {"weight_codes": encode_codes(codes), "weight_scales": [float(np.float32(s)) for s in scales]}
-            made = _described(layer.model_copy(update=update), correction, _AGAINST_DATA + self.coarser(node.name))
-            if self.fits(node.name, made, seen[0].x.code):
-                self.layers[node.name] = made
-                return with_correction(given, correction)
+            correction = mean_error(_with_codes(node, codes), seen)
+            layer = self.given(self.plan.layers[node.name], node, codes, seen[0].x.code)
+            if self.fits(node.name, _described(layer, correction, ""), seen[0].x.code):
+                return Made(codes, correction)
             why = "sums would not fit int32"
-        correction = mean_error(node, seen)
-        self.layers[node.name] = _described(layer, correction, f"to nearest: {why}")
-        return with_correction(node, correction)
+        return Made(None, mean_error(node, seen), why)
+
+    def given(self, layer: LayerPlan, node: IntegerNode, codes: I8, x: Code) -> LayerPlan:
+        """The layer's plan with these codes, on the scales that the convolution has."""
+        scales = cast(F64, node.step) / float(x.scale)
+        update = {"weight_codes": encode_codes(codes), "weight_scales": [float(np.float32(s)) for s in scales]}
+        return layer.model_copy(update=update)
 
     def coarser(self, name: str) -> str:
         """What `bind` did to the scales: they are what the codes are on, and it will not say so again."""
@@ -145,6 +205,22 @@ class _Rounder:
         except ValueError:
             return False
         return True
+
+
+def _met(node: IntegerNode, seen: Sequence[Seen], rounding: Rounding) -> bytes:
+    """A digest of all that decides what a convolution becomes, but the FP32 sums: model and crops decide those."""
+    x = seen[0].x.code
+    numbers = (node.name, rounding, node.weight_bits, x.bits, float(x.scale), x.zero)
+    found = blake2b(repr(numbers).encode(), digest_size=16)
+    params = (node.params[name] for name in ("weight", "bias", "pad"))
+    for array in (*params, cast(F64, node.step), x.equal, *(one.x.values for one in seen)):
+        found.update(repr((array.shape, array.dtype.str)).encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.digest()
+
+
+def _with_codes(node: IntegerNode, codes: I8) -> IntegerNode:
+    return replace(node, params={**node.params, "weight": codes})
 
 
 def _described(layer: LayerPlan, correction: F64, how: str) -> LayerPlan:

@@ -74,21 +74,24 @@ def candidates(structure: Structure) -> list[Node]:
 def measured(
     judge: Judge,
     structure: Structure,
-    replan: Callable[[Mapping[str, int]], Plan],
+    replan: Callable[[Mapping[str, int]], IntegerGraph],
     done: Callable[[], None],
     clock: Clock | None = None,
 ) -> list[Candidate]:
-    """The candidates that save anything, best first: what each saves for its cost."""
+    """The candidates that save anything, best first: what each saves for its cost.
+
+    replan: the network with the activation bits given that these layers read.
+    """
     shares, found, first = macs_shares(judge.model), [], replan({})
     known = judge.known(first)
-    before, time = judge.noise_of(known), _time(clock, judge.model, first)
+    before, time = judge.noise_of(known), _time(clock, first)
     for node in candidates(structure):
         saved, slower = 0.0, None
         try:
             wider = replan({node.name: WIDE})
             saved = 1 - judge.noise_beside(wider, known) / before if before > 0 else 0.0
             if clock is not None and saved > LEAST_SAVED:
-                slower = _time(clock, judge.model, wider) / time - 1
+                slower = _time(clock, wider) / time - 1
         except (UsageError, WorkError):  # the user's own pins leave no wider reading for it, or no kernel can read it
             saved = 0.0
         if saved > LEAST_SAVED:
@@ -104,8 +107,8 @@ def macs_shares(model: Model) -> dict[str, float]:
     return {name: count / everything for name, count in macs.items()}
 
 
-def _time(clock: Clock | None, model: Model, plan: Plan) -> float:
-    return sum(clock.cycles(bind(model, plan)).values()) if clock is not None else 0.0
+def _time(clock: Clock | None, graph: IntegerGraph) -> float:
+    return sum(clock.cycles(graph).values()) if clock is not None else 0.0
 
 
 def what_is_wider(model: Model, names: Sequence[str], before: Plan, after: Plan, clock: Clock | None) -> Wider:
@@ -120,7 +123,7 @@ def what_is_wider(model: Model, names: Sequence[str], before: Plan, after: Plan,
         layers=layers,
         macs=_rounded(macs),
         time=_rounded(sum(cycles.get(name, 0.0) for name in layers) / everything),
-        slower=_rounded(everything / _time(clock, model, before)),
+        slower=_rounded(everything / _time(clock, bind(model, before))),
         where=clock.where,
     )
 
@@ -138,7 +141,7 @@ def _bits_by_layer(plan: Plan, graph: Graph, layers: Sequence[str]) -> dict[str,
 
 
 def fewest(
-    judge: Judge, order: Sequence[Candidate], replan: Callable[[Mapping[str, int]], Plan], max_drop: float
+    judge: Judge, order: Sequence[Candidate], replan: Callable[[Mapping[str, int]], IntegerGraph], max_drop: float
 ) -> int:
     """How many of the candidates, from the first on, it takes to lose at most `max_drop` dB, or next to what all do."""
     noise: dict[int, float] = {}

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.needs import installed
 from tests.quant import networks
 from tvmsr.errors import InputFileError, UsageError
 from tvmsr.quant.adabm import adapt, words
@@ -16,7 +17,9 @@ from tvmsr.quant.adabm.table import Sensitivity
 from tvmsr.quant.adaptive import bind_choices, choosing_of
 from tvmsr.quant.calibrate import calibrate
 from tvmsr.quant.complexity import complexity
+from tvmsr.quant.draft import SoFar
 from tvmsr.quant.integer import IntegerGraph
+from tvmsr.quant.judge import make_judge
 from tvmsr.quant.plan import DEFAULT_TILE, Plan, PlanError
 from tvmsr.quant.reference import run
 from tvmsr.quant.widen import Clock
@@ -135,6 +138,38 @@ def test_no_more_bits_than_asked_keeps_none(model):
     assert plan.settings[SETTINGS]["kept"] == [] and "no layer is kept" in " ".join(plan.notes)
 
 
+@pytest.mark.parametrize("most", [0.0, 0.13])
+def test_no_more_is_kept_than_one_says(model, nearest, most):
+    """The layer that is kept otherwise has 0.138 of the multiplications."""
+    plan = made(model, kept=most)
+    assert nearest.settings[SETTINGS]["kept"] == ["last"] and plan.settings[SETTINGS]["kept"] == []
+    assert plan.settings[SETTINGS]["most_kept"] == most
+
+
+def test_weight_bits_by_layer_are_as_many_in_the_mean(model, monkeypatch):
+    uneven = {"b0a": 1, "b0b": -1, "b1a": 1, "b1b": -1}
+    monkeypatch.setattr(adapt, "weight_factors", lambda *_: uneven)
+    tried = made(model, "auto:a6w4", weight_bits="layer", kept=0.0)
+    settings, fixed = tried.settings[SETTINGS], made(model, "auto:a6w4", kept=0.0)
+    assert settings["weight_bits"] == "layer"
+    held = make_judge(model, HELD)
+    if settings["weight_factors"]:
+        assert settings["weight_factors"] == uneven and held.noise(tried) < held.noise(fixed)
+        assert [tried.layers[name].weight_bits for name in uneven] == [5, 3, 5, 3]
+        assert "5 weight bits: base 4, layer factor +1" in tried.layers["b0a"].reason
+        assert figures(model, tried).weights == pytest.approx(figures(model, fixed).weights)
+    else:
+        assert tried.layers == fixed.layers and any("are left out" in note for note in tried.notes)
+
+
+@pytest.mark.parametrize("bits", ["auto:a5w4", "auto"])
+def test_sensitivity_from_a_gradient_gives_a_plan(model, bits):
+    installed("torch", "pip install 'tvmsr[torch]'")
+    plan = made(model, bits, sensitivity="gradient", max_drop=3.0)
+    assert plan.settings[SETTINGS]["sensitivity"] == "gradient"
+    assert figures(model, plan).bit_operations < 0.7
+
+
 def test_pinned_layers_keep_their_bits_in_every_choice(model):
     plan = made(model, layer_bits={"b0b": 7})
     assert [figures(model, plan, choice).layers["b0b"].activations for choice in range(3)] == [7, 7, 7]
@@ -197,10 +232,15 @@ def test_gates_tables_and_concats():
 
 
 def test_ctrl_c_finds_whole_plans_on_the_way(model):
-    kept: list[Plan] = []
-    made(model, better=kept.append, rounding=True)
-    assert len(kept) == 2 and all("not finished" in one.notes[-1] for one in kept)
-    assert kept[-1].layers["close"].weight_codes is not None and kept[-1].adaptive is None
+    """As soon as bits are chosen with the drop to expect, which the rounding of weights makes smaller."""
+    kept: list[SoFar] = []
+    plan = made(model, better=kept.append, rounding=True)
+    first, chosen, rounded = kept
+    assert all("not finished" in one.plan.notes[-1] for one in kept)
+    assert rounded.plan.layers["close"].weight_codes is not None and rounded.plan.adaptive is None
+    assert chosen.plan.tensors == rounded.plan.tensors and chosen.plan.layers["close"].weight_codes is None
+    assert first.drop is None and chosen.drop > rounded.drop
+    assert any(f"expected drop {rounded.drop:.3f} dB" in note for note in plan.notes)
 
 
 def test_what_cannot_be(model):

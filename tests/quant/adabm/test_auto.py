@@ -15,6 +15,7 @@ from tvmsr.quant.adabm.frontier import Frontier
 from tvmsr.quant.adaptive import bind_choices
 from tvmsr.quant.bind import bind
 from tvmsr.quant.calibrate import calibrate
+from tvmsr.quant.draft import SoFar
 from tvmsr.quant.judge import make_judge, psnr_of
 from tvmsr.quant.plan import Plan
 from tvmsr.quant.widen import Clock
@@ -172,11 +173,20 @@ def test_where_fewer_bits_are_no_faster_and_nothing_is_fast_enough_it_is_8_bits(
 
 def test_plans_on_the_way(model):
     """What Ctrl-C leaves: each that is within the limit, and the last of them is the fastest until then."""
-    seen: list[Plan] = []
+    seen: list[SoFar] = []
     plan = made(model, max_drop=0.02, better=seen.append)
-    found = [figures(model, one).bit_operations for one in seen]
+    found = [figures(model, one.plan).bit_operations for one in seen]
     assert found[0] == 1 and min(found) == found[-1] == figures(model, plan).bit_operations
-    assert chosen(plan).drop <= 0.02
+    assert chosen(plan).drop == pytest.approx(seen[-1].drop, abs=1e-4) and seen[-1].drop <= 0.02
+    nearest, eight = [one.drop for one in seen if one.drop is not None][:2]
+    assert nearest > eight == pytest.approx(frontier_of(plan).points[0].drop, abs=1e-4), "before anything is chosen"
+
+
+def test_with_a_time_to_keep_to_the_drop_is_known_on_the_way(model):
+    seen: list[SoFar] = []
+    plan = made(model, budget=Budget(0.1, Timer(model), "a picture"), better=seen.append)
+    _, *drops = [one.drop for one in seen if one.drop is not None]
+    assert drops == pytest.approx([frontier_of(plan).points[0].drop, chosen(plan).drop], abs=1e-4)
 
 
 def test_a_network_of_a_single_layer():

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tvmsr.quant.adabm.maps import PICTURE, kept_sites, layer_factors, with_factor
+from tvmsr.quant.adabm.maps import PICTURE, kept_sites, layer_factors, weight_factors, with_factor
 from tvmsr.quant.adabm.sites import Site
 from tvmsr.quant.adabm.table import Costs, Table, bit_costs
 from tvmsr.quant.bits import Bits
@@ -96,3 +96,30 @@ def test_layers_that_take_as_long_at_8_bits_are_kept_beside_the_share():
     table = replace(table, cost=costs)
     assert [one.name for one in kept_sites(table, Bits(4, 4), PICTURE_SITE)] == ["b"]
     assert kept_sites(table, Bits(4, 4), PICTURE_SITE, 0.0) == ()
+
+
+def weighed(noise: dict[str, float], base: int = 4) -> Table:
+    """noise: of each convolution's weights at the base bits."""
+    by_bits = {name: {bits: value * 4.0 ** (base - bits) for bits in range(2, 9)} for name, value in noise.items()}
+    return table_of({}, weights=by_bits)
+
+
+def test_weights_that_matter_more_have_a_bit_more_and_the_mean_stays():
+    table = weighed({"a": 10.0, "b": 1.0, "c": 0.01, "d": 1.0})
+    shares = {"a": 0.1, "b": 0.3, "c": 0.1, "d": 0.5}
+    assert weight_factors(table, shares, Bits(6, 4)) == {"a": 1, "b": 0, "c": -1, "d": 0}
+    assert weight_factors(table, {**shares, "c": 0.05}, Bits(6, 4), caution=100.0) == dict.fromkeys("abcd", 0)
+
+
+def test_weights_that_a_bit_more_makes_slower_get_none():
+    table = weighed({"a": 10.0, "b": 8.0, "c": 0.01})
+    shares = dict.fromkeys("abc", 0.2)
+    assert weight_factors(table, shares, Bits(6, 4)) == {"a": 1, "b": 0, "c": -1}
+    assert weight_factors(table, shares, Bits(6, 4), {"a"}) == {"a": 0, "b": 1, "c": -1}
+    assert not any(weight_factors(table, shares, Bits(6, 4), {"a", "b", "c"}).values())
+
+
+@pytest.mark.parametrize("base", [2, 8])
+def test_weights_have_2_to_8_bits(base):
+    found = weight_factors(weighed({"a": 10.0, "b": 0.001}, base), {"a": 0.5, "b": 0.5}, Bits(6, base))
+    assert not any(found.values())

@@ -15,7 +15,7 @@ import tvmsr  # noqa: E402
 from tvmsr.errors import UsageError  # noqa: E402
 from tvmsr.graph.execute import run_fp32  # noqa: E402
 from tvmsr.quant.calibrate import calibrate  # noqa: E402
-from tvmsr.quant.judge import make_judge  # noqa: E402
+from tvmsr.quant.judge import expected_drop, make_judge  # noqa: E402
 from tvmsr.quant.learned import learn, operations, tune  # noqa: E402
 from tvmsr.quant.learned.learn import learned  # noqa: E402
 
@@ -77,10 +77,12 @@ def test_interrupted_the_best_so_far_is_kept(short):
 
     with pytest.raises(KeyboardInterrupt):
         learned(model, plan, CROPS, HELD, better=kept.append, progress=stop)
-    assert "not finished" in kept[0].notes[-1] and kept[0].layers == plan.layers
-    noises = [make_judge(model, HELD).noise(one) for one in kept]
-    assert len(noises) > 1 and noises == sorted(noises, reverse=True)
-    assert "of 40 steps" in kept[-1].notes[-1]
+    first, again, *better = kept
+    assert "not finished" in first.plan.notes[-1] and first.plan == again.plan and first.plan.layers == plan.layers
+    noises = [make_judge(model, HELD).noise(one.plan) for one in (again, *better)]
+    assert better and noises == sorted(noises, reverse=True)
+    assert [one.drop for one in (again, *better)] == [expected_drop(noise, model.scale) for noise in noises]
+    assert "of 40 steps" in kept[-1].plan.notes[-1]
 
 
 def test_interrupted_before_the_first_judgement_the_plan_is_kept(monkeypatch):
@@ -92,7 +94,7 @@ def test_interrupted_before_the_first_judgement_the_plan_is_kept(monkeypatch):
     monkeypatch.setattr(learn, "make_judge", stop)
     with pytest.raises(KeyboardInterrupt):
         learned(model, plan, CROPS, HELD, better=kept.append)
-    assert [one.layers for one in kept] == [plan.layers]
+    assert [one.plan.layers for one in kept] == [plan.layers]
 
 
 def test_networks_that_cannot_be_learned_keep_their_plan(monkeypatch):

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tvmsr.commands.calibrate import CROP_SIZE, Calibration, Crops, plan_of
+from tvmsr.commands.calibrate import Calibration, plan_of
 from tvmsr.commands.comparison.results import Spread
 from tvmsr.commands.comparison.variants import Variant
+from tvmsr.commands.inputs import CROP_SIZE, Crops
 from tvmsr.commands.progress import Progress
 from tvmsr.errors import UsageError
 

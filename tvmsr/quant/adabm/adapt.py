@@ -8,20 +8,28 @@ weights. What is tried on the way has 8-bit weights, whose noise does not hide t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tvmsr.errors import UsageError
 from tvmsr.graph.analysis import macs_per_pixel, size_rule
 from tvmsr.quant.adabm import words
-from tvmsr.quant.adabm.alone import Exact
+from tvmsr.quant.adabm.adaptation import Adaptation, WeightBits
 from tvmsr.quant.adabm.choices import NAMES, as_choice, choice_plan, thresholds_of
 from tvmsr.quant.adabm.clips import Clips, clips_of
 from tvmsr.quant.adabm.figures import SETTINGS
-from tvmsr.quant.adabm.maps import CAUTIONS, MOST_KEPT, PICTURE, clamped, kept_sites, layer_factors, with_factor
+from tvmsr.quant.adabm.maps import (
+    CAUTIONS,
+    PICTURE,
+    clamped,
+    kept_sites,
+    layer_factors,
+    weight_factors,
+    with_factor,
+)
+from tvmsr.quant.adabm.sense import middles, sensed
 from tvmsr.quant.adabm.sites import FULL_BITS, Site, bits_of, read_at_8_bits, sites_of, with_bits, with_weight_bits
 from tvmsr.quant.adabm.table import (
     Costs,
@@ -30,18 +38,26 @@ from tvmsr.quant.adabm.table import (
     bit_costs,
     cost_of,
     deviations,
-    measured_noise,
-    measured_weights,
     time_costs,
 )
 from tvmsr.quant.adaptive import bind_choices
+from tvmsr.quant.bits import Bits
 from tvmsr.quant.coarsened import with_coarsening
 from tvmsr.quant.complexity import complexity
 from tvmsr.quant.correct import MOST_CROPS, corrected
-from tvmsr.quant.draft import ticker
-from tvmsr.quant.judge import FEW_SIZE, JUDGED_CROPS, LEAST_CROPS, Judge, few, few_for, make_judge, middle
+from tvmsr.quant.draft import SoFar, Tell, ticker
+from tvmsr.quant.judge import (
+    FEW_SIZE,
+    JUDGED_CROPS,
+    LEAST_CROPS,
+    Judge,
+    expected_drop,
+    few,
+    few_for,
+    make_judge,
+)
 from tvmsr.quant.picture import fitted
-from tvmsr.quant.plan import AdaptiveMode, AdaptivePlan, Plan, PlanError
+from tvmsr.quant.plan import AdaptivePlan, Plan, PlanError
 from tvmsr.quant.ranges import spaced
 from tvmsr.quant.structure import analyse
 from tvmsr.quant.widen import Clock, macs_shares
@@ -51,10 +67,6 @@ if TYPE_CHECKING:
 
 U8 = NDArray[np.uint8]
 
-#: Histograms are of so many crops, at most so many pixels a side.
-SEEN_CROPS, SEEN_SIZE = 16, 64
-#: By what bits are chosen.
-MODES: tuple[AdaptiveMode, ...] = ("image", "tile")
 #: Multiplications that judging a trial may cost about.
 TRIAL_WORK = 1.5e10
 #: How far ranges are drawn in: not, half way as published, all the way.
@@ -64,42 +76,11 @@ STRENGTHS = (0.0, 0.5, 1.0)
 LEAST_SAVED, LEAST_LESS = 0.005, 0.02
 
 
-@dataclass(frozen=True)
-class Adaptation:
-    """How bits are chosen. most_kept: share of the multiplications that may stay at 8 bits.
-
-    mode: whether each picture has a choice or each tile of it; complexities: of such ones (tvmsr.quant.complexity), the
-    crops' own where there are none.
-    clipping, layers, pictures: whether ranges are drawn in, layers have factors of their own, and pictures have.
-    """
-
-    costs: Costs = Costs.TIME
-    sensitivity: Sensitivity = Sensitivity.MEASURED
-    most_kept: float = MOST_KEPT
-    mode: AdaptiveMode = MODES[0]
-    complexities: Sequence[int] = ()
-    clipping: bool = True
-    layers: bool = True
-    pictures: bool = True
-
-    @classmethod
-    def of(cls, costs: str, mode: str, complexities: Sequence[int], *, keeps: bool) -> Adaptation:
-        """As options say it. keeps: whether layers may stay at 8 bits. UsageError for costs or a mode that is none."""
-        known = [cost.value for cost in Costs]
-        if costs not in known:
-            raise UsageError(f"--costs {costs}: expected {' or '.join(known)}")
-        chosen = next((one for one in MODES if one == mode), None)
-        if chosen is None:
-            raise UsageError(f"--adaptive {mode}: expected {' or '.join(MODES)}")
-        most = MOST_KEPT if keeps else 0.0
-        return cls(costs=Costs(costs), most_kept=most, mode=chosen, complexities=tuple(complexities))
-
-
-def adapted(draft: Draft, how: Adaptation, tell: Callable[[Plan], None]) -> Plan:
+def adapted(draft: Draft, how: Adaptation, tell: Tell) -> Plan:
     """The plan for the draft's bits. tell: is given each whole plan on the way."""
     name = f"auto:{_full_name(draft)}"
     plan = draft.plan({}, {}).model_copy(update={"bits": name})
-    tell(plan)
+    tell(SoFar(plan))
     found = sites_of(draft.model, plan, draft.pins)
     sites = tuple(site for site in found if site.readers)
     idle = {site.name: FULL_BITS for site in found if not site.readers}
@@ -108,9 +89,10 @@ def adapted(draft: Draft, how: Adaptation, tell: Callable[[Plan], None]) -> Plan
     if not sites:
         return with_coarsening(draft.model, draft.adjusted(_noted(plan, words.NO_SITES)))
     work = Work.begin(draft, how, plan, sites)
+    tell(work.sketch())
     base = work.base()
     tell(base)
-    return work.with_choices(base) if how.pictures else base
+    return work.with_choices(base.plan) if how.pictures else base.plan
 
 
 def _full_name(draft: Draft) -> str:
@@ -140,15 +122,22 @@ class Trials:
     judge: Judge
     crops: Sequence[U8]  # biases are measured on them; none: plans have none
 
+    def ready(self, plan: Plan) -> Plan:
+        return corrected(plan, self.judge.model, self.crops, lambda: None) if self.crops else plan
+
     def noise(self, plan: Plan) -> float:
-        if self.crops:
-            plan = corrected(plan, self.judge.model, self.crops, lambda: None)
-        return self.judge.noise(plan)
+        return self.judge.noise(self.ready(plan))
+
+    def so_far(self, plan: Plan, noise: float) -> SoFar:
+        return SoFar(plan, expected_drop(noise, self.judge.model.scale))
 
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """plan: what bits and ranges are changed in. strength: how far ranges are drawn in."""
+    """plan: what bits and ranges are changed in. strength: how far ranges are drawn in.
+
+    factors: of activation bits, by site; weight_factors: of weight bits, by convolution.
+    """
 
     draft: Draft
     how: Adaptation
@@ -161,6 +150,7 @@ class Work:
     strength: float
     factors: Mapping[str, int]
     clock: Clock | None
+    weight_factors: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, draft: Draft, how: Adaptation, plan: Plan, sites: Sequence[Site]) -> Work:
@@ -196,9 +186,45 @@ class Work:
 
     def _ranked(self) -> Table:
         """The table that layer factors follow."""
-        if self.how.sensitivity is Sensitivity.MEASURED:
+        if self.how.sensitivity is not Sensitivity.DEVIATION:
             return self.table
         return replace(self.table, noise=deviations(self.draft.model.graph, self.sites, middles(self.draft)))
+
+    def _weighed(self) -> Work:
+        """With weight bits by layer that may be better: in the mean no more of them, nothing slower."""
+        model = self.draft.model
+        sizes = {node.name: node.weights["weight"].size for node in model.graph if node.op == "conv"}
+        if self.how.weight_bits is WeightBits.FIXED:
+            return self
+        shares = macs_shares(model)
+        free = {name: shares[name] for name in self.table.weights if name not in self.kept_layers}
+        maps = [weight_factors(self.table, free, self.draft.bits, self._slower(), caution) for caution in CAUTIONS]
+        tried = [
+            replace(self, weight_factors={name: factor for name, factor in one.items() if factor})
+            for one in maps
+            if any(one.values()) and sum(factor * sizes[name] for name, factor in one.items()) <= 0
+        ]
+        if tried and self.clock is not None:
+            limit = cost_of(model, self.assembled(), self.clock) * (1 + 1e-6)
+            tried = [work for work in tried if cost_of(model, work.assembled(), self.clock) <= limit]
+        return min([self, *tried], key=lambda work: work.trials.noise(work.assembled()))
+
+    def _slower(self) -> set[str]:
+        """The convolutions that take longer with one more weight bit."""
+        if self.table.costs is Costs.BITS:
+            return set()
+        bits, site_of = self.bits(), {name: site.name for site in self.sites for name in site.readers}
+        found = set()
+        for name in self.table.weights:
+            site = site_of.get(name, PICTURE)
+            a, w, cost = bits.get(site, FULL_BITS), self.draft.bits.weights, self.table.cost[site]
+            if cost[Bits(a, clamped(w + 1))] > cost[Bits(a, w)] * (1 + 1e-9):
+                found.add(name)
+        return found
+
+    @property
+    def kept_layers(self) -> list[str]:
+        return [name for site in self.kept for name in site.readers]
 
     def bits(self, factor: int = 0) -> dict[str, int]:
         """Activation bits by site, for pictures of the factor."""
@@ -216,24 +242,42 @@ class Work:
         reasons = {site.name: words.site_words(self.table, site, self.draft.bits, bits[site.name],
                    None if site in self.kept else self.factors[site.name]) for site in self.sites}  # fmt: skip
         plan = with_bits(self.plan, self.sites, bits, self.clips.drawn_in(self.sites, bits, self.strength), reasons)
-        kept = [name for site in self.kept for name in site.readers]
-        wide = [name for name in (plan.layers if fine else kept) if plan.layers[name].weight_bits < FULL_BITS]
-        return with_weight_bits(self.draft.model, plan, dict.fromkeys(wide, FULL_BITS), words.KEPT)
+        every = plan.layers if fine else self.kept_layers
+        wide = [name for name in every if plan.layers[name].weight_bits < FULL_BITS]
+        plan = with_weight_bits(self.draft.model, plan, dict.fromkeys(wide, FULL_BITS), words.KEPT)
+        for name, factor in self.weight_factors.items() if not fine else ():
+            width = clamped(self.draft.bits.weights + factor)
+            why = words.weight_words(self.draft.bits, factor)
+            plan = with_weight_bits(self.draft.model, plan, {name: width}, why)
+        return plan
 
-    def base(self) -> Plan:
-        """The plan for factor 0, weights and biases measured."""
-        plan = self.draft.adjusted(self.assembled())
-        kept = [name for site in self.kept for name in site.readers]
-        said = {
+    def sketch(self) -> SoFar:
+        """The plan for factor 0, weights to the nearest."""
+        plan = self.trials.ready(self.assembled())
+        return self.trials.so_far(plan, self.trials.judge.noise(plan))
+
+    def base(self) -> SoFar:
+        """The plan for factor 0, weights and biases measured; with weight bits by layer where they help then, too."""
+        plan, own = self.draft.adjusted(self.assembled()), self._weighed()
+        factors = self.weight_factors
+        if own is not self:
+            other = self.draft.adjusted(own.assembled())
+            if self.trials.judge.noise(other) < self.trials.judge.noise(plan):
+                plan, factors = other, own.weight_factors
+        kept = self.kept_layers
+        made = {
             "base": _full_name(self.draft),
             "costs": self.table.costs.value,
             "where": self.table.where,
             "sensitivity": self.how.sensitivity.value,
+            "most_kept": self.how.most_kept,
             "kept": kept,
+            "weight_bits": self.how.weight_bits.value,
+            "weight_factors": factors,
             "clipping": self.strength,
             "layer_factors": {name: factor for name, factor in self.factors.items() if factor},
         }
-        plan = plan.model_copy(update={"settings": {**plan.settings, SETTINGS: said}})
+        plan = plan.model_copy(update={"settings": {**plan.settings, SETTINGS: made}})
         plan = with_coarsening(self.draft.model, plan)
         more = [
             site
@@ -242,7 +286,10 @@ class Work:
             and bits_of(plan, site) > clamped(self.draft.bits.activations + self.factors[site.name])
         ]
         unmet = (words.NO_CLOCK,) if self.how.costs is not self.table.costs else ()
-        return _noted(plan, *words.base_words(self.draft.model, plan, self.trials.judge, kept, len(more)), *unmet)
+        noise = self.trials.judge.noise(plan)
+        said = words.base_words(self.draft.model, plan, noise, kept, len(more))
+        layered = (words.layered_words(factors),) if self.how.weight_bits is WeightBits.LAYER else ()
+        return self.trials.so_far(_noted(plan, *said, *layered, *unmet), noise)
 
     def with_choices(self, base: Plan, limit: float = float("inf")) -> Plan:
         """The plan with choices for flat and busy pictures, where they bring anything.
@@ -299,18 +346,6 @@ def _names(sites: Sequence[Site]) -> tuple[str, ...]:
     return tuple(site.name for site in sites)
 
 
-def middles(draft: Draft) -> list[U8]:
-    """Of the draft's crops, uint8 (H, W, 3), of a size that the network runs on."""
-    rule = size_rule(draft.model.graph)
-    return [fitted(middle(crop, SEEN_SIZE), rule) for crop in spaced(draft.crops, SEEN_CROPS)]
-
-
-def few_crops(draft: Draft, times: int) -> list[U8]:
-    """Of the draft's crops what can be looked at so many times, of a size that the network runs on."""
-    rule = size_rule(draft.model.graph)
-    return [fitted(crop, rule) for crop in few(draft.crops, few_for(draft.model, times))]
-
-
 def _of_the_picture(draft: Draft, plan: Plan) -> tuple[str, ...]:
     return tuple(name for name in read_at_8_bits(draft.model, plan) if name not in draft.pins)
 
@@ -341,16 +376,14 @@ def _table(
     clock: Clock | None,
 ) -> Table:
     """What bits of these sites are worth."""
-    model, base = draft.model, draft.bits
-    whole = (*sites, picture)
+    base, whole = draft.bits, (*sites, picture)
+    by_layer = how.weight_bits is WeightBits.LAYER
     layers = [name for site in whole for name in site.readers]
-    layers = layers if base.weights < FULL_BITS and how.most_kept > 0 else []
-    steps = len(sites) + len(layers)
-    done = ticker(draft.progress, "sensitivity", steps)
-    exact = Exact.of(model, few_crops(draft, steps))
-    noise = measured_noise(plan, sites, clips, exact, base.activations, done)
-    weights = measured_weights(model, plan, layers, exact, base.weights, done)
+    layers = layers if base.weights < FULL_BITS and (how.most_kept > 0 or by_layer) else []
+    found = sensed(draft, how, plan, sites, clips, layers, base)
     if clock is None:
-        return Table(tuple(sites), noise, weights, bit_costs(whole, [base.weights, FULL_BITS]), Costs.BITS)
-    costs = time_costs(model, plan, whole, clock, [base.weights])
-    return Table(tuple(sites), noise, weights, costs, Costs.TIME, clock.where)
+        costs = bit_costs(whole, [base.weights, FULL_BITS])
+        return Table(tuple(sites), found.sites, found.weights, costs, Costs.BITS)
+    looked = [base.weights, clamped(base.weights + 1)] if by_layer else [base.weights]
+    costs = time_costs(draft.model, plan, whole, clock, looked)
+    return Table(tuple(sites), found.sites, found.weights, costs, Costs.TIME, clock.where)

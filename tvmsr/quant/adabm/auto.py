@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tvmsr.quant.adabm import walk_words as words
-from tvmsr.quant.adabm.adapt import STRENGTHS, Adaptation, Work, few_crops, middles, trials_of
-from tvmsr.quant.adabm.alone import Exact
+from tvmsr.quant.adabm.adapt import STRENGTHS, Work, trials_of
+from tvmsr.quant.adabm.adaptation import Adaptation
 from tvmsr.quant.adabm.clips import Clips, clips_of
 from tvmsr.quant.adabm.figures import SETTINGS, figures
 from tvmsr.quant.adabm.frontier import AS_GOOD, FULL, MOST_TRIED, POINTS, Frontier, Line, Point, bits_after, steps_of
 from tvmsr.quant.adabm.maps import clamped
+from tvmsr.quant.adabm.sense import middles, sensed
 from tvmsr.quant.adabm.sites import FULL_BITS, Site, sites_of, with_bits, with_weight_bits
 from tvmsr.quant.adabm.staircase import LEAST_FASTER, stairs
 from tvmsr.quant.adabm.table import (
@@ -27,12 +28,10 @@ from tvmsr.quant.adabm.table import (
     bit_costs,
     cost_of,
     deviations,
-    measured_noise,
-    measured_weights,
 )
 from tvmsr.quant.bits import Bits
 from tvmsr.quant.coarsened import with_coarsening
-from tvmsr.quant.draft import ticker
+from tvmsr.quant.draft import SoFar, Tell, ticker
 from tvmsr.quant.judge import Judge, expected_drop, psnr_of, typical_error
 from tvmsr.quant.plan import Plan
 from tvmsr.quant.rounding import Rounding, ways_for
@@ -55,7 +54,7 @@ class Budget:
     words: str
 
 
-def within_drop(draft: Draft, how: Adaptation, eight: Plan, max_drop: float, tell: Callable[[Plan], None]) -> Plan:
+def within_drop(draft: Draft, how: Adaptation, eight: Plan, max_drop: float, tell: Tell) -> Plan:
     """The plan of least cost whose expected drop is at most `max_drop` dB; that of 8 bits, `eight`, if that is not.
 
     A choice for flat pictures keeps to the drop, too, on the crops held back. tell: is given each plan on the way that
@@ -71,12 +70,13 @@ def within_drop(draft: Draft, how: Adaptation, eight: Plan, max_drop: float, tel
     return walk.work_after(count).with_choices(plan, limit) if how.pictures and walk.line.steps else plan
 
 
-def within_time(draft: Draft, how: Adaptation, eight: Plan, budget: Budget, tell: Callable[[Plan], None]) -> Plan:
+def within_time(draft: Draft, how: Adaptation, eight: Plan, budget: Budget, tell: Tell) -> Plan:
     """The plan of least noise that takes at most the budget; the fastest, and a note, where none does.
 
     It has no choices by picture: one for busy pictures would take longer. eight, tell: as in `within_drop`.
     """
     walk = _Walk.begin(draft, how, eight, tell)
+    walk.noise(0)
     count = walk.line.first_within(lambda n: walk.time(n, budget.time), budget.milliseconds)
     chosen = walk.fastest(budget.time) if count is None else count
     walk.noise(chosen)
@@ -120,7 +120,7 @@ class _Walk:
     work: _Free
     line: Line
     judge: Judge
-    tell: Callable[[Plan], None]
+    tell: Tell
     done: Callable[[], None]
     made: dict[int, Plan]
     ways: list[Rounding] = field(default_factory=list)
@@ -128,7 +128,7 @@ class _Walk:
     times: dict[int, float] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, draft: Draft, how: Adaptation, eight: Plan, tell: Callable[[Plan], None]) -> _Walk:
+    def begin(cls, draft: Draft, how: Adaptation, eight: Plan, tell: Tell) -> _Walk:
         """Measure what bits are worth. eight: the plan of 8 bits, its weights and biases measured."""
         model = draft.model
         sites = [site for site in sites_of(model, eight, draft.pins) if site.readers]
@@ -140,7 +140,7 @@ class _Walk:
         work = _Free(draft, how, eight, sites, clips, table, trials_of(draft), (), 0.0, factors, clock)
         line = Line(steps_of(table))
         work = replace(work, strength=_strength(work, line))
-        return cls(work, line, draft.judge(), tell, ticker(draft.progress, "frontier", MOST_TRIED + 2), {0: eight})
+        return cls(work, line, draft.judge(), tell, ticker(draft.progress, "frontier", MOST_TRIED + 4), {0: eight})
 
     def work_after(self, count: int) -> _Free:
         return replace(self.work, chosen=bits_after(self.work.sites, self.line.steps[:count]))
@@ -166,7 +166,8 @@ class _Walk:
         if count not in self.noises:
             self.noises[count] = self.judge.noise(self.plan(count))
             if self.noises[count] <= limit:
-                self.tell(self.plan(count))
+                drop = expected_drop(self.noises[count], self.judge.model.scale)
+                self.tell(SoFar(self.plan(count), drop))
             self.done()
         return self.noises[count]
 
@@ -231,16 +232,11 @@ def _table(
     draft: Draft, how: Adaptation, plan: Plan, sites: Sequence[Site], clips: Clips, clock: Clock | None
 ) -> Table:
     """What all bits of these sites are worth, weights too."""
-    model = draft.model
-    layers = [name for site in sites for name in site.readers]
-    steps = len(sites) + len(layers)
-    done, crops = ticker(draft.progress, "sensitivity", steps), few_crops(draft, steps)
-    exact = Exact.of(model, crops)
+    model, layers = draft.model, [name for site in sites for name in site.readers]
+    found = sensed(draft, how, plan, sites, clips, layers, MEASURED)
+    noise, weights = found.sites, found.weights
     if how.sensitivity is Sensitivity.DEVIATION:
-        noise = deviations(model.graph, sites, crops)
-    else:
-        noise = measured_noise(plan, sites, clips, exact, MEASURED.activations, done)
-    weights = measured_weights(model, plan, layers, exact, MEASURED.weights, done)
+        noise = deviations(model.graph, sites, middles(draft))
     if clock is None:
         return Table(tuple(sites), noise, weights, bit_costs(sites, SITE_BITS), Costs.BITS)
     return Table(tuple(sites), noise, weights, stairs(model, plan, sites, clock), Costs.TIME, clock.where)

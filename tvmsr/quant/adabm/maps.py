@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tvmsr.quant.adabm.sites import FULL_BITS, LEAST_BITS, Site
-from tvmsr.quant.adabm.table import Table
+from tvmsr.quant.adabm.table import SITE_BITS, Costs, Table
 from tvmsr.quant.bits import Bits
 
 #: Multiplications that may stay at 8 bits, as a share of the network's; how many times as large a share of the noise as
@@ -93,6 +93,23 @@ def layer_factors(table: Table, sites: Sequence[Site], base: Bits, caution: floa
             chosen[step.site.name] = step.factor
     flat = dict.fromkeys(chosen, 0)
     return chosen if _noise(table, sites, base, chosen) < _noise(table, sites, base, flat) else flat
+
+
+def weight_factors(
+    table: Table, layers: Mapping[str, float], base: Bits, slower: Collection[str] = (), caution: float = 1.0
+) -> dict[str, int]:
+    """Factors -1, 0, 1 of weight bits by convolution: the least noise that has no more bits than the base in the mean.
+
+    layers: by convolution, its share of what the mean is over; the table has the noise of their weights. slower: those
+    that one bit more makes slower: they get none. caution: as of `layer_factors`, whose way this is.
+    """
+    sites = tuple(Site(name, (name,), (name,), share, (0.0, 1.0)) for name, share in layers.items())
+    noise = {name: dict(table.weights[name]) for name in layers}
+    for name in slower:
+        noise[name][clamped(base.weights + 1)] = noise[name][base.weights]
+    cost = {name: {Bits(bits, base.weights): share * bits for bits in SITE_BITS} for name, share in layers.items()}
+    alone = Table(sites, noise, {}, cost, Costs.BITS)
+    return layer_factors(alone, sites, Bits(base.weights, base.weights), caution)
 
 
 def _lowest(table: Table, site: Site, base: Bits) -> int:

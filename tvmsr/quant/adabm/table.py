@@ -47,9 +47,13 @@ class Costs(Enum):
 
 
 class Sensitivity(Enum):
-    """What layer factors follow. MEASURED: each site quantized alone; DEVIATION: of what is read, as published."""
+    """How noise is known. NOISE: of each site quantized alone; GRADIENT: of all at once, from one gradient.
 
-    MEASURED = "measured"
+    DEVIATION: layer factors follow that of what is read, as published; what is kept follows NOISE.
+    """
+
+    NOISE = "noise"
+    GRADIENT = "gradient"
     DEVIATION = "deviation"
 
 
@@ -120,32 +124,57 @@ def _bit_product(graph: IntegerGraph, name: str) -> float:
     return float(node.weight_bits * bits)
 
 
-def measured_noise(
-    plan: Plan, sites: Sequence[Site], clips: Clips, exact: Exact, bits: int, done: Callable[[], None]
-) -> dict[str, dict[int, float]]:
-    """Noise of each site by its bits, measured at `bits`. `done` is called after each."""
+def site_changes(plan: Plan, sites: Sequence[Site], clips: Clips, bits: int) -> dict[str, Change]:
+    """By site: it has these bits, its range drawn in for them, and nothing else is quantized."""
     found = {}
     for site in sites:
         width = {site.name: bits}
         changed = with_bits(plan, [site], width, clips.drawn_in([site], width, 1.0))
         tensors = {slot: changed.tensors[slot] for slot in site.slots if slot in changed.tensors}
         reading = [changed.reads[slot.removesuffix(READ_SUFFIX)] for slot in site.slots if slot not in changed.tensors]
-        read = dict.fromkeys(site.readers, reading[0]) if reading else {}
-        noise, errors = exact.noise(Change(tensors=tensors, read=read)), clips.errors[site.name]
-        found[site.name] = {b: noise * error / max(errors[bits], LEAST_ERROR) for b, error in errors.items()}
-        done()
+        found[site.name] = Change(tensors=tensors, read=dict.fromkeys(site.readers, reading[0]) if reading else {})
     return found
+
+
+def weight_changes(model: Model, plan: Plan, layers: Sequence[str], bits: int) -> dict[str, Change]:
+    """By convolution: its weights are as the nearest codes of these bits hold them."""
+    nodes, read = {node.name: node for node in model.graph}, read_codes(model, plan)
+    return {name: Change(weights={name: _nearest(nodes[name], read[name], bits)}) for name in layers}
+
+
+def by_site_bits(noise: Mapping[str, float], clips: Clips, bits: int) -> dict[str, dict[int, float]]:
+    """Noise of sites at all bits, from that at `bits`: it goes with the square error of the codes."""
+    return {
+        name: {b: value * error / max(clips.errors[name][bits], LEAST_ERROR) for b, error in clips.errors[name].items()}
+        for name, value in noise.items()
+    }
+
+
+def by_weight_bits(noise: Mapping[str, float], bits: int) -> dict[str, dict[int, float]]:
+    """Noise of weights at all bits, from that at `bits`: it goes with the square of the step."""
+    steps = {width: 1 / float(weight_limit(width)) ** 2 for width in SITE_BITS}
+    return {name: {b: value * step / steps[bits] for b, step in steps.items()} for name, value in noise.items()}
+
+
+def measured_noise(
+    plan: Plan, sites: Sequence[Site], clips: Clips, exact: Exact, bits: int, done: Callable[[], None]
+) -> dict[str, dict[int, float]]:
+    """Noise of each site by its bits, measured at `bits`. `done` is called after each."""
+    return by_site_bits(_measured(site_changes(plan, sites, clips, bits), exact, done), clips, bits)
 
 
 def measured_weights(
     model: Model, plan: Plan, layers: Sequence[str], exact: Exact, bits: int, done: Callable[[], None]
 ) -> dict[str, dict[int, float]]:
     """Noise of each convolution's weights by their bits, measured at `bits`. `done` is called after each."""
-    steps = {width: 1 / float(weight_limit(width)) ** 2 for width in SITE_BITS}
-    nodes, read, found = {node.name: node for node in model.graph}, read_codes(model, plan), {}
-    for name in layers:
-        noise = ROUNDED * exact.noise(Change(weights={name: _nearest(nodes[name], read[name], bits)}))
-        found[name] = {width: noise * step / steps[bits] for width, step in steps.items()}
+    noise = _measured(weight_changes(model, plan, layers, bits), exact, done)
+    return by_weight_bits({name: ROUNDED * value for name, value in noise.items()}, bits)
+
+
+def _measured(changes: Mapping[str, Change], exact: Exact, done: Callable[[], None]) -> dict[str, float]:
+    found = {}
+    for name, change in changes.items():
+        found[name] = exact.noise(change)
         done()
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tvmsr.graph.model import Model
 from tvmsr.quant.adabm.choices import NAMES, Thresholds
@@ -12,7 +12,7 @@ from tvmsr.quant.adabm.sites import FULL_BITS, Site
 from tvmsr.quant.adabm.table import Costs, Table
 from tvmsr.quant.bits import Bits
 from tvmsr.quant.complexity import as_published
-from tvmsr.quant.judge import Judge, expected_drop, psnr_of
+from tvmsr.quant.judge import expected_drop, psnr_of
 from tvmsr.quant.plan import Plan
 
 #: What notes begin with.
@@ -38,6 +38,22 @@ def site_words(table: Table, site: Site, base: Bits, bits: int, factor: int | No
     return f"{bits} activation bits: {what}, {alone}"
 
 
+def weight_words(base: Bits, factor: int) -> str:
+    """Why a convolution's weights have their bits, where each layer has its own."""
+    return f"{clamped(base.weights + factor)} weight bits: base {base.weights}, layer factor {factor:+d}"
+
+
+def layered_words(factors: Mapping[str, int]) -> str:
+    """Note of what came of weight bits by layer."""
+    values = list(factors.values())
+    if not values:
+        return f"{NOTED}: weight bits by layer are left out: they leave no less noise than the same for all"
+    return (
+        f"{NOTED}: weights of {values.count(1)} layers have one bit more, of {values.count(-1)} one fewer, and in the"
+        " mean no more than the base"
+    )
+
+
 #: What the note of what the plan itself loses begins with.
 EXPECTED = f"{NOTED}: expected drop"
 
@@ -46,8 +62,8 @@ def unit(table: Table) -> str:
     return "bit operations" if table.costs is Costs.BITS else f"modelled time on {table.where}"
 
 
-def base_words(model: Model, plan: Plan, judge: Judge, kept: Sequence[str], more: int) -> tuple[str, ...]:
-    """Notes of the plan itself. more: sites that have more bits than base and factors say."""
+def base_words(model: Model, plan: Plan, noise: float, kept: Sequence[str], more: int) -> tuple[str, ...]:
+    """Notes of the plan itself. noise: of it; more: sites that have more bits than base and factors say."""
     found = figures(model, plan)
     share = sum(found.layers[name].macs for name in kept)
     at_8 = f"{', '.join(kept)} kept at 8 bits, {share:.1%} of the MACs" if kept else "no layer is kept at 8 bits"
@@ -56,7 +72,6 @@ def base_words(model: Model, plan: Plan, judge: Judge, kept: Sequence[str], more
         f"{factors.count(1)} with one bit more, {factors.count(-1)} with one fewer" if factors else "all at the base"
     )
     layers += f"; {more} of them above it, as that costs nothing" if more else ""
-    noise = judge.noise(plan)
     return (
         f"{NOTED}: feature average bit {found.fab:.2f}, {found.adapted_fab:.2f} of the layers that are not kept; "
         f"{found.bit_operations:.0%} of the bit operations at 8 bits; {at_8}; "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,8 @@ from tvmsr.errors import UsageError
 from tvmsr.graph.model import Model
 from tvmsr.quant.adabm.words import expected_again
 from tvmsr.quant.adaptive import choosing_of
-from tvmsr.quant.draft import Progress
-from tvmsr.quant.judge import Judge, affordable, make_judge, psnr_of
+from tvmsr.quant.draft import Progress, SoFar, Tell
+from tvmsr.quant.judge import Judge, affordable, expected_drop, make_judge, psnr_of
 from tvmsr.quant.plan import Plan, PlanError
 from tvmsr.quant.saturation import SATURATED
 from tvmsr.quant.verdict import judged, loss_words, saturation_words
@@ -34,15 +34,15 @@ LEAST_SHARE = 0.1
 NOTED = "learned step"
 
 
-def check_torch() -> None:
-    """UsageError where PyTorch is not installed, or cannot be loaded."""
+def check_torch(option: str = "--learn") -> None:
+    """UsageError where PyTorch, which the option needs, is not installed, or cannot be loaded."""
     if importlib.util.find_spec("torch") is None:
-        raise UsageError("--learn: needs PyTorch, which is not installed; pip install 'tvmsr[torch]'")
+        raise UsageError(f"{option}: needs PyTorch, which is not installed; pip install 'tvmsr[torch]'")
     try:
         importlib.import_module("torch")
     except (ImportError, OSError) as error:
         raise UsageError(
-            f"--learn: PyTorch is installed but cannot be loaded ({error}); pip install --force-reinstall torch"
+            f"{option}: PyTorch is installed but cannot be loaded ({error}); pip install --force-reinstall torch"
         ) from error
 
 
@@ -53,7 +53,7 @@ def learned(
     held: Sequence[U8] = (),
     *,
     seed: int = 0,
-    better: Callable[[Plan], None] | None = None,
+    better: Tell | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """The plan with learned ranges, weights and biases where that makes it better, and a note of what came of it.
@@ -72,9 +72,11 @@ def learned(
     from tvmsr.quant.learned.written import written
 
     tell = better or (lambda _: None)
-    tell(_noted(plan, "the learned step was not finished: this is the plan that it began with"))
+    begun = _noted(plan, "the learned step was not finished: this is the plan that it began with")
+    tell(SoFar(begun, plan.judged.drop if plan.judged else None))
     trial = _Trial(make_judge(model, affordable(held or crops, model)), shares_of(plan, [*crops, *held]))
     best = first = trial.of(plan)
+    tell(trial.so_far(begun, first))
     before = trial.words(first)
     schedule = tune.schedule_for(model, seed, len(trial.shares))
     every = max(1, schedule.steps // JUDGEMENTS)
@@ -89,7 +91,7 @@ def learned(
                 best = min(best, found or best, key=lambda one: one.noise)
                 if best is found:
                     words = f"the learned step was not finished, {step} of {schedule.steps} steps: {before}"
-                    tell(_finished(first, best, trial, held or crops, len(held) > 0, words))
+                    tell(trial.so_far(_finished(first, best, trial, held or crops, len(held) > 0, words), best))
     if best is first:
         return _noted(plan, f"{NOTED}: {schedule.steps} steps did not help and are left out: {before}")
     words = f"{NOTED}, {schedule.steps} steps: {before}"
@@ -124,6 +126,10 @@ class _Trial:
         noises = tuple(self.judge.noise(plan.of_choice(number)) for number in range(len(self.shares)))
         noise = sum(share * noise for share, noise in zip(self.shares, noises, strict=True))
         return _Found(plan, noises, noise)
+
+    def so_far(self, plan: Plan, found: _Found) -> SoFar:
+        """The plan without its choices is what is judged."""
+        return SoFar(plan, expected_drop(found.noises[0], self.judge.model.scale))
 
     def words(self, found: _Found) -> str:
         crops = f"{len(self.judge.crops)} crop{'s' if len(self.judge.crops) > 1 else ''}"
