@@ -38,6 +38,7 @@ WAYS = (
     *_both("auto:a6w8"),
     *_both("auto:a6w4"),
     *_both("auto:a4w4"),
+    Way("auto:a6w4 --costs bits", "auto:a6w4", {"costs": "bits"}),
     Way("auto:a6w8 --costs bits", "auto:a6w8", {"costs": "bits"}),
     Way("auto:a4w4 --costs bits --learn", "auto:a4w4", {"costs": "bits", "learn": True}),
     Way("auto:a4w4 --kept 0", "auto:a4w4", {"kept": 0.0}),
