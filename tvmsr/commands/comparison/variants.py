@@ -22,7 +22,12 @@ WORDS: Mapping[str, Changes] = {
     "no-equalise": {"equalise": False},
     "no-bias-correction": {"bias_correction": False},
     "no-rounding": {"rounding": False},
+    "learn": {"learn": True},
     "bit-costs": {"costs": "bits"},
+    "tile": {"adaptive": "tile"},
+    "gradient": {"sensitivity": "gradient"},
+    "layer-weights": {"weight_bits": "layer"},
+    "none-kept": {"kept": 0.0},
     "plain": {"method": "minmax", "equalise": False, "bias_correction": False, "strict_bits": True},
 }
 
@@ -124,5 +129,10 @@ _SWITCHES = {
     "equalise": "no equalisation",
     "bias_correction": "no bias correction",
     "rounding": "weights rounded to nearest",
+    "learn": "learned",
     "costs": "bits as costs",
+    "adaptive": "bits by tile",
+    "sensitivity": "noise from gradients",
+    "weight_bits": "weight bits by layer",
+    "kept": "no layer kept at 8 bits",
 }
