@@ -41,7 +41,8 @@ def test_without_a_time_there_is_none() -> None:
         (5.0, "99999x99999", "--size 99999x99999: such a picture and its result take"),
     ],
 )
-def test_what_cannot_be_met(limit: float, size: str, words: str) -> None:
+def test_what_cannot_be_met(limit: float, size: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tvmsr.commands.upscaling.room.memory_here", lambda: 1 << 30)
     with pytest.raises(UsageError, match=words), budget_for(MODEL, limit, size, None):
         pass
 

@@ -253,3 +253,16 @@ def test_codes_that_a_wider_input_overflows_do_not_end_the_search():
 def test_wrong_numbers_and_ways(wrong):
     with pytest.raises(UsageError, match=r"expected a number|known are"):
         calibrate(networks.residual(), CROPS, **wrong)
+
+
+def test_the_first_plan_is_there_before_it_is_judged(monkeypatch):
+    """Ctrl-C while it is judged keeps it."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tvmsr.quant.calibrate.make_judge", stop)
+    told = []
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(networks.plain(), CROPS[:1], better=told.append)
+    assert [one.drop for one in told] == [None] and told[0].plan.notes

@@ -164,6 +164,10 @@ def calibrate(
     if row.alone:
         equalise, bias_correction, max_drop = False, False, None
     rounding = rounding and bias_correction
+    how = Adaptation() if not isinstance(wish, Auto) else Adaptation.of(
+        costs, adaptive, complexities, keeps=max_drop is not None, kept=kept, sensitivity=sensitivity,
+        weight_bits=weight_bits,
+    )  # fmt: skip
     model = ended(model, row.ending)
     wanted, structure = (wish.base or Bits(8, 8)) if isinstance(wish, Auto) else wish, analyse(model.graph)
     crops, held = ([fitted(crop, size_rule(model.graph)) for crop in some] for some in (crops, held))
@@ -178,10 +182,6 @@ def calibrate(
     )  # fmt: skip
     for_now = _teller(better, notes)
     if isinstance(wish, Auto):
-        how = Adaptation.of(
-            costs, adaptive, complexities, keeps=max_drop is not None, kept=kept, sensitivity=sensitivity,
-            weight_bits=weight_bits,
-        )  # fmt: skip
         plan = adapted(draft, how, for_now) if wish.base else _narrowed(draft, how, max_drop, budget, for_now)
     else:
         plan = _plain(draft, max_drop, for_now)
@@ -194,6 +194,7 @@ def calibrate(
 def _plain(draft: Draft, max_drop: float | None, for_now: Tell) -> Plan:
     """The same bits everywhere, but for layers that need more of them at 8."""
     plan = draft.plan({}, {})
+    for_now(SoFar(plan))
     for_now(SoFar(plan, expected_drop(draft.judge().noise(plan), draft.model.scale)))
     plan = draft.adjusted(plan)
     for_now(SoFar(plan))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tests.quant import networks
 from tvmsr.errors import UsageError
 from tvmsr.quant.adabm.adaptation import Adaptation, WeightBits
 from tvmsr.quant.adabm.maps import MOST_KEPT
 from tvmsr.quant.adabm.table import Costs, Sensitivity
+from tvmsr.quant.calibrate import calibrate
 from tvmsr.quant.learned import learn
 
 
@@ -40,6 +42,11 @@ def test_what_may_be_kept():
 def test_what_cannot_be(said, words):
     with pytest.raises(UsageError, match=words):
         of(**said)
+
+
+def test_it_is_said_before_any_work():
+    with pytest.raises(UsageError, match="--kept 2: expected"):
+        calibrate(networks.plain(), [networks.picture(0)], bits="auto:a6w4", kept=2.0, progress=pytest.fail)
 
 
 def test_gradients_need_torch(monkeypatch):
