@@ -49,7 +49,7 @@ def test_values_have_the_types_of_their_fields() -> None:
         grouping=Grouping.JOINT,
     )
     assert differences(made)[:3] == ("keep=best", "held=3", "clipping=off") and "patch=96" in differences(made)
-    assert differences(Protocol()) == ()
+    assert differences(Protocol()) == () and differences(Protocol(batch=1234567)) == ("batch=1234567",)
     assert protocol_of(settings=["patch=none", "inside=none", "clipping=on"]) == Protocol()
 
 
@@ -66,6 +66,7 @@ def test_values_have_the_types_of_their_fields() -> None:
         ({"settings": ["clipping=yes"]}, "--setting clipping=yes: expected on or off"),
         ({"settings": ["decay=nan"]}, "--setting decay=nan: expected a number"),
         ({"settings": ["patch="]}, "--setting patch=: expected a whole number or none"),
+        ({"settings": ["pictures=100000000000"]}, "pictures of AdaBM's protocol are at most 10000, not 100000000000"),
         ({"settings": ["patch=0"]}, "patch of AdaBM's protocol is 1 or more"),
         ({"settings": ["momentum=1.5"]}, "momentum of AdaBM's protocol is between 0 and 1"),
         ({"settings": ["rate_image=-1"]}, "rate_image of AdaBM's protocol is a number, 0 or more"),
@@ -102,6 +103,15 @@ def test_a_name_that_is_none_is_answered_by_all(how: dict[str, Any], names: dict
     [
         ({"quirks": ["held=3"]}, "--quirk held=3 changes nothing: only --quirk keep=best holds crops back"),
         ({"quirks": ["weight_percentile=both"]}, "--quirk weight_percentile=both changes nothing: only --setting weig"),
+        ({"quirks": ["eight_searched_at=own"]}, "--quirk eight_searched_at=own changes nothing: only --scope full has"),
+        (
+            {"quirks": ["eight_searched_at=own"], "settings": ["weight_observer=minmax"], "scope": "full"},
+            "--quirk eight_searched_at=own changes nothing: only --setting weight_observer=omse",
+        ),
+        (
+            {"quirks": ["eight_searched_at=own"], "scope": "full"},
+            "--quirk eight_searched_at=own changes nothing: the others have 8 bits",
+        ),
         (
             {"quirks": ["shrink=each"], "settings": ["clipping=off"]},
             "--quirk shrink=each changes nothing: --setting",
@@ -125,3 +135,5 @@ def test_what_changes_something_is_not() -> None:
     quirks = ["keep=best", "held=3", "weight_start=absolute", "shrink=each", "norm=picture", "draw=fresh"]
     made = protocol_of(quirks=quirks, settings=["rate_image=1", "rate_layers=1", "bit_price=1", "clipping_momentum=1"])
     assert made is not None and unheard(made) == () and len(differences(made)) == 10
+    made = protocol_of(quirks=["eight_searched_at=own"], scope="full")
+    assert made is not None and unheard(replace(made, weight_bits=4)) == ()

@@ -184,3 +184,11 @@ def test_what_evaluate_would_not_hear(made: Made, tmp_path):
     for how in ({"model": "default:x2"}, {"threads": 2}, {"level": "avx2"}):
         with pytest.raises(UsageError, match="is for an artifact; default:x2 is a network"):
             tvmsr.evaluate("default:x2", data=tmp_path, **how)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("field", "name"), [("costs", "--costs"), ("adaptive", "--adaptive"),
+                         ("sensitivity", "--sensitivity"), ("weight_bits", "--weight-bits")])  # fmt: skip
+@pytest.mark.parametrize("bits", ["8", "auto:a6w4"])
+def test_words_that_are_none_are_refused_whatever_the_bits(field, name, bits):
+    with pytest.raises(UsageError, match=f"{name} bogus: expected .* or "):
+        Calibration(bits=bits, **{field: "bogus"}).settled()

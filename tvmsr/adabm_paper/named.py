@@ -89,6 +89,8 @@ class _Idle:
 
 
 _RATES = ("rate_weights", "rate_activations", "rate_layers", "rate_image", "decay")
+#: Weight bits of the ends in full scope (tvmsr.adabm_paper.cost.EIGHT_BITS, which is not loaded to parse options).
+_EIGHT = 8
 #: For each field the first that holds counts.
 _IDLE: tuple[_Idle, ...] = (
     _Idle(("held",), lambda p: p.quirks.keep is Keep.LAST, "only --quirk keep=best holds crops back"),
@@ -102,6 +104,13 @@ _IDLE: tuple[_Idle, ...] = (
         lambda p: p.weight_observer is Observer.PERCENTILE,
         "--setting weight_observer=percentile starts nowhere",
     ),
+    _Idle(
+        ("eight_searched_at",),
+        lambda p: p.weight_observer is not Observer.OMSE,
+        "only --setting weight_observer=omse searches",
+    ),
+    _Idle(("eight_searched_at",), lambda p: p.quirks.scope is Scope.BODY, "only --scope full has layers of 8 bits"),
+    _Idle(("eight_searched_at",), lambda p: p.weight_bits == _EIGHT, "the others have 8 bits, too"),
     _Idle(
         ("clipping_pictures", "shrink", "clipping_momentum"),
         lambda p: not p.clipping,
@@ -184,7 +193,9 @@ def _fail() -> Any:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return next(text for text, meaning in _SWITCH.items() if meaning is value)
-    return _NONE if value is None else str(value.value) if isinstance(value, Enum) else f"{value:g}"
+    if isinstance(value, Enum):
+        return str(value.value)
+    return _NONE if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _fields(of: Protocol | Quirks, words: Mapping[str, str]) -> dict[str, _Field]:

@@ -10,6 +10,8 @@ from tvmsr.errors import UsageError
 
 #: What `tvmsr evaluate --method` calls it.
 METHOD = "adabm-paper"
+#: More training crops than that are a mistake, and would fill memory.
+MOST_PICTURES = 10_000
 #: Numbers of a protocol that what is trained, or what it costs, is multiplied by.
 _FACTORS = ("rate_weights", "rate_activations", "rate_layers", "rate_image", "decay", "transfer", "bit_price")
 
@@ -186,6 +188,8 @@ class Protocol:
             )
         if min(self.pictures, self.crop, self.calibration_batch, self.batch, self.quirks.clipping_pictures) < 1:
             raise UsageError("pictures, crop, batches and clipping_pictures of AdaBM's protocol are 1 or more each")
+        if self.pictures > MOST_PICTURES:
+            raise UsageError(f"pictures of AdaBM's protocol are at most {MOST_PICTURES}, not {self.pictures}")
         if self.epochs < 0 or (self.quirks.keep is Keep.BEST and self.quirks.held < 1):
             raise UsageError("epochs of AdaBM's protocol are 0 or more, and to keep the best one holds back crops")
         for percentile in (self.image_percentile, self.layer_percentile):

@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 import torch
 
 from tvmsr.adabm_paper.cost import EIGHT_BITS
-from tvmsr.adabm_paper.functions import constants_of, run
 from tvmsr.adabm_paper.layers import Layout, Role, layout_of
 from tvmsr.adabm_paper.maps import complexity, image_factor, layer_factor
 from tvmsr.adabm_paper.protocol import Protocol, Scope
 from tvmsr.adabm_paper.quantizers import quantize, quantize_weight
 from tvmsr.errors import UsageError
 from tvmsr.graph.model import F32, INPUT, Model
+from tvmsr.operations.graph_in_torch import constants_of, run
 from tvmsr.quant.structure import analyse
 
 Tensor: TypeAlias = Any

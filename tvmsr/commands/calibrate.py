@@ -73,11 +73,13 @@ class Calibration:
     def settled(self) -> Calibration:
         """With what bits and method say of each other: auto bits are AdaBM's, whose bits are auto.
 
-        UsageError where they contradict, and for either that is none.
+        UsageError where they contradict, and for words of any option that are none.
         """
+        from tvmsr.quant.adabm.adaptation import check_words
         from tvmsr.quant.bits import AUTO, parse_wish
         from tvmsr.quant.methods import method_for, method_of
 
+        check_words(self.costs, self.adaptive, self.sensitivity, self.weight_bits)
         is_silent = self.bits == Calibration.bits and method_of(self.method).adapts
         wish = parse_wish(AUTO if is_silent else self.bits)
         return replace(self, bits=str(wish), method=method_for(wish, self.method))

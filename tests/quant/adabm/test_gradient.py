@@ -40,6 +40,10 @@ def test_of_one_channel_that_one_pixel_reads_it_is_what_is_measured():
     assert found["site"] == pytest.approx(measured, rel=1e-4) and measured > 0
 
 
+def test_without_changes_there_is_no_noise():
+    assert gradient_noise(networks.residual(blocks=1), {}, PICTURES, 0, pytest.fail) == {}
+
+
 def test_sites_readings_and_weights_are_near_what_is_measured_alone():
     model = networks.residual(blocks=1)
     exact = Exact.of(model, PICTURES)

@@ -61,9 +61,6 @@ class Adaptation:
 
         UsageError for words that are none, shares beyond 0..1, and without PyTorch where gradients are asked for.
         """
-        chosen = next((one for one in MODES if one == mode), None)
-        if chosen is None:
-            raise UsageError(f"--adaptive {mode}: expected {' or '.join(MODES)}")
         if kept is not None and not 0 <= kept <= 1:
             raise UsageError(f"--kept {kept:g}: expected a share of the multiplications, 0 to 1")
         most = MOST_KEPT if kept is None else kept
@@ -72,7 +69,7 @@ class Adaptation:
             sensitivity=_word(Sensitivity, sensitivity, "--sensitivity"),
             weight_bits=_word(WeightBits, weight_bits, "--weight-bits"),
             most_kept=most if keeps else 0.0,
-            mode=chosen,
+            mode=_mode(mode),
             complexities=tuple(complexities),
         )
         if how.sensitivity is Sensitivity.GRADIENT:
@@ -80,6 +77,24 @@ class Adaptation:
 
             check_torch(f"--sensitivity {sensitivity}")
         return how
+
+
+def check_words(costs: str, mode: str, sensitivity: str, weight_bits: str) -> None:
+    """UsageError for words that are none, whether or not bits are chosen."""
+    _mode(mode)
+    for kind, text, option in (
+        (Costs, costs, "--costs"),
+        (Sensitivity, sensitivity, "--sensitivity"),
+        (WeightBits, weight_bits, "--weight-bits"),
+    ):
+        _word(kind, text, option)
+
+
+def _mode(text: str) -> AdaptiveMode:
+    chosen = next((one for one in MODES if one == text), None)
+    if chosen is None:
+        raise UsageError(f"--adaptive {text}: expected {' or '.join(MODES)}")
+    return chosen
 
 
 def _word(kind: type[_Word], text: str, option: str) -> _Word:

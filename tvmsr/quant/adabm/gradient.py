@@ -29,8 +29,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tvmsr.adabm_paper.functions import FORWARD, constants_of
 from tvmsr.graph.model import F32, INPUT, Activation, Colour, ConvAttrs, Model, Node
+from tvmsr.operations.graph_in_torch import FORWARD, constants_of
 from tvmsr.quant.adabm.alone import Change
 from tvmsr.quant.judge import BORDER, LUMA
 from tvmsr.quant.plan import TensorPlan
@@ -47,10 +47,10 @@ def gradient_noise(
     """Noise of each change, by its name, as Exact.noise measures it: squared gray levels of luma.
 
     crops: uint8 (H, W, 3), of a size that the network runs on; signs are drawn anew for each. `done` is called after
-    each crop.
+    each crop, unless there are no changes.
     """
     rng, constants, found = np.random.default_rng(seed), constants_of(model.graph), dict.fromkeys(changes, 0.0)
-    for crop in crops:
+    for crop in crops if changes else ():
         probed = _Probed(model, changes)
         luma = _luma(probed.output(constants, torch.tensor(as_float(crop)).permute(2, 0, 1)[None]), model)
         signs = torch.tensor(rng.choice([-1, 1], tuple(luma.shape)).astype(np.float32))

@@ -47,7 +47,7 @@ def layered_words(factors: Mapping[str, int]) -> str:
     """Note of what came of weight bits by layer."""
     values = list(factors.values())
     if not values:
-        return f"{NOTED}: weight bits by layer are left out: they leave no less noise than the same for all"
+        return f"{NOTED}: weight bits by layer are left out: none that costs no more leaves less noise"
     return (
         f"{NOTED}: weights of {values.count(1)} layers have one bit more, of {values.count(-1)} one fewer, and in the"
         " mean no more than the base"

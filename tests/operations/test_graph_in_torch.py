@@ -8,7 +8,7 @@ from tvmsr.graph.model import Activation, Grid, Model, PadMode, Resampling, Stat
 
 torch = installed("torch", "pip install tvmsr[torch]")
 
-from tvmsr.adabm_paper.functions import FORWARD, constants_of, run  # noqa: E402
+from tvmsr.operations.graph_in_torch import FORWARD, constants_of, run  # noqa: E402
 from tvmsr.operations.table import OPERATIONS  # noqa: E402
 
 SPATIAL = ("esa", "cca", "squeeze", "bicubic_skip", "normed", "span", "padded", "halved")
