@@ -80,6 +80,14 @@ def test_kept_are_the_noisiest_within_the_share():
     assert kept_sites(table, BASE, PICTURE_SITE, 0.0) == ()
 
 
+def test_a_large_layer_comes_before_smaller_ones_that_carry_less():
+    """By noise for their cost a and b come first, and leave no room for c."""
+    noise, macs = {"a": 2.0, "b": 1.5, "c": 4.0, "d": 0.01}, {"a": 0.02, "b": 0.05, "c": 0.175, "d": 0.7}
+    table = table_of(noise, macs)
+    assert [one.name for one in kept_sites(table, BASE, PICTURE_SITE)] == ["c", "a"]
+    assert [one.name for one in kept_sites(table, BASE, PICTURE_SITE, 0.1)] == ["a", "b"]
+
+
 def test_weights_count_for_what_is_kept_and_no_noise_keeps_nothing():
     weights = {"the picture reader": {4: 9.0, 8: 0.1}, "a reader": {4: 0.1, 8: 0.0}}
     table = table_of({"a": 1.0}, {"a": 0.5}, weights=weights)

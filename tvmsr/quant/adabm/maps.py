@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tvmsr.quant.adabm.sites import FULL_BITS, LEAST_BITS, Site
@@ -30,20 +30,31 @@ def with_factor(table: Table, site: Site, base: Bits, factor: int) -> int:
 def kept_sites(table: Table, base: Bits, picture: Site, most: float = MOST_KEPT) -> tuple[Site, ...]:
     """The sites whose readers stay at 8 bits, weights too: the most noise for what they cost first.
 
-    picture: the convolutions that read it, as a site of its own, with costs in the table. most: the share of all
-    multiplications; layers that cost no more at 8 bits do not count. 0: none at all.
+    Where one large layer does not fit behind smaller ones and carries more than these, it comes first. picture: the
+    convolutions that read it, as a site of its own, with costs in the table. most: the share of all multiplications;
+    layers that cost no more at 8 bits do not count. 0: none at all.
     """
-    sites = (*table.sites, picture)
+    sites = (*table.sites, picture) if most > 0 else ()
     worth, price = ({site.name: of(table, site, base) for site in sites} for of in (_worth, _price))
     noise, cost = sum(worth.values()), sum(price.values())
-    kept, macs = [], 0.0
-    for site in sorted(sites, key=lambda s: worth[s.name] / max(price[s.name], 1e-12), reverse=True):
-        counted = site.macs if price[site.name] > 0 else 0.0
-        is_worth_it = worth[site.name] * cost > WORTH_KEEPING * price[site.name] * noise and worth[site.name] > 0
-        if most > 0 and (is_worth_it or (counted == 0 and worth[site.name] > 0)) and macs + counted <= most:
-            kept.append(site)
-            macs += counted
-    return tuple(kept)
+
+    def is_worth_it(site: Site) -> bool:
+        has_more = worth[site.name] * cost > WORTH_KEEPING * price[site.name] * noise
+        return worth[site.name] > 0 and (has_more or price[site.name] == 0)
+
+    ranked = sorted(filter(is_worth_it, sites), key=lambda s: worth[s.name] / max(price[s.name], 1e-12), reverse=True)
+    shares = {site.name: site.macs if price[site.name] > 0 else 0.0 for site in sites}
+    every = [_within(ranked, shares, most), *(_within([first, *ranked], shares, most) for first in ranked)]
+    return max(every, key=lambda kept: sum(worth[site.name] for site in kept))
+
+
+def _within(ranked: Iterable[Site], shares: Mapping[str, float], most: float) -> tuple[Site, ...]:
+    """Each site once, as long as there is room for its share."""
+    kept: dict[str, Site] = {}
+    for site in ranked:
+        if site.name not in kept and sum(shares[name] for name in kept) + shares[site.name] <= most:
+            kept[site.name] = site
+    return tuple(kept.values())
 
 
 def _worth(table: Table, site: Site, base: Bits) -> float:
