@@ -1,7 +1,7 @@
 """Make the tables of `--bits auto` (docs/results-adaptive.md): what adaptive bits give and cost, through the .so.
 
     python benchmarks/adaptive.py --weights WEIGHTS --images IMAGES --keep FOLDER --json FILE --out FILE
-    python benchmarks/adaptive.py ... --times        # of what is there: all choices by turns, on a quiet machine
+    python benchmarks/adaptive.py ... --times        # of what is there: each by turns with 8 bits, on a quiet machine
 
 WEIGHTS holds the .safetensors files of the networks, IMAGES the folders set5, set14 (HR) and train (calibration; HR,
 downsized). Protocol: LR by MATLAB-compatible bicubic, PSNR and SSIM on Y, `scale` pixels cut off at each side, means

@@ -20,7 +20,28 @@ SIZES = ((320, 180), (640, 360))
 
 
 def times(artifacts: Mapping[str, tuple[Path, Sequence[str]]], size: tuple[int, int], threads: int) -> dict[str, Any]:
-    """Milliseconds by "WAY|CHOICE", least and median of runs on noise. artifacts: file and choices by way."""
+    """Milliseconds by "WAY|CHOICE", least and median of runs on noise. artifacts: by way, 8 bits first; file, choices.
+
+    Each way runs by turns with the first alone: where many files are open, where their memory lies costs more than bits
+    save. Its times are then scaled to the least that the first took beside any, so that all can be compared.
+    """
+    first, *others = artifacts
+    pairs = {
+        way: _by_turns({name: artifacts[name] for name in (first, way)}, size, threads) for way in others or [first]
+    }
+    key = f"{first}|{artifacts[first][1][0]}"
+    bases = {way: pair[key]["least"] for way, pair in pairs.items()}
+    least = min(bases.values())
+    found = {key: next(pair[key] for way, pair in pairs.items() if bases[way] == least)}
+    for way, pair in pairs.items():
+        mine = {name: some for name, some in pair.items() if name != key}
+        found |= {name: {what: ms * least / bases[way] for what, ms in some.items()} for name, some in mine.items()}
+    return found
+
+
+def _by_turns(
+    artifacts: Mapping[str, tuple[Path, Sequence[str]]], size: tuple[int, int], threads: int
+) -> dict[str, dict[str, float]]:
     from tvmsr.commands.comparison.measuring import times as by_turns
     from tvmsr.devices import Here, Opening
 

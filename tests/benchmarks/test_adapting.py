@@ -1,6 +1,10 @@
 """The tables of adaptive bits: means with each picture's own choice, times beside 8 bits."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+from adapting import timing
 from adapting.measure import set_means
 from adapting.tables import quality, speed, summary
 from adapting.timing import mean_time
@@ -58,3 +62,24 @@ def test_one_run_for_each():
     found = list(runs(["edsr8_x2", "abpn_x3"], None))
     assert len({run.key for run in found}) == len(found) == 2 * len(WAYS)
     assert [run.way.name for run in runs(["abpn_x3"], ["8"])] == ["8"] == [Run("abpn_x3", WAYS[0]).way.name]
+
+
+def test_each_way_is_timed_beside_8_bits_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run in which all takes twice as long says the same."""
+    asked = []
+
+    def by_turns(artifacts: dict[str, Any], _size: Any, _threads: int) -> dict[str, dict[str, float]]:
+        asked.append(list(artifacts))
+        slow = 2.0 if "b" in artifacts else 1.0
+        names = [f"{way}|{choice}" for way, (_, choices) in artifacts.items() for choice in choices]
+        ms = {"8|default": 10.0, "a|default": 8.0, "b|base": 5.0, "b|more": 9.0}
+        return {name: {"least": slow * ms[name], "median": slow * (ms[name] + 1)} for name in names}
+
+    monkeypatch.setattr(timing, "_by_turns", by_turns)
+    file = Path("x.so")
+    found = timing.times({"8": (file, ["default"]), "a": (file, ["default"]), "b": (file, ["base", "more"])}, (1, 1), 1)
+    assert asked == [["8", "a"], ["8", "b"]]
+    assert {name: one["least"] for name, one in found.items()} == {
+        "8|default": 10.0, "a|default": 8.0, "b|base": 5.0, "b|more": 9.0,
+    }  # fmt: skip
+    assert found["b|base"]["median"] == 6.0
