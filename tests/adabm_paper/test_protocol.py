@@ -75,6 +75,7 @@ def test_grouping(grouping: Grouping, adapt: Adapt, cyclic: bool):
         ({"decay": float("inf")}, "a number, 0 or more"),
         ({"patch": 0}, "patch .* is 1 or more"),
         ({"inside": 0.0}, "inside a number above 0"),
+        ({"pictures": 8, "quirks": Quirks(keep=Keep.BEST)}, "none is left to train on"),
     ],
 )
 def test_what_cannot_be_is_refused(changes: dict, says: str):

@@ -192,6 +192,11 @@ class Protocol:
             raise UsageError(f"pictures of AdaBM's protocol are at most {MOST_PICTURES}, not {self.pictures}")
         if self.epochs < 0 or (self.quirks.keep is Keep.BEST and self.quirks.held < 1):
             raise UsageError("epochs of AdaBM's protocol are 0 or more, and to keep the best one holds back crops")
+        if self.quirks.keep is Keep.BEST and self.quirks.held >= self.pictures:
+            raise UsageError(
+                f"of {self.pictures} training crops, held={self.quirks.held} are held back for keep=best: none is left to "
+                "train on; hold fewer back, or take more pictures"
+            )
         for percentile in (self.image_percentile, self.layer_percentile):
             if not 0 <= percentile <= 50:
                 raise UsageError(f"a percentile of AdaBM's maps is between 0 and 50, not {percentile}")

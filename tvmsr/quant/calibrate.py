@@ -147,7 +147,7 @@ def calibrate(
     description
         Where the crops come from, in words, for the plan.
     seed
-        Of what is drawn at random: CFQP's pictures. The same arguments give the same plan.
+        Of what is drawn at random: CFQP's pictures. The same arguments and as many threads give the same plan.
     progress
         Called with what is being done, steps done, steps in all.
 
