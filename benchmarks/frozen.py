@@ -147,8 +147,12 @@ def table(every: Sequence[Plans], groups: Sequence[str]) -> list[str]:
         "PSNR, all with one",
         "mean cost",
         "own choices",
+        "by chance",
+        "at best",
+        "frozen",
+        "gain",
+        "another plan",
     ]
-    head += ["by chance", "frozen", "gain", "another plan"]
     rows = [
         row(plans, way, group)
         for plans in every

@@ -66,4 +66,6 @@ def test_row_and_table():
     assert cells[3:5] == ["-1 / +0 / +1", "0% / 67% / 33%"] and cells[5] == "0.250 / 0.500 / 0.750"
     assert cells[7:9] == ["0.583", "30.333"]
     assert cells[-1] == "30.167 (`auto:a6w4` -1)", "8 bits would take longer"
-    assert [line.split(" | ")[2] for line in table([plans], ["set5", "set14"])[2:]] == ["set5", "set14"]
+    lines = [line.strip("| ").split(" | ") for line in table([plans], ["set5", "set14"])]
+    assert [line[2] for line in lines[2:]] == ["set5", "set14"]
+    assert dict(zip(lines[0], cells, strict=True))["at best"] == cells[10]
