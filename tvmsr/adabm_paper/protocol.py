@@ -194,8 +194,8 @@ class Protocol:
             raise UsageError("epochs of AdaBM's protocol are 0 or more, and to keep the best one holds back crops")
         if self.quirks.keep is Keep.BEST and self.quirks.held >= self.pictures:
             raise UsageError(
-                f"of {self.pictures} training crops, held={self.quirks.held} are held back for keep=best: none is left to "
-                "train on; hold fewer back, or take more pictures"
+                f"of {self.pictures} training crops, held={self.quirks.held} are held back for keep=best: "
+                "none is left to train on; hold fewer back, or take more pictures"
             )
         for percentile in (self.image_percentile, self.layer_percentile):
             if not 0 <= percentile <= 50:
