@@ -130,6 +130,8 @@ def test_without_peaks_and_without_a_level() -> None:
 
 def test_tiles_are_written_as_kernels_write_them() -> None:
     assert [row.tile for row in made_up().layers] == ["", "12x1", "3x4s15", "12x1", "", ""]
+    rows = made_up(entries=(LAYERS[0], {**LAYERS[1], "tile": [3, 2, 0, 6, 1, 4]}, *LAYERS[2:]))
+    assert rows.layers[2].tile == "3x2x4s6"
 
 
 def _told(artifact: Path) -> list[str]:

@@ -13,7 +13,7 @@ from tvmsr.kernels.algorithms import ALGORITHMS, weight_layout
 from tvmsr.kernels.choice import accepted_forms, choose, wanted_form
 from tvmsr.kernels.isa import ISAS
 from tvmsr.kernels.naming import symbol
-from tvmsr.kernels.spec import Conv, Epilogue, Form, Load, Residual
+from tvmsr.kernels.spec import Conv, Epilogue, Form, Load, Residual, Tile
 
 PLAIN = Epilogue((store(64),))
 ENDED = replace(PLAIN, residuals=(Residual(operand(64)),), post=True)
@@ -152,6 +152,17 @@ def test_names():
     assert "_leaky_add1_shuffle2_" in symbol(other)
     assert "_add1_post_table_" in symbol(replace(spec, epilogue=replace(ENDED, table=True)))
     assert "_t6x4u2_" in symbol(replace(spec, tile=spec.tile._replace(unroll=2)))
+    assert "_t3x2x4s6_" in symbol(replace(spec, tile=Tile(3, 2, strip=6, positions=4)))
+    assert repr(spec.tile) == "Tile(pixels=6, vectors=4, window=0, strip=0)"  # by which kernels are named
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "vectors"), [(64, 16, 1), (28, 28, 2), (48, 48, 3), (64, 256, 2)])
+def test_rows_of_positions(inputs, outputs, vectors):
+    """On AVX-512 they are what F(2x2) takes at few bits."""
+    source = conv(inputs, outputs, 6, 4)
+    choice = choose(source, Epilogue((store(outputs),)), "avx512vnni")
+    assert (choice.spec.algorithm, choice.spec.tile.positions) == ("winograd2", 4)
+    assert choice.spec.tile.vectors == vectors
     load = choose(Load(3, 3, operand(3)), Epilogue((store(3),)), "avx2").spec
     assert symbol(load).startswith("tvmsr_point_u8_3x3_t")
 

@@ -94,15 +94,31 @@ def tile_cases(algorithm, isa):
     """Every register tile that is offered, with a full block of outputs and a rest of one channel, and every strip."""
     source, _ = stored_as(ISAS[isa].byte_form, case("", algorithm, 21, 1).source, Epilogue((store(1),)))
     tiles, lanes = offered(algorithm, isa, source, np.ones((3, 3, 21, 1), np.int8)), ISAS[isa].lanes
-    shortest = {t[:2]: t for t in reversed(tiles)}.values()
+    shortest = {(*t[:2], t.positions): t for t in reversed(tiles)}.values()
     tiles = [*shortest, *(t for t in tiles if t[:2] == tiles[0][:2] and t not in shortest)]
     return [case(f"tile_{t}", algorithm, 21, t.vectors * lanes + 1, tile=t, size=(6, 71)) for t in tiles]
 
 
-def short(algorithm):
-    """Strips of four tiles of two at a time, so that pictures of a few pixels have several."""
-    residual = (Residual(operand(21)),)
-    return case("short", algorithm, 27, 21, Epilogue((store(21),), residual, 4), tile=Tile(2, 1, strip=4))
+def row_cases(isa):
+    """Sums of a row of positions held at once: every epilogue, as each line of a tile has code of its own."""
+    tiles = [Tile(*shape, strip=6, positions=4) for shape in ISAS[isa].row_tiles]
+    shapes = [c for a in ("winograd2_words", "winograd4") for c in shape_cases(a)] if tiles else []
+    bits = {"winograd4": ("winograd2", 6)}
+    found = []
+    for number, c in enumerate(shapes):
+        algorithm, width = bits.get(c.algorithm, (c.algorithm, c.bits))
+        source = replace(c.source, max_bits=width)
+        tile = tiles[number % len(tiles)]
+        name = f"rows_{algorithm}{c.name.removeprefix(c.algorithm)}"
+        found.append(replace(c, name=name, algorithm=algorithm, bits=width, source=source, tile=tile))
+    return found
+
+
+def short(algorithm, positions=1):
+    """Strips of four tiles of two at a time, so that pictures of a few pixels have several; of rows by two vectors."""
+    tile = Tile(2, 2 if positions > 1 else 1, strip=4, positions=positions)
+    epilogue = Epilogue((store(21),), (Residual(operand(21)),), 4)
+    return case("rows_short" if positions > 1 else "short", algorithm, 27, 21, epilogue, tile=tile)
 
 
 def some(isa, cases):
@@ -112,6 +128,8 @@ def some(isa, cases):
 
 CASES = {
     isa: [c for a in BITS for c in (short(a), *some(isa, shape_cases(a)), *tile_cases(a, isa))]
+    + [short(a, 4) for a in ("winograd2", "winograd2_words") if isa not in EMULATED_ISAS]
+    + row_cases(isa)
     for isa in {*map(isa_of, NAMES)}
 }
 #: Numbers of those whose size and numbers vary.
@@ -185,12 +203,14 @@ def at_edge(signs, legal):
     return weights(low), low == 127 * order.size
 
 
-@each_name
-@pytest.mark.parametrize("algorithm", BITS)
-def test_extremes(opened, name, algorithm):
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [pytest.param(name, k, id=f"{name}-{CASES[isa_of(name)][k].name}") for name in NAMES for k in SHORT[isa_of(name)]],
+)
+def test_extremes(opened, name, index):
     """-O3 code (tvm.tirx.build's default, by which artifacts are made) where every range is used up."""
     isa = isa_of(name)
-    index = next(k for k in SHORT[isa] if CASES[isa][k].algorithm == algorithm)
+    algorithm = CASES[isa][index].algorithm
     kernels, base = opened(name, CASES[isa]), CASES[isa][index]
     spec, row, edges = base.spec_for(isa), ALGORITHMS[algorithm], 0
     primitive = row.primitive(spec.source, ISAS[isa])
@@ -214,11 +234,18 @@ def test_empty_ranges_write_nothing(opened, name):
         check(kernels, f"k{index}", chosen, chosen.spec_for(isa), [(4, 4, 0, 9), (0, 4, 5, 5), whole])
 
 
-@pytest.mark.parametrize("algorithm", BITS)
-@pytest.mark.parametrize("isa", sorted(set(CASES) - {"avxvnni"}))  # LLVM writes {vex} before its products
-def test_products_stay_in_registers(isa, algorithm):
+LOOPS = [
+    pytest.param(isa, algorithm, tile, id=f"{isa}-{algorithm}-{tile}")
+    for isa in sorted(set(CASES) - {"avxvnni"})  # LLVM writes {vex} before its products
+    for algorithm in BITS
+    for tile in (None, *(Tile(*t, strip=6, positions=4) for t in ISAS[isa].row_tiles if algorithm != "winograd4"))
+]
+
+
+@pytest.mark.parametrize(("isa", "algorithm", "tile"), LOOPS)
+def test_products_stay_in_registers(isa, algorithm, tile):
     """The loop over input channels touches no stack; no kernel calls anything or is large."""
-    chosen = case("64x64", algorithm, 64, 64)
+    chosen = case("64x64", algorithm, 64, 64, tile=tile)
     level, triple = SHIPPED.get(isa) or (level_of(isa), "x86_64-unknown-linux-gnu")
     spec = replace(chosen.spec_for(isa), isa=level.isa)
     function = parse(build_module({"k": spec}, level, triple).inspect_source("asm"), ISAS[isa].machine)[
@@ -229,7 +256,7 @@ def test_products_stay_in_registers(isa, algorithm):
     assert len(instructions) < 2500
     bodies = [function.body(loop) for loop in function.product_loops]
     steps = max(bodies, key=lambda body: sum(map(function.is_product, body)))
-    assert sum(map(function.is_product, steps)) >= spec.tile.pixels * spec.tile.vectors
+    assert sum(map(function.is_product, steps)) >= spec.tile.pixels * spec.tile.vectors * spec.tile.positions
     assert [i.text for i in steps if function.on_stack(i)] == []
 
 

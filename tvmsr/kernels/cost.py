@@ -25,11 +25,15 @@ _WIDE = {2: 2.0, 4: 2.4}
 #: Cycles to store a vector of sums; loads hide less well than in longer loops.
 _SUM = 0.75
 _BURST = 1.42
+#: Where a row of positions is held (`Tile.positions`): loads hide, and so much is left of storing sums and of results.
+_ROW_BURST, _ROW_SUMS, _ROW_RESULTS = 1.0, 0.65, 0.6
+#: There weights pass more often, which costs a cycle for so many bytes unless they and the scratch stay in L1.
+_ROW_STREAM, _L1 = 300.0, 52_000
 #: Bytes of weights a cycle that arrive while something else is computed: from L2, up to a size, and from beyond.
 _STREAM = (52.0, 27.0)
 _IN_L2 = 150_000
 #: Bytes of scratch that stay in L1, and what each costs, in cycles, of those beyond.
-_NEAR = 36_000
+_NEAR, _ROW_NEAR = 36_000, 16_000
 _FAR = 1 / 48
 #: Cycles to widen a vector of 16-bit sums.
 _WIDEN = 1.0
@@ -67,11 +71,14 @@ def direct_cycles(source: Conv | Load, epilogue: Epilogue, isa: Isa, primitive: 
     return source.groups * (max(issue, loads) + tiles + finish) * unshared
 
 
-def _issues(primitive: Primitive, layout: WeightLayout, pixels: int, vectors: int) -> float:
-    """Cycles of a step's issues, a pixel: block by block, as a short last one may wait for its own sums."""
+def _issues(primitive: Primitive, layout: WeightLayout, sums: int, vectors: int) -> float:
+    """Cycles of a step's issues, a pixel: block by block, as a short last one may wait for its own sums.
+
+    sums: of a vector, that take turns: pixels of a tile, times positions that are held.
+    """
     full, rest = divmod(vectors, layout.vectors)
     blocks = [layout.vectors] * full + [rest] * (rest > 0)
-    return sum(max(count * primitive.cycles, primitive.latency / pixels) for count in blocks)
+    return sum(max(count * primitive.cycles, primitive.latency / sums) for count in blocks)
 
 
 def windowed_cycles(
@@ -130,20 +137,27 @@ def winograd_cycles(
     layout = winograd_layout(source, isa, primitive, tile, transform)
     vectors = -(-source.outputs // isa.lanes)
     steps = layout.points * layout.steps
-    issue = steps * (_issues(primitive, layout, tile.pixels, vectors) + layout.blocks * primitive.prepare)
+    issue = _issues(primitive, layout, tile.pixels * tile.positions, vectors) + layout.blocks * primitive.prepare
     loads = steps * (layout.blocks + vectors / tile.pixels) / _LOADS
     wide = _WIDE[transform.outputs] if isa.lanes == 16 else 1.0
     begin = 0.0 if isa.lanes == 16 else layout.blocks * _TILE / 2 / tile.pixels  # the next tile's products hide it
     groups = layout.points * (begin + vectors * _SUM * wide)
     chunks = -(-source.inputs * primitive.weight_bytes // (4 * isa.lanes))
     moved = (isa.transforms or _TRANSFORM)[transform.outputs]
-    transforms = (chunks * moved[0] + vectors * moved[1]) * wide
+    inputs, results = chunks * moved[0] * wide, vectors * moved[1] * wide
     untouched = layout.blocks * layout.vectors - vectors  # vectors of padding
-    scratch = plan(source, isa, tile, transform).bytes - tile.strip * layout.points * 4 * isa.lanes * untouched
-    far = max(0, scratch - _NEAR) / tile.strip * _FAR
+    scheme = plan(source, isa, tile, transform)
+    scratch, near = scheme.bytes - tile.strip * layout.points * 4 * isa.lanes * untouched, _NEAR
     finish = transform.outputs**2 * vectors * epilogue_cycles(epilogue, isa)
     streamed = layout.bytes / tile.strip / _STREAM[layout.bytes > _IN_L2]
-    return (max(issue, loads * _BURST, streamed) + groups + transforms + far + finish) / transform.outputs**2
+    burst, again = _BURST, 0.0
+    if tile.positions > 1:
+        burst, groups, results = _ROW_BURST, groups * _ROW_SUMS, results * _ROW_RESULTS
+        scratch, near = scheme.half_inputs * scheme.element, _ROW_NEAR
+        again = layout.bytes / tile.strip / _ROW_STREAM * (layout.bytes + scratch > _L1)
+    far = max(0, scratch - near) / tile.strip * _FAR
+    products = max(steps * issue, loads * burst, streamed)
+    return (products + groups + inputs + results + again + far + finish) / transform.outputs**2
 
 
 def winograd_window_cycles(

@@ -92,6 +92,7 @@ class Isa:
     needs: tuple[str, ...] = ()  # CPU features, by the driver's names
     tiles: tuple[tuple[int, int], ...] = ()  # offered to convolutions: pixels, vectors
     short_tiles: tuple[tuple[int, int], ...] = ()  # offered too where one block with few weights is all: see cost.py
+    row_tiles: tuple[tuple[int, int], ...] = ()  # offered too to F(2x2), four positions of each at once
     epilogue_cycles: float = 4.0  # per vector of outputs that are tame, rough
     # Of F(m x m, 3x3), by m: cycles to transform a vector of inputs, and one of results. None: what cost.py measured.
     transforms: Mapping[int, tuple[float, float]] | None = field(default=None, hash=False)
@@ -208,6 +209,8 @@ _MLAL32 = Primitive(
 # fast there where LLVM finds room, and a third slower where it does not.
 _WIDE_TILES = ((6, 4), (8, 3), (12, 2), (14, 1))
 _SHORT_TILES = ((4, 4), (8, 2))
+# By four positions 24 sums. With 16 registers it would be 3x1, whose loads take a third longer than its products.
+_ROW_TILES = ((3, 2), (2, 3), (6, 1))
 _NARROW_TILES = ((6, 2), (12, 1))
 _PAIRS_TILES = ((4, 2), (12, 1))
 
@@ -268,6 +271,7 @@ ISAS: dict[str, Isa] = {
             needs=("avx512vnni", "avx512bw", "avx512vl"),
             tiles=_WIDE_TILES,
             short_tiles=_SHORT_TILES,
+            row_tiles=_ROW_TILES,
             packs=_PACKS512,
             gather="llvm.x86.avx512.mask.gather.dpi.512",
         ),

@@ -132,7 +132,8 @@ class Load:
 class Tile(NamedTuple):
     """What may be chosen freely of an algorithm: every value computes the same bytes. Tuning chooses it.
 
-    pixels x vectors (of output channels) sums are in registers together; a transform's `pixels` are transformed tiles.
+    pixels x vectors (of output channels) sums are in registers together; a transform's `pixels` are transformed tiles,
+    of which it holds the sums of `positions`.
     With pixels in the lanes, `vectors` are single output channels, and `pixels` fill whole vectors.
     """
 
@@ -141,17 +142,19 @@ class Tile(NamedTuple):
     window: int = 0  # steps whose products are summed in 16 bits before they are widened; 0: each by itself
     strip: int = 0  # how many tiles are transformed together; with pixels in the lanes, pixels that are transposed
     unroll: int = 1  # of a direct loop over steps without windows: loads of every pixel that one turn of it takes
+    positions: int = 1  # of a transform, whose sums are in registers together: one, or a row of them
 
     def __repr__(self) -> str:
-        """Kernels are named by it: an unroll of 1 changes no name."""
-        shown = self._fields if self.unroll > 1 else self._fields[:-1]
-        return f"Tile({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+        """Kernels are named by it: an unroll of 1 changes no name, nor does one position."""
+        plain = {name for name in ("unroll", "positions") if getattr(self, name) == 1}
+        return f"Tile({', '.join(f'{name}={getattr(self, name)!r}' for name in self._fields if name not in plain)})"
 
     def __str__(self) -> str:
         window = f"w{self.window}" if self.window else ""
         strip = f"s{self.strip}" if self.strip else ""
         unroll = f"u{self.unroll}" if self.unroll > 1 else ""
-        return f"{self.pixels}x{self.vectors}{window}{strip}{unroll}"
+        positions = f"x{self.positions}" if self.positions > 1 else ""
+        return f"{self.pixels}x{self.vectors}{positions}{window}{strip}{unroll}"
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ z * sum(w)`, so that parameters are the same ones.
 A row of tiles is worked through in strips of `tile.strip` tiles. Inputs of a strip are transformed for all channels
 (winograd_inputs.py). Then for each block of output channels, for each position: a matrix product of the strip's V and
 the position's weights, to P, by the register tiles of a direct convolution (products.py): `tile.pixels` transformed
-tiles by `tile.vectors` vectors of channels. A position's weights stay in L1 while the strip passes. Then the results
-(winograd_outputs.py). V and P lie in scratch (winograd_plan.py). Groups of tiles are always whole: what they compute of
-tiles that a short strip does not have is not looked at.
+tiles by `tile.vectors` vectors of channels. A position's weights stay in L1 while the strip passes. Where registers
+hold a row of positions (`tile.positions` is t), with the weights of all of them in L1, the pass along that row, M A, is
+made there: P takes m values in place of t. Then the results (winograd_outputs.py). V and P lie in scratch
+(winograd_plan.py). Groups of tiles are always whole: what they compute of tiles that a short strip does not have is not
+looked at.
 
 The last tile of a row of tiles is moved left so that it ends at col1. Ranges narrower than m are one tile, of which
 single pixels are stored; of the last rows, fewer than m where row1 asks for no more. Nothing is read but rows and
@@ -19,6 +21,7 @@ columns of x that a direct convolution reads too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -35,7 +38,7 @@ from tvmsr.kernels.products import Inputs, Sums, Weights, in_windows, open_sums
 from tvmsr.kernels.spec import Conv, KernelSpec
 from tvmsr.kernels.transforms import transform_of
 from tvmsr.kernels.winograd_inputs import Window, transform_inputs
-from tvmsr.kernels.winograd_outputs import Results, finish_tile
+from tvmsr.kernels.winograd_outputs import Results, combined, finish_tile
 from tvmsr.kernels.winograd_plan import Plan, plan
 
 
@@ -49,6 +52,11 @@ class _Winograd:
     primitive: Primitive
     v: Tensor
     words: Expr
+
+    @property
+    def position_size(self) -> int:
+        """Elements from position to position in the weights of a block."""
+        return self.layout.row_elements + self.layout.starts * 4 // self.layout.element_bytes
 
     def column(self, tile: Expr) -> Expr:
         """First column of a tile of the row."""
@@ -118,30 +126,33 @@ def _inputs(w: _Winograd, strip: _Strip) -> None:
 
 def _block(w: _Winograd, strip: _Strip, number: Expr, block: Block) -> None:
     """Products and results of a strip for one block of output channels."""
-    pixels, layout = w.frame.spec.tile.pixels, w.layout
-    each = layout.row_elements + layout.starts * 4 // layout.element_bytes
-    with T.serial(0, layout.points) as position:
-        weights = T.bind((number * layout.points + position) * each)
-        with T.serial(0, T.truncdiv(strip.count + (pixels - 1), T.int32(pixels))) as g:
+    tile, layout = w.frame.spec.tile, w.layout
+    with T.serial(0, layout.points // tile.positions) as turn:
+        weights = T.bind((number * layout.points + turn * tile.positions) * w.position_size)
+        with T.serial(0, T.truncdiv(strip.count + (tile.pixels - 1), T.int32(tile.pixels))) as g:
             zero = unknown_zero(strip.row + g)
-            _products(w, position, g * pixels, T.bind(weights + zero), len(block.valid), zero)
+            _products(w, turn, g * tile.pixels, T.bind(weights + zero), len(block.valid), zero)
     prepared = prepare(w.frame, block, (w.scheme.transform.outputs, 1))
     results = Results(w.frame, w.scheme, block, w.words, prepared)
     with T.serial(0, strip.count) as tile:
         finish_tile(results, tile, strip.row, w.column(strip.first + tile))
 
 
-def _products(w: _Winograd, position: Expr, tile: Expr, weights: Expr, vectors: int, zero: Expr) -> None:
-    """Sums of `tile.pixels` tiles from `tile` on at one position -> P. zero: see `unknown_zero`."""
-    pixels, lanes, scheme = w.frame.spec.tile.pixels, w.layout.lanes, w.scheme
-    sums = open_sums(w.frame.isa, w.primitive, pixels, vectors, w.layout.vectors, w.frame.spec.tile.window)
-    sums.start([_start(w, weights + 4 * n * lanes) for n in range(vectors)])
-    x_index = T.bind(position * scheme.v_position + tile * scheme.pitch)
-    _steps(w, sums, x_index, weights + 4 * w.layout.starts, zero)
-    at = T.bind(scheme.p + tile * scheme.p_tile + position * (vectors * lanes))
-    for p, pixel in enumerate(sums.values()):
-        for n, value in enumerate(pixel):
-            T.buffer_store(w.words, value, [ramp(at + p * scheme.p_tile + n * lanes, lanes)])
+def _products(w: _Winograd, turn: Expr, tile: Expr, weights: Expr, vectors: int, zero: Expr) -> None:
+    """Sums of `tile.pixels` tiles from `tile` on at `tile.positions` positions -> P. zero: see `unknown_zero`."""
+    (pixels, _, window, *_), count = w.frame.spec.tile, w.frame.spec.tile.positions
+    lanes, scheme = w.layout.lanes, w.scheme
+    row = [open_sums(w.frame.isa, w.primitive, pixels, vectors, w.layout.vectors, window) for _ in range(count)]
+    for j, sums in enumerate(row):
+        sums.start([_start(w, weights + j * w.position_size + 4 * n * lanes) for n in range(vectors)])
+    x_index = T.bind(turn * (count * scheme.v_position) + tile * scheme.pitch)
+    _steps(w, row, x_index, weights + 4 * w.layout.starts, zero)
+    kept = scheme.transform.outputs if scheme.rowwise else 1
+    at = T.bind(scheme.p + tile * scheme.p_tile + turn * (kept * vectors * lanes))
+    for p, pixel in enumerate(zip(*(sums.values() for sums in row), strict=True)):
+        for n, values in enumerate(zip(*pixel, strict=True)):
+            for k, value in enumerate(combined(scheme.transform, values, lanes) if scheme.rowwise else values):
+                T.buffer_store(w.words, value, [ramp(at + p * scheme.p_tile + (k * vectors + n) * lanes, lanes)])
 
 
 def _start(w: _Winograd, index: Expr) -> Expr:
@@ -151,21 +162,25 @@ def _start(w: _Winograd, index: Expr) -> Expr:
     return T.bind(T.reinterpret(f"int32x{lanes}", w.frame.weights[ramp(index, 4 * lanes)]))
 
 
-def _steps(w: _Winograd, sums: Sums, x_index: Expr, w_index: Expr, zero: Expr) -> None:
+def _steps(w: _Winograd, row: Sequence[Sums], x_index: Expr, w_index: Expr, zero: Expr) -> None:
     """All steps over input channels: a loop over those that fill a load of every tile, then the others."""
-    whole, rest = divmod(w.layout.steps, sums.span)
-    advance = sums.span * w.primitive.group
+    first = row[0]
+    whole, rest = divmod(w.layout.steps, first.span)
+    advance = first.span * w.primitive.group
 
     def add(at: Expr, steps: int) -> None:
-        inputs = Inputs(w.v, x_index + at * advance, w.scheme.pitch)
-        sums.add(inputs, Weights(w.frame.weights, w_index + at * (sums.span * sums.step_size)), steps)
+        for j, sums in enumerate(row):
+            inputs = Inputs(w.v, x_index + j * w.scheme.v_position + at * advance, w.scheme.pitch)
+            index = w_index + j * w.position_size + at * (first.span * first.step_size)
+            sums.add(inputs, Weights(w.frame.weights, index), steps)
 
     if w.primitive.kind is Kind.WINDOW:
-        in_windows(sums, whole, w.frame.spec.tile.window, lambda at: add(at, sums.span))
+        assert len(row) == 1  # sums of 16 bits take all registers
+        in_windows(first, whole, w.frame.spec.tile.window, lambda at: add(at, first.span))
     elif whole:
         # Loads of all steps before the first product would be more than there are registers.
         rolled = w.frame.isa.loops_over_rows and whole > 1
         with T.serial(0, whole - zero * NEVER if rolled else whole) as at:
-            add(at, sums.span)
+            add(at, first.span)
     if rest:
         add(whole, rest)

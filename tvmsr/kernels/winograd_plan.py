@@ -1,8 +1,9 @@
 """What Winograd kernels keep in scratch, and where. Nothing in this file needs tvm.
 
 Four areas, each of whole lines of 64 bytes: V, transformed inputs of a strip of tiles, [position][tile][channel]; P,
-sums of products, [tile][position][lane] of int32 for one block of output channels; then what a tile leaves half way,
-transformed along one axis only: of its inputs, and of its results (with the rows of a range narrower than a tile).
+sums of products, [tile][position][lane] of int32 for one block of output channels, or what rows of positions became,
+[tile][row][column of results][lane]; then what a tile leaves half way, transformed along one axis only: of its inputs,
+and of its results (with the rows of a range narrower than a tile).
 Strides that many addresses share are an odd number of lines, so that those do not meet in the same set of a cache.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tvmsr.kernels.isa import Isa, Primitive
+from tvmsr.kernels.isa import Isa, Kind, Primitive
 from tvmsr.kernels.spec import Conv, Tile
 from tvmsr.kernels.transforms import Transform
 
@@ -20,6 +21,8 @@ _SHORTEST = 16
 #: Columns of the grid that a strip covers, at least: one group of tiles and more. Bytes of scratch that it may take,
 #: most of a small L2.
 _STRIPS = (1, 48, 96, 192)
+#: Where a row of positions is held, so few tiles share a weight that a single group would read them too often.
+_ROW_STRIPS = (8, 24, 48, 96)
 _SCRATCH = 400_000
 
 
@@ -33,6 +36,7 @@ class Plan:
     vectors: int  # of a block of output channels
     tiles: int  # of a strip
     inputs: int
+    rowwise: bool = False  # sums of a row of positions are held together, and combined before they go to P
 
     @property
     def vector(self) -> int:
@@ -61,9 +65,14 @@ class Plan:
         return _odd_lines(self.tiles * self.pitch * self.element) // self.element
 
     @property
+    def sums(self) -> int:
+        """What P holds of a tile and a vector of channels: sums of positions, or columns of results for each row."""
+        return self.transform.points * (self.transform.outputs if self.rowwise else self.transform.points)
+
+    @property
     def p_tile(self) -> int:
         """Words from tile to tile in P."""
-        return _odd_lines(4 * self.positions * self.vectors * self.lanes) // 4
+        return _odd_lines(4 * self.sums * self.vectors * self.lanes) // 4
 
     @property
     def p(self) -> int:
@@ -93,6 +102,7 @@ class Plan:
 
 def plan(conv: Conv, isa: Isa, tile: Tile, transform: Transform) -> Plan:
     """The plan of a kernel: whole groups of `tile.pixels` tiles fill a strip."""
+    assert tile.positions in (1, transform.points)
     return Plan(
         transform=transform,
         element=1 if transform.bytes else 2,
@@ -100,15 +110,19 @@ def plan(conv: Conv, isa: Isa, tile: Tile, transform: Transform) -> Plan:
         vectors=tile.vectors,
         tiles=-(-tile.strip // tile.pixels) * tile.pixels,
         inputs=conv.inputs,
+        rowwise=tile.positions > 1,
     )
 
 
 def strips(conv: Conv, isa: Isa, primitive: Primitive, transform: Transform) -> tuple[Tile, ...]:
-    """The tiles that are offered: the register tiles of direct convolutions, by strips of several lengths."""
+    """The tiles that are offered: the register tiles of direct convolutions, and rows, by strips of several lengths."""
+    shapes = [(Tile(*shape), _STRIPS) for shape in primitive.tiles or isa.tiles]
+    if transform.outputs == 2 and primitive.kind is Kind.BROADCAST:
+        shapes += [(Tile(*shape, positions=transform.points), _ROW_STRIPS) for shape in isa.row_tiles]
     found = []
-    for pixels, vectors in primitive.tiles or isa.tiles:
-        lengths = [-(-columns // transform.outputs // pixels) * pixels for columns in _STRIPS]
-        tiles = [Tile(pixels, vectors, strip=length) for length in sorted(set(lengths))]
+    for shape, strips_of in shapes:
+        lengths = [-(-columns // transform.outputs // shape.pixels) * shape.pixels for columns in strips_of]
+        tiles = [shape._replace(strip=length) for length in sorted(set(lengths))]
         fit = [tile for tile in tiles if plan(conv, isa, tile, transform).bytes <= _SCRATCH]
         found += fit or tiles[:1]
     return tuple(found)
