@@ -41,13 +41,13 @@ class Plans:
 
 
 def timed(network: str, records: Mapping[str, Any], found: Mapping[str, Any], size: str) -> dict[str, list[float]]:
-    """By the least of the runs of adaptive.py --times; ways that were not timed are left out."""
+    """By the median of the runs of adaptive.py --times; ways that were not timed are left out."""
     if f"{network} times" not in records:
         return {}
     times = records[f"{network} times"]["sizes"][size]
     first = {way: [f"{way}|{name}" for name in record["names"]] for way, record in found.items()}
-    least = {way: [times[key]["least"] for key in keys] for way, keys in first.items() if set(keys) <= set(times)}
-    return _beside(least)
+    each = {way: [times[key]["median"] for key in keys] for way, keys in first.items() if set(keys) <= set(times)}
+    return _beside(each)
 
 
 def modelled(network: str, found: Mapping[str, Any], folders: Folders, target: str) -> dict[str, list[float]]:

@@ -23,14 +23,15 @@ def times(artifacts: Mapping[str, tuple[Path, Sequence[str]]], size: tuple[int, 
     """Milliseconds by "WAY|CHOICE", least and median of runs on noise. artifacts: by way, 8 bits first; file, choices.
 
     Each way runs by turns with the first alone: where many files are open, where their memory lies costs more than bits
-    save. Its times are then scaled to the least that the first took beside any, so that all can be compared.
+    save. Its times are then scaled, so that the first's median is what it is beside that way where it is least, and all
+    can be compared. Medians decide: on a machine that others share, one run in ten is a fifth faster than the rest.
     """
     first, *others = artifacts
     pairs = {
         way: _by_turns({name: artifacts[name] for name in (first, way)}, size, threads) for way in others or [first]
     }
     key = f"{first}|{artifacts[first][1][0]}"
-    bases = {way: pair[key]["least"] for way, pair in pairs.items()}
+    bases = {way: pair[key]["median"] for way, pair in pairs.items()}
     least = min(bases.values())
     found = {key: next(pair[key] for way, pair in pairs.items() if bases[way] == least)}
     for way, pair in pairs.items():
@@ -57,8 +58,8 @@ def _by_turns(
 
 
 def mean_time(record: Mapping[str, Any], timed: Mapping[str, Any], way: str, choice: int | None = None) -> float:
-    """Least milliseconds over the pictures of a record, each with its own choice, or all with one."""
-    each = [timed[f"{way}|{name}"]["least"] for name in record["names"]]
+    """Median milliseconds over the pictures of a record, each with its own choice, or all with one."""
+    each = [timed[f"{way}|{name}"]["median"] for name in record["names"]]
     taken = [row["choice"] if choice is None else choice for row in record["pictures"]]
     return sum(each[one] for one in taken) / len(taken)
 

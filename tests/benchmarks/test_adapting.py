@@ -34,7 +34,9 @@ OWN = record(OTHER, [6.0, 5.0], [0, -1], [picture("set5/a", 1, 39.8, 39.0), pict
 TIMED = {
     "key": f"{NETWORK} times",
     "ways": ["8", OTHER],
-    "sizes": {"640x360": {"8|base": {"least": 6.0}, f"{OTHER}|base": {"least": 4.0}, f"{OTHER}|flat": {"least": 2.0}}},
+    "sizes": {
+        "640x360": {"8|base": {"median": 6.0}, f"{OTHER}|base": {"median": 4.0}, f"{OTHER}|flat": {"median": 2.0}}
+    },
 }
 RECORDS = {one["key"]: one for one in (FIXED, OWN, TIMED)}
 

@@ -55,7 +55,7 @@ FOUND = {"8": EIGHT, WAY: RECORD}
 def test_costs_are_parts_of_that_of_8_bits():
     assert bits(FOUND) == {"8": [1.0], WAY: [0.5, 0.4, 0.6]}
     least = {"8|default": 8.0, f"{WAY}|base": 4.0, f"{WAY}|fewer": 2.0, f"{WAY}|more": 6.0}
-    records = {"n times": {"sizes": {"2x1": {key: {"least": ms} for key, ms in least.items()}}}}
+    records = {"n times": {"sizes": {"2x1": {key: {"median": ms} for key, ms in least.items()}}}}
     assert timed("n", records, FOUND, "2x1") == {"8": [1.0], WAY: [0.5, 0.25, 0.75]}
     assert timed("n", {}, FOUND, "2x1") == {}
 
