@@ -52,6 +52,9 @@ def quantized(model):
         ({"bits": "a6w4", "weight_bits": "layer"}, "--weight-bits layer: only bits around a base"),
         ({"bits": "auto:a6w4", "kept": 0.1, "strict_bits": True}, "--kept 0.1: --strict-bits keeps no layer"),
         ({"bits": "auto:a6w4", "method": "minmax"}, "--method minmax: --bits auto:a6w4 has a method of its own"),
+        ({"bits": "auto:a4w4", "costs": "bits", "learn_bits": True}, "--learn-bits: --learn is what learns"),
+        ({"bits": "auto:a4w4", "learn": True, "learn_bits": True}, "--learn-bits: only bits around a base that are"),
+        ({"bits": "a4w4", "costs": "bits", "learn": True, "learn_bits": True}, "--learn-bits: only bits around a base"),
         ({"bits": "a6w4", "method": "adabm"}, "--method adabm: it chooses bits itself"),
     ],
 )
@@ -93,6 +96,7 @@ def test_wishes_that_change_nothing(how, words, model):
         {"hr": True, "calib": Path("x"), "method": "cfqp-paper", "way": "crop"},
         {"bits": "auto:a6w8", "costs": "bits", "strict_bits": True, "layer_bits": {"conv.1": 8}, "way": "crop"},
         {"bits": "auto", "max_drop": 0.2, "method": "adabm"},
+        {"bits": "auto:a4w4", "costs": "bits", "learn": True, "learn_bits": True},
         {"bits": "auto:a4w4", "kept": 0.0, "weight_bits": "layer", "sensitivity": "deviation"},
     ],
 )

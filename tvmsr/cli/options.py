@@ -82,6 +82,9 @@ TimedSize = Annotated[str, typer.Option("--size", metavar="WIDTHxHEIGHT", help="
 Learn = Annotated[
     bool, typer.Option("--learn", help="Learn ranges and weights against the FP32 output behind it; needs torch.")
 ]
+LearnBits = Annotated[
+    bool, typer.Option("--learn-bits", help="With --learn and --costs bits: bits of layers, too, if that is better.")
+]
 Seed = Annotated[int, typer.Option("--seed", help="Of everything that is drawn at random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done; full traces of failures.")]
@@ -130,6 +133,7 @@ _CALIBRATION = {
     "max_time": (MaxTime, Calibration.max_time),
     "size": (TimedSize, Calibration.size),
     "learn": (Learn, False),
+    "learn_bits": (LearnBits, False),
 }
 
 

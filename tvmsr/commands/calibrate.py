@@ -63,6 +63,7 @@ class Calibration:
     max_time: float | None = None
     size: str = ""
     learn: bool = False
+    learn_bits: bool = False
     seed: int = 0
 
     @classmethod
@@ -229,7 +230,9 @@ def plan_of(
     )
     if not how.learn:
         return plan
-    return learned(model, plan, crops.used, crops.held, seed=how.seed, better=better, progress=progress)
+    return learned(
+        model, plan, crops.used, crops.held, seed=how.seed, bits=how.learn_bits, better=better, progress=progress
+    )
 
 
 def _saving(how: Calibration) -> Callable[[Sequence[Representative]], None] | None:
@@ -304,6 +307,7 @@ def calibrate(
     max_time: float | None = Calibration.max_time,
     size: str = Calibration.size,
     learn: bool = False,
+    learn_bits: bool = False,
     seed: int = 0,
     overrides: Overrides | None = None,
     progress: Progress = silent,

@@ -117,6 +117,7 @@ def compile(
     max_time: float | None = Calibration.max_time,
     size: str = Calibration.size,
     learn: bool = False,
+    learn_bits: bool = False,
     plan: Path | None = None,
     emit: str | Sequence[str] = "so",
     prefix: str = "tvmsr",

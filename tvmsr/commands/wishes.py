@@ -112,6 +112,13 @@ _RULES: tuple[_Rule, ...] = (
         "--strict-bits keeps no layer at 8 bits, as --kept 0 does; leave one of both out",
         refused=True,
     ),
+    _Rule(("learn_bits",), lambda c: not c.how.learn, "--learn is what learns; give that, too", refused=True),
+    _Rule(
+        ("learn_bits",),
+        lambda c: not c.named or c.how.costs != "bits",
+        "only bits around a base that are counted move between layers, as those of --bits auto:a4w4 --costs bits",
+        refused=True,
+    ),
     _Rule(("adaptive",), lambda c: c.how.max_time is not None, "a plan for --max-time has no choices by picture"),
     _Rule(
         ("max_drop",),

@@ -8,21 +8,28 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tvmsr.errors import UsageError
 from tvmsr.graph.model import Model
+from tvmsr.quant.adabm.figures import figures
 from tvmsr.quant.adabm.words import expected_again
 from tvmsr.quant.adaptive import choosing_of
 from tvmsr.quant.draft import Progress, SoFar, Tell
 from tvmsr.quant.judge import Judge, affordable, expected_drop, make_judge, psnr_of
 from tvmsr.quant.plan import Plan, PlanError
 from tvmsr.quant.saturation import SATURATED
+from tvmsr.quant.structure import READ_SUFFIX
 from tvmsr.quant.verdict import judged, loss_words, saturation_words
+
+if TYPE_CHECKING:
+    from tvmsr.quant.learned.maps import Maps
+    from tvmsr.quant.learned.tune import Lessons, Schedule
 
 U8 = NDArray[np.uint8]
 
@@ -30,6 +37,9 @@ U8 = NDArray[np.uint8]
 JUDGEMENTS = 4
 #: Choices of which no picture was seen count like this share of them: thresholds are for pictures, and these are crops.
 LEAST_SHARE = 0.1
+#: Of Plan.settings: offsets of bits that were learned, by slot, beside those of `layer_factors`.
+LEARNED_BITS = "learned_bits"
+BITS_STAY = "bits stay as they were, as others are not better or cannot be"
 #: What the note of what came of it begins with.
 NOTED = "learned step"
 
@@ -53,6 +63,7 @@ def learned(
     held: Sequence[U8] = (),
     *,
     seed: int = 0,
+    bits: bool = False,
     better: Tell | None = None,
     progress: Progress | None = None,
 ) -> Plan:
@@ -61,15 +72,15 @@ def learned(
     crops: LR pictures, uint8 (H, W, 3), to learn on; held: others to judge with, the crops without. better: is given
     the best plan so far, first the one that it began with. The same arguments give the same plan. The choices of an
     adaptive plan are learned together: weights and what a choice does not hold otherwise are those of all, and what is
-    best is so in the mean over pictures. Raises UsageError without PyTorch.
+    best is so in the mean over pictures. bits: learn once more with the bits of layers, too (tvmsr.quant.learned.maps),
+    and keep the better. Raises UsageError without PyTorch.
     """
     check_torch()
     missing = _missing(model, plan)
     if missing:
         return _noted(plan, f"{NOTED}: left out, {missing}")
     from tvmsr.quant.learned import tune
-    from tvmsr.quant.learned.student import students
-    from tvmsr.quant.learned.written import written
+    from tvmsr.quant.learned.maps import maps_of
 
     tell = better or (lambda _: None)
     begun = _noted(plan, "the learned step was not finished: this is the plan that it began with")
@@ -78,24 +89,60 @@ def learned(
     best = first = trial.of(plan)
     tell(trial.so_far(begun, first))
     before = trial.words(first)
-    schedule = tune.schedule_for(model, seed, len(trial.shares))
-    every = max(1, schedule.steps // JUDGEMENTS)
+    schedule, maps = tune.schedule_for(model, seed, len(trial.shares)), maps_of(model, plan) if bits else None
+    runs = (None, maps) if maps is not None else (None,)
+    total = len(runs) * schedule.steps
+
+    def finished(words: str) -> Plan:
+        made = _finished(first, best, trial, held or crops, len(held) > 0, words)
+        return _with_bits_said(model, made, plan) if bits else made
+
     with tune.settled():
-        made, names = students(model, plan), tune.insides_of(model, len(crops))
-        given = tune.lessons(model, crops, schedule, names)
-        for step in tune.tuned(made, given, schedule, trial.shares):
-            if progress is not None:
-                progress("learning", step, schedule.steps)
-            if step == schedule.steps or (step % every == 0 and schedule.steps - step >= every):
-                found = _found(trial, written(made, plan))
+        given = tune.lessons(model, crops, schedule, tune.insides_of(model, len(crops)))
+        for number, one in enumerate(runs):
+            for step, found in _learning(model, plan, given, trial, schedule, one):
+                done = number * schedule.steps + step
+                if progress is not None:
+                    progress("learning", done, total)
                 best = min(best, found or best, key=lambda one: one.noise)
                 if best is found:
-                    words = f"the learned step was not finished, {step} of {schedule.steps} steps: {before}"
-                    tell(trial.so_far(_finished(first, best, trial, held or crops, len(held) > 0, words), best))
+                    words = f"the learned step was not finished, {done} of {total} steps: {before}"
+                    tell(trial.so_far(finished(words), best))
     if best is first:
-        return _noted(plan, f"{NOTED}: {schedule.steps} steps did not help and are left out: {before}")
-    words = f"{NOTED}, {schedule.steps} steps: {before}"
-    return _finished(first, best, trial, held or crops, len(held) > 0, words)
+        return _noted(plan, f"{NOTED}: {total} steps did not help and are left out: {before}")
+    return finished(f"{NOTED}, {total} steps: {before}")
+
+
+def _learning(
+    model: Model, plan: Plan, given: Lessons, trial: _Trial, schedule: Schedule, maps: Maps | None
+) -> Iterator[tuple[int, _Found | None]]:
+    """The number of each step behind it, and the plan where it is judged: once bits are settled, where they move."""
+    from tvmsr.quant.learned import tune
+    from tvmsr.quant.learned.student import students
+    from tvmsr.quant.learned.written import written
+
+    every = max(1, schedule.steps // JUDGEMENTS)
+    made = students(model, plan, maps.slots if maps is not None else None)
+    for step in tune.tuned(made, given, schedule, trial.shares, maps):
+        is_judged = step == schedule.steps or (step % every == 0 and schedule.steps - step >= every)
+        is_open = maps is not None and tune.is_mapping(step - 1, schedule)
+        yield step, _found(trial, written(made, plan)) if is_judged and not is_open else None
+
+
+def _with_bits_said(model: Model, made: Plan, plan: Plan) -> Plan:
+    """With a note on what has other bits now, and their mean."""
+    offsets = {name: code.bits - plan.tensors[name].bits for name, code in made.tensors.items()}
+    offsets |= {name + READ_SUFFIX: code.bits - plan.reads[name].bits for name, code in made.reads.items()}
+    moved = {name: offset for name, offset in offsets.items() if offset}
+    if not moved:
+        return _noted(made, f"{NOTED}: {BITS_STAY}")
+    more, means = sum(offset > 0 for offset in moved.values()), [figures(model, one).fab for one in (plan, made)]
+    words = (
+        f"learned bits: {more} more, {len(moved) - more} fewer; feature average bit {means[1]:.2f}, {means[0]:.2f} "
+        "before, of which the other notes tell"
+    )
+    made = made.model_copy(update={"settings": {**made.settings, LEARNED_BITS: moved}})
+    return _noted(made, f"{NOTED}: {words}")
 
 
 def shares_of(plan: Plan, pictures: Sequence[U8]) -> tuple[float, ...]:

@@ -20,7 +20,7 @@ from tvmsr.graph.model import INPUT, Attrs, Model, Node
 from tvmsr.quant.bind import PIXEL_SCALE, bind
 from tvmsr.quant.integer import Code, IntegerNode, Term
 from tvmsr.quant.learned.gradients import Tensor
-from tvmsr.quant.learned.grids import Coded, Flow, Grid, Summand, per_channel
+from tvmsr.quant.learned.grids import Coded, Flow, Grid, Lean, Summand, per_channel
 from tvmsr.quant.learned.layers import Layer, Moving
 from tvmsr.quant.learned.operations import OPERATIONS, Step
 from tvmsr.quant.plan import CodePlan, Plan
@@ -35,11 +35,14 @@ def unsupported(model: Model) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def students(model: Model, plan: Plan) -> tuple[Student, ...]:
-    """One for each choice of the plan, that of the plan itself first: see `Student`."""
-    base = Student(model, plan.of_choice(0))
+def students(model: Model, plan: Plan, leans: Mapping[str, Lean] | None = None) -> tuple[Student, ...]:
+    """One for each choice of the plan, that of the plan itself first: see `Student`.
+
+    leans: by slot, those whose bits are learned.
+    """
+    base = Student(model, plan.of_choice(0), leans=leans)
     others = plan.adaptive.choices if plan.adaptive else ()
-    return (base, *(Student(model, plan.of_choice(number), base) for number, _ in enumerate(others, 1)))
+    return (base, *(Student(model, plan.of_choice(number), base, leans) for number, _ in enumerate(others, 1)))
 
 
 class Student(torch.nn.Module):
@@ -52,12 +55,14 @@ class Student(torch.nn.Module):
     choice holds as the plan does are its own, and are learned once for both; biases are of each.
     """
 
-    def __init__(self, model: Model, plan: Plan, base: Student | None = None) -> None:
+    def __init__(
+        self, model: Model, plan: Plan, base: Student | None = None, leans: Mapping[str, Lean] | None = None
+    ) -> None:
         super().__init__()
         graph, self.structure = bind(model, plan), analyse(model.graph)
         self.output, self.plan = graph.output, plan
         self.forms: dict[str, Coded | Summand] = {}
-        self.grids = _grids(plan, self.structure, base)
+        self.grids = _grids(plan, self.structure, base, leans or {})
         self.factors: Mapping[str, Tensor] = self._factors() if base is None else base.factors
         self.layers: dict[str, Layer] = {}
         self._shared: Mapping[str, Layer] = {} if base is None else base.layers
@@ -150,14 +155,14 @@ class Student(torch.nn.Module):
         return None if given is None else torch.tensor(given.astype(np.float64))
 
 
-def _grids(plan: Plan, structure: Structure, base: Student | None = None) -> dict[str, Grid]:
+def _grids(plan: Plan, structure: Structure, base: Student | None, leans: Mapping[str, Lean]) -> dict[str, Grid]:
     """One grid for all tensors that have the same numbers: streams and concats share theirs and have to go on so.
 
-    base: what holds some of them as this plan does, on whose grids they stay.
+    base: what holds some of them as this plan does, on whose grids they stay. leans: by slot; of one grid all have one.
     """
 
     def key(name: str, code: CodePlan) -> tuple[object, ...]:
-        return name == structure.output, code.bits, code.scale, code.zero
+        return name == structure.output, code.bits, code.scale, code.zero, leans.get(name)
 
     slots = _slots(plan)
     made: dict[tuple[object, ...], Grid] = {}
@@ -168,7 +173,7 @@ def _grids(plan: Plan, structure: Structure, base: Student | None = None) -> dic
     for name, code in slots.items():
         grid = made.get(key(name, code))
         if grid is None:
-            grid = Grid(code.bits, float(np.float32(code.scale)), code.zero, learns=name != structure.output)
+            grid = Grid(code.bits, float(np.float32(code.scale)), code.zero, name != structure.output, leans.get(name))
         found[name] = made[key(name, code)] = grid
     return found
 

@@ -16,6 +16,7 @@ from tvmsr.graph.analysis import macs_per_pixel, size_rule, tile_rule
 from tvmsr.graph.execute import run_fp32
 from tvmsr.graph.model import Model
 from tvmsr.quant.learned.gradients import Tensor
+from tvmsr.quant.learned.maps import Maps
 from tvmsr.quant.learned.student import Student
 from tvmsr.quant.picture import fitted
 from tvmsr.quant.ranges import as_float, spaced
@@ -35,6 +36,8 @@ INSIDE, WEIGHED, INSIDE_BYTES = 10.0, 8, 512 << 20
 WORK, LEAST_STEPS, MOST_STEPS = 5.0e12, 100, 2400
 #: Steps that each further choice of a plan adds, beside those of one.
 STEPS_A_CHOICE = 0.25
+#: Share of the steps, the first ones, in which bits are learned too, and how many bits they may go in all of these.
+MAPPED, TRAVEL = 0.3, 3.0
 #: A step computes forward, to the values and to the weights.
 PASSES = 3
 #: Threads: sums of gradients depend on them, so there are as many wherever it runs. Two wait for each other so much
@@ -149,14 +152,24 @@ def insides_of(model: Model, crops: int) -> tuple[str, ...]:
 
 
 def tuned(
-    made: Sequence[Student], given: Lessons, schedule: Schedule, shares: Sequence[float] = (1.0,)
+    made: Sequence[Student],
+    given: Lessons,
+    schedule: Schedule,
+    shares: Sequence[float] = (1.0,),
+    maps: Maps | None = None,
 ) -> Iterator[int]:
     """Change the students, which are the choices of one plan, step by step; yields the number of each step behind it.
 
     shares: of the pictures, that each choice gets. A step is one choice's; what all have in common is learned for the
-    mean over pictures, by weights on their losses.
+    mean over pictures, by weights on their losses. maps: the students' bits, where these are learned in the first part
+    of the steps, by what the output says alone.
     """
-    optimiser = torch.optim.Adam(_groups(made, schedule.rates), betas=(0.9, 0.99), fused=True)
+    groups = _groups(made, schedule.rates)
+    if maps is not None:
+        groups.append(
+            {"params": [lean.value for lean in maps.leans.values()], "lr": TRAVEL / (MAPPED * schedule.steps)}
+        )
+    optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99), fused=True)
     first = [group["lr"] for group in optimiser.param_groups]
     weight = _weight_inside(made[0], given)
     order, turns = _order(len(given.pictures), schedule), _turns(steps_of(shares), schedule.steps)
@@ -164,11 +177,29 @@ def tuned(
         for group, rate in zip(optimiser.param_groups, first, strict=True):
             group["lr"] = rate * schedule.factor(step)
         optimiser.zero_grad(set_to_none=True)
+        maps = _settled_in_time(maps, step, schedule)
         error, inside = _errors(made[turn], given, chosen)
-        loss = error if weight == 0 else error + weight * inside
+        loss = error if weight == 0 or maps is not None else error + weight * inside
         (loss * (shares[turn] / steps_of(shares)[turn])).backward()
+        if maps is not None:
+            maps.level_gradients()
         optimiser.step()
+        if maps is not None:
+            maps.level()
         yield step + 1
+
+
+def _settled_in_time(maps: Maps | None, step: int, schedule: Schedule) -> Maps | None:
+    """None from where bits are settled on."""
+    if maps is None or is_mapping(step, schedule):
+        return maps
+    maps.settle()
+    return None
+
+
+def is_mapping(step: int, schedule: Schedule) -> bool:
+    """Whether bits are still learned in a step, of which the first is 0."""
+    return step < MAPPED * schedule.steps
 
 
 def _errors(student: Student, given: Lessons, chosen: Tensor) -> tuple[Tensor, Tensor]:

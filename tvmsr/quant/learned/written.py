@@ -65,9 +65,13 @@ def _codes(code: Held, grid: Grid) -> Held:
         "scale": scale,
         "zero": zero,
         "low": -zero * scale,
-        "high": (grid.top - zero) * scale,
+        "high": (int(grid.top_now()) - zero) * scale,
         "reason": code.reason.removesuffix(SAID) + SAID,
     }
+    if grid.lean is not None and int(grid.bits_now()) != code.bits:
+        _, _, rest = code.reason.removesuffix(SAID).partition(";")
+        said = f"{int(grid.bits_now())} activation bits, learned" + (f";{rest}" if rest else "")
+        update |= {"bits": int(grid.bits_now()), "reason": said + SAID}
     return code.model_copy(update=update)
 
 
