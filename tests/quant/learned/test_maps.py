@@ -131,7 +131,9 @@ def test_bits_that_are_learned_cost_no_more(made, short):
     moved = last.settings[learn.LEARNED_BITS]
     assert {-1, 1} == set(moved.values())
     assert all(last.tensors[name].bits == plan.tensors[name].bits + moved[name] for name in moved if "." not in name)
-    assert re.search(r"learned bits: \d+ more, \d+ fewer; feature average bit \d\.\d\d", last.notes[-1])
+    words = r"learned step: learned bits: \d+ more, \d+ fewer; feature average bit \d\.\d\d"
+    assert re.match(words, last.notes[-2])
+    assert last.notes[-1] == plan.notes[-1]
     for number, _ in enumerate(shares):
         costs = [figures(model, one, number).bit_operations for one in (last, plan)]
         assert costs[0] <= costs[1] + 1e-9
@@ -148,6 +150,9 @@ def test_the_better_of_both_is_kept(made, short):
     assert noise(better) <= noise(plain) < noise(plan)
     assert better == learned(model, plan, CROPS, HELD, bits=True)
     assert any(note.startswith(f"{learn.NOTED}, ") for note in better.notes)
+    stays = f"{learn.NOTED}: {learn.BITS_STAY}"
+    assert (stays in better.notes) is (learn.LEARNED_BITS not in better.settings)
+    assert stays not in plain.notes
 
 
 def test_bits_that_cannot_move_stay():

@@ -110,7 +110,8 @@ def learned(
                     tell(trial.so_far(finished(words), best))
     if best is first:
         return _noted(plan, f"{NOTED}: {total} steps did not help and are left out: {before}")
-    return finished(f"{NOTED}, {total} steps: {before}")
+    made = finished(f"{NOTED}, {total} steps: {before}")
+    return _noted(made, f"{NOTED}: {BITS_STAY}") if bits and LEARNED_BITS not in made.settings else made
 
 
 def _learning(
@@ -130,19 +131,19 @@ def _learning(
 
 
 def _with_bits_said(model: Model, made: Plan, plan: Plan) -> Plan:
-    """With a note on what has other bits now, and their mean."""
+    """With a note on what has other bits now, where something has, and their mean: before that of what came of it."""
     offsets = {name: code.bits - plan.tensors[name].bits for name, code in made.tensors.items()}
     offsets |= {name + READ_SUFFIX: code.bits - plan.reads[name].bits for name, code in made.reads.items()}
     moved = {name: offset for name, offset in offsets.items() if offset}
     if not moved:
-        return _noted(made, f"{NOTED}: {BITS_STAY}")
+        return made
     more, means = sum(offset > 0 for offset in moved.values()), [figures(model, one).fab for one in (plan, made)]
     words = (
-        f"learned bits: {more} more, {len(moved) - more} fewer; feature average bit {means[1]:.2f}, {means[0]:.2f} "
-        "before, of which the other notes tell"
+        f"{NOTED}: learned bits: {more} more, {len(moved) - more} fewer; feature average bit {means[1]:.2f}, "
+        f"{means[0]:.2f} before, of which the other notes tell"
     )
-    made = made.model_copy(update={"settings": {**made.settings, LEARNED_BITS: moved}})
-    return _noted(made, f"{NOTED}: {words}")
+    notes, settings = [*made.notes[:-1], words, *made.notes[-1:]], {**made.settings, LEARNED_BITS: moved}
+    return made.model_copy(update={"settings": settings, "notes": notes})
 
 
 def shares_of(plan: Plan, pictures: Sequence[U8]) -> tuple[float, ...]:
