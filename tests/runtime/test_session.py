@@ -114,6 +114,9 @@ def test_threads_run_where_they_may_before_and_after_they_are_woken_elsewhere(fa
     with load(fake, threads=2) as session:
         (worker,) = _threads() - before
         wanted = allowed if given == "all" else {max(allowed)}
+        deadline = time.monotonic() + 20
+        while os.sched_getaffinity(worker) != allowed and time.monotonic() < deadline:
+            time.sleep(0.01)  # opening woke it already: on a busy machine it has yet to come back
         os.sched_setaffinity(worker, wanted)
         for _ in range(20):
             session.upscale(np.zeros((40, 40, 3), np.uint8))
