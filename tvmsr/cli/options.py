@@ -83,7 +83,8 @@ Learn = Annotated[
     bool, typer.Option("--learn", help="Learn ranges and weights against the FP32 output behind it; needs torch.")
 ]
 LearnBits = Annotated[
-    bool, typer.Option("--learn-bits", help="With --learn and --costs bits: bits of layers, too, if that is better.")
+    bool,
+    typer.Option("--learn-bits", help="With --learn and --costs bits: layers' and pictures' bits, too, if better."),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Of everything that is drawn at random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -194,14 +194,17 @@ def plan_of(
 
     target: what the plan will be compiled for; None: this machine. budget: what max_time and size say.
     """
+    from tvmsr.quant.adabm.fitted import with_fitted
     from tvmsr.quant.calibrate import MAX_DROP
     from tvmsr.quant.calibrate import calibrate as make_plan
+    from tvmsr.quant.draft import SoFar
     from tvmsr.quant.learned.learn import check_torch, learned
 
     how = how.settled()
     if how.learn:
         check_torch()
     max_drop = MAX_DROP if how.max_drop is None else how.max_drop
+    complexities = complexities_for(how, model.scale, progress) if how.is_auto and budget is None else []
     plan = make_plan(
         model,
         crops.used,
@@ -220,7 +223,7 @@ def plan_of(
         sensitivity=how.sensitivity,
         weight_bits=how.weight_bits,
         kept=how.kept,
-        complexities=complexities_for(how, model.scale, progress) if how.is_auto and budget is None else (),
+        complexities=complexities,
         budget=budget,
         seed=how.seed,
         description=description,
@@ -230,9 +233,14 @@ def plan_of(
     )
     if not how.learn:
         return plan
-    return learned(
+    plan = learned(
         model, plan, crops.used, crops.held, seed=how.seed, bits=how.learn_bits, better=better, progress=progress
     )
+    if not how.learn_bits:
+        return plan
+    if better is not None:
+        better(SoFar(plan, plan.judged.drop if plan.judged else None))
+    return with_fitted(model, plan, crops.used, crops.held, complexities, progress)
 
 
 def _saving(how: Calibration) -> Callable[[Sequence[Representative]], None] | None:

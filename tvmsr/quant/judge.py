@@ -84,8 +84,12 @@ class Judge:
 
     def noise(self, plan: Plan | IntegerGraph) -> float:
         """The median over the crops, in squared gray levels."""
+        return self._median(self.noises(plan))
+
+    def noises(self, plan: Plan | IntegerGraph) -> list[float]:
+        """Of each crop, with what storing bytes costs."""
         graph = self.graph(plan)
-        return self._noise_of(run(graph, crop) for crop in self.crops)
+        return self._noises_of(run(graph, crop) for crop in self.crops)
 
     def known(self, plan: Plan | IntegerGraph) -> list[Known]:
         """All tensors of a plan on the crops, for what is judged beside it; small crops, as memory holds them."""
@@ -94,20 +98,25 @@ class Judge:
 
     def noise_of(self, known: Sequence[Known]) -> float:
         """`noise` of the plan that was run."""
-        return self._noise_of(one.output for one in known)
+        return self._median(self._noises_of(one.output for one in known))
 
     def noise_beside(self, plan: Plan | IntegerGraph, known: Sequence[Known]) -> float:
         """`noise`; only what differs from the plan that was run is computed."""
         graph = self.graph(plan)
-        return self._noise_of(run_all(graph, crop, one).output for crop, one in zip(self.crops, known, strict=True))
+        outputs = (run_all(graph, crop, one).output for crop, one in zip(self.crops, known, strict=True))
+        return self._median(self._noises_of(outputs))
 
-    def _noise_of(self, outputs: Iterable[Values]) -> float:
+    def _noises_of(self, outputs: Iterable[Values]) -> list[float]:
         found = []
         for output, exact in zip(outputs, self.exact, strict=True):
             error = _inner(_luma(output.astype(np.float64)) - exact, self.model.scale)
             found.append(float((error**2).mean()))
+        return found
+
+    def _median(self, noises: Sequence[float]) -> float:
+        """Less what storing bytes costs."""
         weights = LUMA if self.model.colour is Colour.RGB else np.ones(1)
-        return float(np.median(found)) - float((weights**2).sum()) / 12
+        return float(np.median(noises)) - float((weights**2).sum()) / 12
 
 
 def make_judge(model: Model, crops: Sequence[U8], outputs: Sequence[F32] | None = None) -> Judge:

@@ -131,7 +131,7 @@ _SWITCHES = {
     "bias_correction": "no bias correction",
     "rounding": "weights rounded to nearest",
     "learn": "learned",
-    "learn_bits": "with bits of layers",
+    "learn_bits": "with bits of layers and pictures",
     "costs": "bits as costs",
     "adaptive": "bits by tile",
     "sensitivity": "noise from gradients",

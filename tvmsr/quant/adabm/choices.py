@@ -30,14 +30,21 @@ class Thresholds:
     words: str
 
 
-def thresholds_of(complexities: Sequence[int]) -> Thresholds:
-    """From those of the calibration pictures. Of few or alike ones: the published ones, widened to hold all of them.
+def parting(complexities: Sequence[int]) -> tuple[int, int] | None:
+    """PERCENTILES of complexities, rounded; None of so few or so like ones that they tell too little.
 
-    Alike are those of which nearly all are as busy: both thresholds would be the same, and leave the base no picture.
+    Alike are those of which nearly all are as busy: both would be the same, and leave the base no picture.
     """
-    count = len(complexities)
-    low, high = (round(float(value)) for value in np.percentile(complexities, PERCENTILES)) if count else (0, 0)
-    if count < LEAST_PICTURES or low == high:
+    if len(complexities) < LEAST_PICTURES:
+        return None
+    low, high = (round(float(value)) for value in np.percentile(complexities, PERCENTILES))
+    return (low, high) if low < high else None
+
+
+def thresholds_of(complexities: Sequence[int]) -> Thresholds:
+    """From those of the calibration pictures. Of few or alike ones: the published ones, widened to hold all of them."""
+    count, found = len(complexities), parting(complexities)
+    if found is None:
         pictures = f"only {count} picture{'' if count == 1 else 's'}"
         why = pictures if count < LEAST_PICTURES else "pictures of which nearly all are as busy"
         published = [of_published(value) for value in PUBLISHED]
@@ -45,8 +52,7 @@ def thresholds_of(complexities: Sequence[int]) -> Thresholds:
         what = "the published ones" if [low, high] == published else "the published ones, widened to hold these"
         says = "says" if count == 1 else "say"
         return Thresholds(low, high, f"{what}, as {why} {says} too little: calibrate with more and other ones")
-    words = f"percentiles {PERCENTILES[0]:g} and {PERCENTILES[1]:g} of {len(complexities)} pictures"
-    return Thresholds(low, high, words)
+    return Thresholds(*found, f"percentiles {PERCENTILES[0]:g} and {PERCENTILES[1]:g} of {count} pictures")
 
 
 def choice_plan(

@@ -112,8 +112,28 @@ def too_much_lost(model: Model, noise: float) -> str:
     return f"left out: on the crops held back it loses more than --max-drop allows, {_drop(model, noise)}"
 
 
+#: What the note of the thresholds begins with, and what comes of it where they are to be fitted.
+THRESHOLDS = f"{NOTED}: a picture is flat below"
+THRESHOLDS_STAY = f"{NOTED}: thresholds stay as they were, as"
+NOT_BETTER = f"{THRESHOLDS_STAY} none of no more cost leave much less noise on the crops held back"
+NO_LINES = f"{THRESHOLDS_STAY} the crops are too few, or too much alike, to tell what choices lose"
+ONE_SIDED = f"{THRESHOLDS_STAY} with one choice beside the base others cost or lose more"
+NO_SPREAD = f"{THRESHOLDS_STAY} so few pictures, or such that are as busy, tell too little"
+
+
+def fitted_words(now: tuple[float, float], before: tuple[float, float], pictures: int, saved: float) -> str:
+    """Where fitted thresholds come from. now, before: shares of the pictures that are flat, and busy.
+
+    saved: of the noise.
+    """
+    return (
+        f"{now[0]:.0%} and {now[1]:.0%} of {pictures} pictures, fitted, in the place of {before[0]:.0%} and "
+        f"{before[1]:.0%}: {saved:.1%} less noise to be expected, by the crops held back"
+    )
+
+
 def threshold_words(found: Thresholds) -> str:
     return (
-        f"{NOTED}: a picture is flat below complexity {found.low} and busy above {found.high} "
+        f"{THRESHOLDS} complexity {found.low} and busy above {found.high} "
         f"({as_published(found.low):.1f} and {as_published(found.high):.1f} as published): {found.words}"
     )
