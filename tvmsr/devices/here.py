@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -134,7 +133,7 @@ class Here(Owner):
     shell: Shell | None = None
 
     def facts(self) -> Facts:
-        from tvmsr.hardware.cpuinfo import features
+        from tvmsr.hardware.cpuinfo import features, usable_cpus
 
         system = platform.uname()
         name, version = platform.libc_ver()
@@ -143,7 +142,7 @@ class Here(Owner):
             system=system.system,
             libc=f"{name} {version}".strip(),
             features=features(),
-            cores=len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1,
+            cores=usable_cpus(),
             page_size=_system_number("SC_PAGE_SIZE"),
             memory=_system_number("SC_PAGE_SIZE") * _system_number("SC_PHYS_PAGES"),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -32,6 +33,11 @@ _ARM_PARTS = {
     0xD4F: "Neoverse V2",
 }
 _ARM_LIMITED = "0x41"
+
+
+def usable_cpus() -> int:
+    """How many CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def machine() -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from tvmsr.graph.model import F32, INPUT, Activation, ConvAttrs, Model, Node
 from tvmsr.operations.activate import apply_activation
 from tvmsr.operations.table import operation_of
+from tvmsr.quant.abreast import mapped
 from tvmsr.quant.bind import bind
 from tvmsr.quant.held import Held
 from tvmsr.quant.integer import IntegerNode
@@ -52,6 +54,12 @@ class _Run:
         sums = self.exact[exact.name] = self.compute(bare)
         return Seen(self.integer[node.inputs[0]], sums)
 
+    def go_on(self, node: IntegerNode, exact: Node | None, has_sums: bool) -> None:
+        """Compute a node in both; has_sums: those of the FP32 one are there already."""
+        self.integer[node.name] = execute(node, tuple(self.integer[name] for name in node.inputs))
+        if exact is not None:
+            self.exact[node.name] = apply_activation(self.exact[node.name], exact) if has_sums else self.compute(exact)
+
     def compute(self, node: Node) -> F32:
         return operation_of(node).reference(tuple(self.exact[name] for name in node.inputs), node)
 
@@ -71,14 +79,13 @@ def walk(model: Model, plan: Plan, crops: Sequence[U8], adjust: Adjust, done: Ca
         weighs = exact is not None and structure.weighs_pixels(exact)
         chosen = node
         if exact is not None and weighs:
-            chosen = adjust(node, [run.seen(node, exact) for run in runs])
+            chosen = adjust(node, mapped(partial(_Run.seen, node=node, exact=exact), runs))
         if node.op == "conv":
             done()
+        mapped(partial(_Run.go_on, node=chosen, exact=exact, has_sums=weighs), runs)
         for run in runs:
-            run.integer[node.name] = execute(chosen, tuple(run.integer[name] for name in node.inputs))
             _free(run.integer, node.name, node.inputs, last_integer)
             if exact is not None:
-                run.exact[node.name] = apply_activation(run.exact[node.name], exact) if weighs else run.compute(exact)
                 _free(run.exact, exact.name, exact.inputs, last_exact)
 
 

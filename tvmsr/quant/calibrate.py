@@ -13,6 +13,7 @@ from tvmsr.errors import InputFileError, UsageError, WorkError
 from tvmsr.graph.analysis import size_rule
 from tvmsr.graph.model import Model
 from tvmsr.imaging.augment import default_calibration
+from tvmsr.quant.abreast import abreast
 from tvmsr.quant.adabm.adapt import adapted
 from tvmsr.quant.adabm.adaptation import MODES, Adaptation, WeightBits
 from tvmsr.quant.adabm.auto import Budget, within_drop, within_time
@@ -71,6 +72,7 @@ OVERFITTED = 1.2
 TOO_ALIKE = "weights are not fitted to the pictures, which are too alike for that: calibrate with more and other ones"
 
 
+@abreast()
 def calibrate(
     model: Model,
     crops: list[U8],
@@ -147,7 +149,7 @@ def calibrate(
     description
         Where the crops come from, in words, for the plan.
     seed
-        Of what is drawn at random: CFQP's pictures. The same arguments and as many threads give the same plan.
+        Of what is drawn at random: CFQP's pictures. The same arguments give the same plan, with any threads.
     progress
         Called with what is being done, steps done, steps in all.
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvmsr.graph.model import Model
+from tvmsr.quant.abreast import mapped
 from tvmsr.quant.beside import Seen, walk
 from tvmsr.quant.integer import IntegerNode
 from tvmsr.quant.patches import patch_sums
@@ -51,13 +52,19 @@ def mean_error(node: IntegerNode, seen: Sequence[Seen]) -> F64:
     weight = node.params["weight"]
     total, pixels = np.zeros(node.channels), 0
     codes = np.zeros((weight.shape[0] * weight.shape[1] * weight.shape[2], node.channels))
-    for one in seen:
-        total += one.sums.sum(axis=(0, 1), dtype=np.float64)
-        codes += patch_sums(node, one.x)
-        pixels += one.sums.shape[0] * one.sums.shape[1]
+    for means, sums, count in mapped(lambda one: _sums(node, one), seen):
+        total += means
+        codes += sums
+        pixels += count
     # Integers below 2**53: exact, as the executor's sums are.
     sums = (codes * weight.reshape(codes.shape)).sum(axis=0) + pixels * node.params["bias"].astype(np.float64)
     return (total - sums * cast(F64, node.step)) / pixels
+
+
+def _sums(node: IntegerNode, one: Seen) -> tuple[F64, F64, int]:
+    """Of a crop: sums over pixels of the FP32 sums (OC,) and of what each weight meets (K, OC), and how many pixels."""
+    height, width = one.sums.shape[:2]
+    return one.sums.sum(axis=(0, 1), dtype=np.float64), patch_sums(node, one.x), height * width
 
 
 def with_correction(node: IntegerNode, correction: F64) -> IntegerNode:

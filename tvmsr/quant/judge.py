@@ -10,9 +10,9 @@ PSNR against the FP32 output: 10 * log10(255**2 / noise) = P - 10 * log10(10**(d
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tvmsr.graph.analysis import macs_per_pixel, size_rule
 from tvmsr.graph.execute import run_fp32
 from tvmsr.graph.model import F32, Colour, Model
+from tvmsr.quant.abreast import mapped
 from tvmsr.quant.again import Known, run_all
 from tvmsr.quant.bind import bind
 from tvmsr.quant.held import Values
@@ -31,6 +32,7 @@ from tvmsr.quant.reference import run
 
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
+Item = TypeVar("Item")
 
 #: Mean square error of FP32 networks on photographs (luma, squared gray levels), by scale: Set5 PSNR 37.8, 33.8, 31.9.
 TYPICAL_ERROR: Mapping[int, float] = {2: 10.8, 3: 27.0, 4: 42.0}
@@ -89,29 +91,31 @@ class Judge:
     def noises(self, plan: Plan | IntegerGraph) -> list[float]:
         """Of each crop, with what storing bytes costs."""
         graph = self.graph(plan)
-        return self._noises_of(run(graph, crop) for crop in self.crops)
+        return self._noises_of(lambda crop: run(graph, crop), self.crops)
 
     def known(self, plan: Plan | IntegerGraph) -> list[Known]:
         """All tensors of a plan on the crops, for what is judged beside it; small crops, as memory holds them."""
         graph = self.graph(plan)
-        return [run_all(graph, crop) for crop in self.crops]
+        return mapped(lambda crop: run_all(graph, crop), self.crops)
 
     def noise_of(self, known: Sequence[Known]) -> float:
         """`noise` of the plan that was run."""
-        return self._median(self._noises_of(one.output for one in known))
+        return self._median(self._noises_of(lambda one: one.output, known))
 
     def noise_beside(self, plan: Plan | IntegerGraph, known: Sequence[Known]) -> float:
         """`noise`; only what differs from the plan that was run is computed."""
         graph = self.graph(plan)
-        outputs = (run_all(graph, crop, one).output for crop, one in zip(self.crops, known, strict=True))
-        return self._median(self._noises_of(outputs))
+        pairs = zip(self.crops, known, strict=True)
+        return self._median(self._noises_of(lambda pair: run_all(graph, *pair).output, pairs))
 
-    def _noises_of(self, outputs: Iterable[Values]) -> list[float]:
-        found = []
-        for output, exact in zip(outputs, self.exact, strict=True):
-            error = _inner(_luma(output.astype(np.float64)) - exact, self.model.scale)
-            found.append(float((error**2).mean()))
-        return found
+    def _noises_of(self, output: Callable[[Item], Values], given: Iterable[Item]) -> list[float]:
+        """output: of what is given for each crop."""
+
+        def noise(pair: tuple[Item, F64]) -> float:
+            error = _inner(_luma(output(pair[0]).astype(np.float64)) - pair[1], self.model.scale)
+            return float((error**2).mean())
+
+        return mapped(noise, zip(given, self.exact, strict=True))
 
     def _median(self, noises: Sequence[float]) -> float:
         """Less what storing bytes costs."""
@@ -123,7 +127,7 @@ def make_judge(model: Model, crops: Sequence[U8], outputs: Sequence[F32] | None 
     """A judge over crops; outputs of the FP32 network on them, where they are known and the crops fit it."""
     if outputs is None:
         crops = [fitted(crop, size_rule(model.graph)) for crop in crops]
-        outputs = [cast(F32, run_fp32(model, as_float(crop))) for crop in crops]
+        outputs = mapped(lambda crop: cast(F32, run_fp32(model, as_float(crop))), crops)
     exact = [_luma(np.clip(output.astype(np.float64) * 255, 0, 255)) for output in outputs]
     return Judge(model, crops, exact)
 

@@ -7,8 +7,11 @@ weight code, and a sum of 1 is a step of the accumulator.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import chain
+from threading import Lock
 from typing import cast
 
 import numpy as np
@@ -16,6 +19,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from tvmsr.graph.model import ConvAttrs
+from tvmsr.quant.abreast import mapped
 from tvmsr.quant.beside import Seen
 from tvmsr.quant.held import Held, Values
 from tvmsr.quant.integer import IntegerNode
@@ -79,27 +83,19 @@ def patch_sums(node: IntegerNode, x: Held) -> F64:
 def moments(node: IntegerNode, seen: Sequence[Seen], most: int = MOST_PATCHES) -> Moments:
     """Of at most so many patches, an equal share from each crop, drawn with a fixed seed."""
     groups, rng = cast(ConvAttrs, node.attrs).groups, np.random.default_rng(SEED)
-    weight, outs = node.params["weight"], node.channels // groups
-    count = int(np.prod(weight.shape[:3]))
-    inputs, cross = np.zeros((groups, count, count)), np.zeros((groups, count, outs))
-    squares, sums_in, sums_out = np.zeros((groups, outs)), np.zeros((groups, count)), np.zeros((groups, outs))
-    patches = 0
+    count, chosen, adding = int(np.prod(node.params["weight"].shape[:3])), [], Lock()
     for one in seen:
-        windows, (height, width) = _windows(node, one.x), one.sums.shape[:2]
-        share = min(-(-most // len(seen)), height * width)
-        chosen = np.sort(rng.choice(height * width, share, replace=False))
-        for where in _blocks(chosen, count * groups):
-            rows, columns = where // width, where % width
-            codes = _sample(windows, rows, columns, groups)
-            sums = one.sums[rows, columns] / cast(F64, node.step)
-            sums = sums.reshape(len(where), groups, outs).transpose(1, 0, 2)
-            _add_products(inputs, codes)
-            codes = codes.astype(np.float64)
-            cross += codes.transpose(0, 2, 1) @ sums
-            squares += (sums**2).sum(axis=1)
-            sums_in += codes.sum(axis=1)
-            sums_out += sums.sum(axis=1)
-        patches += share
+        pixels = one.sums.shape[0] * one.sums.shape[1]
+        chosen.append(np.sort(rng.choice(pixels, min(-(-most // len(seen)), pixels), replace=False)))
+    inputs, patches = np.zeros((groups, count, count)), sum(len(some) for some in chosen)
+
+    def add(products: Values) -> None:
+        """To inputs: integers, so that it does not matter which are the first."""
+        with adding:
+            np.add(inputs, products, out=inputs)
+
+    found = mapped(lambda pair: list(_sums(node, *pair, add)), zip(seen, chosen, strict=True))
+    cross, squares, sums_in, sums_out = (reduce(np.add, parts) for parts in zip(*chain(*found), strict=True))
     return Moments(
         inputs - sums_in[:, :, None] * sums_in[:, None, :] / patches,
         cross - sums_in[:, :, None] * sums_out[:, None, :] / patches,
@@ -108,14 +104,34 @@ def moments(node: IntegerNode, seen: Sequence[Seen], most: int = MOST_PATCHES) -
     )
 
 
+def _sums(
+    node: IntegerNode, one: Seen, chosen: Indices, add: Callable[[Values], None]
+) -> Iterator[tuple[F64, F64, F64, F64]]:
+    """Of some pixels of a crop, blocks of them: sums of code times FP32 sum, of its squares, of codes, and of itself.
+
+    add: is given sums of the products of codes.
+    """
+    groups, width = cast(ConvAttrs, node.attrs).groups, one.sums.shape[1]
+    windows = _windows(node, one.x)
+    for where in _blocks(chosen, int(np.prod(windows.shape[2:]))):
+        rows, columns = where // width, where % width
+        codes = _sample(windows, rows, columns, groups)
+        sums = one.sums[rows, columns] / cast(F64, node.step)
+        sums = sums.reshape(len(where), groups, -1).transpose(1, 0, 2)
+        for products in _products(codes):
+            add(products)
+        codes = codes.astype(np.float64)
+        yield codes.transpose(0, 2, 1) @ sums, (sums**2).sum(axis=1), codes.sum(axis=1), sums.sum(axis=1)
+
+
 def _blocks(chosen: Indices, values: int) -> Iterator[Indices]:
     rows = max(1, _BLOCK_VALUES // values)
     for first in range(0, len(chosen), rows):
         yield chosen[first : first + rows]
 
 
-def _add_products(inputs: F64, codes: F32) -> None:
-    """Add the sums over patches (G, N, K) of the products of any two of their codes to inputs (G, K, K): exactly.
+def _products(codes: F32) -> Iterator[F32 | F64]:
+    """Sums over some patches (G, n, K) at a time of the products of any two of their codes, (G, K, K): exactly.
 
     float32 takes half the time, and holds the sums of so many patches at a time that none leaves its integers.
     """
@@ -125,7 +141,7 @@ def _add_products(inputs: F64, codes: F32) -> None:
         some, codes = patches, codes.astype(np.float64)
     for first in range(0, patches, some):
         part = codes[:, first : first + some]
-        inputs += part.transpose(0, 2, 1) @ part
+        yield part.transpose(0, 2, 1) @ part
 
 
 def _sample(windows: F32, rows: Indices, columns: Indices, groups: int) -> F32:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tvmsr.errors import InputFileError
 from tvmsr.graph.execute import run_fp32
 from tvmsr.graph.model import F32, ActivateAttrs, Activation, ConvAttrs, Graph, Node
+from tvmsr.quant.abreast import mapped
 from tvmsr.quant.plan import affine
 
 Item = TypeVar("Item")
@@ -78,28 +79,32 @@ def observe_channels(graph: Graph, crops: Sequence[U8], done: Callable[[], None]
     """
     split, found, pixels = split_tables(graph), dict[str, list[F64]](), dict[str, int]()
     outputs: list[F32] = []
-
-    def visit(name: str, value: NDArray[Any]) -> None:
-        flat = value.reshape(-1, value.shape[-1])
-        # Over rows first: over pixels alone, the few channels of each are slower to go through.
-        least, most = value.min(axis=0).min(axis=0), value.max(axis=0).max(axis=0)
-        stats = [least, most, np.einsum("nc,nc->c", flat, flat, dtype=np.float64)]
-        if name not in found:
-            found[name], pixels[name] = [s.astype(np.float64) for s in stats], len(flat)
-            return
-        low, high, square = found[name]
-        found[name] = [np.minimum(low, stats[0]), np.maximum(high, stats[1]), square + stats[2]]
-        pixels[name] += len(flat)
-
-    for crop in crops:
-        with np.errstate(over="ignore", invalid="ignore"):  # said by name below
-            outputs.append(cast(F32, run_fp32(split, as_float(crop), visit=visit)))
-        done()
+    for output, seen in mapped(lambda crop: _observed(split, crop), crops, done):
+        for name, (count, least, most, square) in seen.items():
+            low, high, squares = found.get(name, (least, most, np.float64(0.0)))
+            found[name] = [np.minimum(low, least), np.maximum(high, most), squares + square]
+            pixels[name] = pixels.get(name, 0) + count
+        outputs.append(output)
     for name, (low, high, _) in found.items():
         if not np.all(np.maximum(np.abs(low), np.abs(high)) < LARGEST):
             raise InputFileError(f"the network cannot be quantized: {name!r} has values of {LARGEST:g} or more")
     stats = {name: ChannelStats(low, high, square / pixels[name]) for name, (low, high, square) in found.items()}
     return Observation(stats, outputs)
+
+
+def _observed(graph: Graph, crop: U8) -> tuple[F32, dict[str, tuple[int, F64, F64, F64]]]:
+    """The output of a crop, and of every tensor how many pixels, least and largest values and sums of squares (C,)."""
+    seen = {}
+
+    def visit(name: str, value: NDArray[Any]) -> None:
+        flat = value.reshape(-1, value.shape[-1])
+        # Over rows first: over pixels alone, the few channels of each are slower to go through.
+        least, most = value.min(axis=0).min(axis=0), value.max(axis=0).max(axis=0)
+        square = np.einsum("nc,nc->c", flat, flat, dtype=np.float64)
+        seen[name] = len(flat), least.astype(np.float64), most.astype(np.float64), square
+
+    with np.errstate(over="ignore", invalid="ignore"):  # said by name, of all crops together
+        return cast(F32, run_fp32(graph, as_float(crop), visit=visit)), seen
 
 
 def covering(stats: Mapping[str, ChannelStats], more: Mapping[str, ChannelStats]) -> dict[str, ChannelStats]:
@@ -123,21 +128,25 @@ def observe_histograms(
     graph: Graph, crops: Sequence[U8], watched: Sequence[Watched], done: Callable[[], None]
 ) -> list[Histogram]:
     """One histogram an entry of `watched`, in a single run over the crops."""
-    split, counts = split_tables(graph), [np.zeros(BINS) for _ in watched]
+    split = split_tables(graph)
     where: dict[str, list[int]] = {}
     for index, entry in enumerate(watched):
         for name in entry.tensors:
             where.setdefault(name, []).append(index)
 
-    def visit(name: str, value: NDArray[Any]) -> None:
-        for index in where.get(name, ()):
-            entry = watched[index]
-            values = value / entry.tensors[name].astype(np.float32)
-            counts[index] += np.histogram(values, BINS, (entry.low, entry.high))[0]
+    def counted(crop: U8) -> list[F64]:
+        counts = [np.zeros(BINS) for _ in watched]
 
-    for crop in crops:
+        def visit(name: str, value: NDArray[Any]) -> None:
+            for index in where.get(name, ()):
+                entry = watched[index]
+                values = value / entry.tensors[name].astype(np.float32)
+                counts[index] += np.histogram(values, BINS, (entry.low, entry.high))[0]
+
         run_fp32(split, as_float(crop), visit=visit)
-        done()
+        return counts
+
+    counts = [np.sum(each, axis=0) for each in zip(*mapped(counted, crops, done), strict=True)]
     return [Histogram(entry.low, entry.high, count) for entry, count in zip(watched, counts, strict=True)]
 
 

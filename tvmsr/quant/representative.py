@@ -17,6 +17,7 @@ from tvmsr.errors import UsageError
 from tvmsr.graph.analysis import macs_per_pixel
 from tvmsr.graph.execute import run_fp32
 from tvmsr.graph.model import F32, Colour, Model
+from tvmsr.quant.abreast import mapped
 from tvmsr.quant.ranges import as_float
 from tvmsr.quant.windows import best_window
 
@@ -194,11 +195,12 @@ def _best(pictures: Sequence[Representative]) -> list[Representative]:
 
 def _toned(search: Search, prepared: Prepared) -> list[Representative]:
     """The best crops, prepared and toned, each where that made it better. Few crops give several pictures each."""
-    starts, rng, made = _best(search.given()), np.random.default_rng(search.seed), []
+    starts, rng, pairs, made = _best(search.given()), np.random.default_rng(search.seed), [], []
     for place in range(min(search.count, len(starts) * len(_VARIANTS))):
         start, variant = starts[place % len(starts)], _VARIANTS[place // len(starts)]
-        base = variant(prepared(as_float(start.pixels), start, rng))
-        picture = _best_tone(search, base, start, search.passes(PASSES))
+        pairs.append((variant(prepared(as_float(start.pixels), start, rng)), start))
+    pictures = mapped(lambda pair: _best_tone(search, *pair, search.passes(PASSES)), pairs)
+    for place, (picture, (_, start)) in enumerate(zip(pictures, pairs, strict=True)):
         if picture.error < start.error:
             made.append(picture)
         elif place < len(starts):

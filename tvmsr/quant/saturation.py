@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.quant.abreast import mapped
 from tvmsr.quant.integer import Code, IntegerGraph
 from tvmsr.quant.reference import run
 
@@ -28,21 +29,24 @@ def saturation(graph: IntegerGraph, crops: Sequence[U8]) -> dict[str, float]:
     """
     kept = {node.name: node.output for node in graph if isinstance(node.output, Code) and node.op not in _MOVES}
     kept.pop(_made_of(graph, graph.output), None)
-    ends: dict[str, int] = dict.fromkeys(kept, 0)
-    count: dict[str, int] = dict.fromkeys(kept, 0)
 
-    def visit(name: str, values: NDArray[Any]) -> None:
-        if name in kept:
-            code = kept[name]
-            at_end = values == (1 << code.bits) - 1
-            if code.zero > 0:
-                at_end |= values == 0
-            ends[name] += int(np.count_nonzero(at_end))
-            count[name] += values.size
+    def of_crop(crop: U8) -> dict[str, tuple[int, int]]:
+        found = {}
 
-    for crop in crops:
+        def visit(name: str, values: NDArray[Any]) -> None:
+            if name in kept:
+                code = kept[name]
+                at_end = values == (1 << code.bits) - 1
+                if code.zero > 0:
+                    at_end |= values == 0
+                found[name] = int(np.count_nonzero(at_end)), values.size
+
         run(graph, crop, visit=visit)
-    return {name: ends[name] / count[name] for name in kept if count[name]}
+        return found
+
+    found = mapped(of_crop, crops)
+    sums = {name: tuple(sum(one[name][part] for one in found) for part in (0, 1)) for name in kept}
+    return {name: ends / count for name, (ends, count) in sums.items() if count}
 
 
 def _made_of(graph: IntegerGraph, name: str) -> str:

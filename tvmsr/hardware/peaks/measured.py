@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import os
-import sys
 import tempfile
 import threading
 import time
@@ -14,7 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tvmsr.hardware.cpuinfo import cpu_name, features, machine
+from tvmsr.hardware.cpuinfo import cpu_name, features, machine, usable_cpus
 from tvmsr.hardware.peaks.caches import Block, blocks, cache_sizes, memory_size
 from tvmsr.hardware.peaks.table import Loop, Read, loops_of, read_of
 from tvmsr.hardware.peaks.values import Bandwidth, Origin, Peaks, Roof
@@ -60,7 +58,7 @@ class Meter:
     def __init__(self, isa: str, threads: Sequence[int]) -> None:
         """isa: row of the isa table. threads: beside 1, as far as there are cores. WorkError where nothing compiles."""
         had = features()
-        self._threads = tuple(sorted({1, *(min(count, _cores()) for count in threads)}))
+        self._threads = tuple(sorted({1, *(min(count, usable_cpus()) for count in threads)}))
         self._loops = loops_of(isa, had, machine())
         self._calls = {loop: bare_loop(loop) for loop in self._loops.values()}
         self._read, self._blocks = read_of(had), blocks(cache_sizes(), memory_size(), self._threads)
@@ -109,11 +107,6 @@ class Meter:
             _together([partial(function, at, block.bytes, 1) for at in starts])  # brings the block into its cache
         seconds = _together([partial(function, at, block.bytes, passes) for at in starts])
         return count * block.bytes * passes / seconds / 1e9
-
-
-def _cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _reader(read: Read) -> Callable[[int, int, int], object]:

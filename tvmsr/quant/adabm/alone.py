@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from tvmsr.graph.model import F32, INPUT, Activation, Colour, ConvAttrs, Model, Node
 from tvmsr.operations.activate import apply_activation
 from tvmsr.operations.table import operation_of
+from tvmsr.quant.abreast import mapped
 from tvmsr.quant.judge import BORDER, LUMA
 from tvmsr.quant.plan import TensorPlan
 from tvmsr.quant.ranges import as_float
@@ -42,13 +44,16 @@ class Exact:
     @classmethod
     def of(cls, model: Model, crops: Sequence[U8]) -> Exact:
         """crops: small ones, uint8 (H, W, 3), as memory holds all tensors; of a size that the network runs on."""
-        return cls(model, [_run(model, crop) for crop in crops])
+        return cls(model, mapped(partial(_run, model), crops))
 
     def noise(self, change: Change) -> float:
         """Mean square difference of luma, in squared gray levels, over all crops."""
         output = self.model.graph.output
-        errors = [_luma_error(self._changed(one, change), one[output], self.model) for one in self.tensors]
-        return float(np.mean(errors))
+
+        def error(one: Mapping[str, F32]) -> float:
+            return _luma_error(self._changed(one, change), one[output], self.model)
+
+        return float(np.mean(mapped(error, self.tensors)))
 
     def _changed(self, known: Mapping[str, F32], change: Change) -> F32:
         new: dict[str, F32] = {}

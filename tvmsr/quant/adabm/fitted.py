@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvmsr.graph.model import Model
+from tvmsr.quant.abreast import abreast
 from tvmsr.quant.adabm import words
 from tvmsr.quant.adabm.choices import Thresholds, parting
 from tvmsr.quant.adabm.figures import figures
@@ -100,6 +101,7 @@ def _over(complexities: F64) -> F64:
     return np.stack([np.ones_like(complexities), np.log(np.maximum(complexities, LEAST_BUSY))], axis=1)
 
 
+@abreast()
 def with_fitted(
     model: Model,
     plan: Plan,

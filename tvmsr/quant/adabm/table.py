@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tvmsr.graph.execute import run_fp32
 from tvmsr.graph.model import F32, ConvAttrs, Graph, Model, Node
+from tvmsr.quant.abreast import mapped
 from tvmsr.quant.adabm.alone import Change, Exact
 from tvmsr.quant.adabm.clips import Clips
 from tvmsr.quant.adabm.sites import FULL_BITS, LEAST_BITS, Site, read_codes, with_bits, with_weight_bits
@@ -191,13 +192,16 @@ def deviations(graph: Graph, sites: Sequence[Site], crops: Sequence[U8]) -> dict
     """Sensitivity as published, the deviation of what is read in a picture, as noise that each bit divides by 4."""
     inputs = {node.name: node.inputs[0] for node in graph}
     read = {site.name: inputs[site.readers[0]] for site in sites}
-    found: dict[str, list[float]] = {name: [] for name in read.values()}
 
-    def visit(name: str, value: NDArray[np.float32]) -> None:
-        if name in found:
-            found[name].append(float(value.std(dtype=np.float64)))
+    def of_crop(crop: U8) -> dict[str, float]:
+        found: dict[str, float] = {}
 
-    for crop in crops:
+        def visit(name: str, value: NDArray[np.float32]) -> None:
+            found[name] = float(value.std(dtype=np.float64))
+
         run_fp32(graph, as_float(crop), visit=visit)
-    means = {site: float(np.mean(found[name])) for site, name in read.items()}
+        return found
+
+    found = mapped(of_crop, crops)
+    means = {site: float(np.mean([one[name] for one in found])) for site, name in read.items()}
     return {site: {bits: mean**2 * 4.0**-bits for bits in SITE_BITS} for site, mean in means.items()}

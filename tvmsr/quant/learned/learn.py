@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tvmsr.errors import UsageError
 from tvmsr.graph.model import Model
+from tvmsr.quant.abreast import abreast
 from tvmsr.quant.adabm.figures import figures
 from tvmsr.quant.adabm.words import expected_again
 from tvmsr.quant.adaptive import choosing_of
@@ -56,6 +57,7 @@ def check_torch(option: str = "--learn") -> None:
         ) from error
 
 
+@abreast()
 def learned(
     model: Model,
     plan: Plan,
