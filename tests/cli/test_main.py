@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import builtins
 import json
+import signal
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -102,6 +104,24 @@ def test_ctrl_c_while_modules_are_loaded(capfd, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(builtins, "__import__", interrupted)
     assert main(["targets"]) == INTERRUPTED
     assert capfd.readouterr().err == "error: interrupted\n"
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_ctrl_c_again_while_the_process_ends_shows_no_trace(times: int) -> None:
+    """A thread that takes a while to end is what Python waits for then."""
+    code = (
+        "import signal, sys, threading, time\nfrom tvmsr.cli import main as module\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "def command(arguments):\n    threading.Thread(target=time.sleep, args=(2,)).start()\n"
+        "    print('ready', flush=True)\n    time.sleep(60)\n"
+        "module._run = command\nmodule.run()"
+    )
+    client = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert client.stdout is not None and client.stdout.readline() == "ready\n"
+    for _ in range(times):
+        client.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    assert client.communicate() == ("", "error: interrupted\n") and client.returncode == INTERRUPTED
 
 
 def test_default_model_is_mentioned_only_where_it_was_not_asked_for(capfd) -> None:

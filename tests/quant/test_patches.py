@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.quant import networks
+from tvmsr.abreast import abreast
 from tvmsr.graph.model import Activation, PadMode
 from tvmsr.quant import patches
 from tvmsr.quant.beside import walk
@@ -70,6 +72,36 @@ def test_moments_tell_the_error_of_any_codes(kind):
         wanted = ((off - off.mean(axis=0)) ** 2).sum(axis=0)
         assert np.allclose(found.error(patches.by_group(codes, groups)).reshape(-1), wanted, rtol=1e-9)
     assert found.patches == len(off)
+
+
+def in_turn(node, seen):
+    """The sums of `moments`, block after block: in this order, and no other, are they what plans were made with."""
+    rng, groups, parts = np.random.default_rng(patches.SEED), node.attrs.groups, []
+    for one in seen:
+        pixels = one.sums.shape[0] * one.sums.shape[1]
+        chosen = np.sort(rng.choice(pixels, min(-(-patches.MOST_PATCHES // len(seen)), pixels), replace=False))
+        windows = patches._windows(node, one.x).astype(np.float64)
+        for where in patches._blocks(chosen, int(np.prod(windows.shape[2:]))):
+            rows, columns = np.divmod(where, one.sums.shape[1])
+            codes = windows[rows, columns].reshape(len(where), -1, groups, windows.shape[4] // groups)
+            codes = codes.transpose(2, 0, 1, 3).reshape(groups, len(where), -1)
+            sums = (one.sums[rows, columns] / node.step).reshape(len(where), groups, -1).transpose(1, 0, 2)
+            parts.append((codes.transpose(0, 2, 1) @ codes, codes.transpose(0, 2, 1) @ sums, codes.sum(1), sums.sum(1)))
+    return [functools.reduce(np.add, each) for each in zip(*parts, strict=True)]
+
+
+@pytest.mark.parametrize("threads", [1, 3, 8])
+def test_moments_are_summed_in_one_order(threads, monkeypatch):
+    """To the last digit, with any number of threads, in several blocks a crop."""
+    monkeypatch.setattr(patches, "_BLOCK_VALUES", 5000)
+    node, seen = met(network("grouped"), "c1", [networks.picture(s, 17, 14) for s in range(8)])
+    inputs, cross, sums_in, sums_out = in_turn(node, seen)
+    for _ in range(5):
+        with abreast(threads):
+            found = patches.moments(node, seen)
+        count = found.patches
+        assert np.array_equal(found.inputs, inputs - sums_in[:, :, None] * sums_in[:, None, :] / count)
+        assert np.array_equal(found.cross, cross - sums_in[:, :, None] * sums_out[:, None, :] / count)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -82,7 +82,10 @@ def run() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores one of them
             signal.signal(number, _interrupt)
-    sys.exit(main())
+    code = main()
+    if code == INTERRUPTED:  # who presses Ctrl-C again while threads end would be shown where Python waits for them
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
+from tvmsr.abreast import check_wanted
 from tvmsr.graph.model import F32, INPUT, Graph, Model
 from tvmsr.operations.table import operation_of
 
@@ -50,6 +51,7 @@ def _run(network: Model | Graph, image: F32, keep: Collection[str], visit: Visit
     if visit is not None:
         visit(INPUT, tensors[INPUT])
     for node in graph:
+        check_wanted()
         value = operation_of(node).reference(tuple(tensors[name] for name in node.inputs), node)
         tensors[node.name] = value
         if visit is not None:

@@ -14,10 +14,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.abreast import mapped
 from tvmsr.graph.model import F32, INPUT, Activation, ConvAttrs, Model, Node
 from tvmsr.operations.activate import apply_activation
 from tvmsr.operations.table import operation_of
-from tvmsr.quant.abreast import mapped
 from tvmsr.quant.bind import bind
 from tvmsr.quant.held import Held
 from tvmsr.quant.integer import IntegerNode
@@ -27,6 +27,8 @@ from tvmsr.quant.reference import execute
 from tvmsr.quant.structure import analyse
 
 U8 = NDArray[np.uint8]
+#: The last reader of each tensor.
+Readers = Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +56,13 @@ class _Run:
         sums = self.exact[exact.name] = self.compute(bare)
         return Seen(self.integer[node.inputs[0]], sums)
 
-    def go_on(self, node: IntegerNode, exact: Node | None, has_sums: bool) -> None:
-        """Compute a node in both; has_sums: those of the FP32 one are there already."""
+    def go_on(self, node: IntegerNode, exact: Node | None, has_sums: bool, last: tuple[Readers, Readers]) -> None:
+        """Compute a node in both, and free what it read last. has_sums: those of the FP32 one are there already."""
         self.integer[node.name] = execute(node, tuple(self.integer[name] for name in node.inputs))
+        _free(self.integer, node.name, node.inputs, last[1])
         if exact is not None:
             self.exact[node.name] = apply_activation(self.exact[node.name], exact) if has_sums else self.compute(exact)
+            _free(self.exact, exact.name, exact.inputs, last[0])
 
     def compute(self, node: Node) -> F32:
         return operation_of(node).reference(tuple(self.exact[name] for name in node.inputs), node)
@@ -82,16 +86,10 @@ def walk(model: Model, plan: Plan, crops: Sequence[U8], adjust: Adjust, done: Ca
             chosen = adjust(node, mapped(partial(_Run.seen, node=node, exact=exact), runs))
         if node.op == "conv":
             done()
-        mapped(partial(_Run.go_on, node=chosen, exact=exact, has_sums=weighs), runs)
-        for run in runs:
-            _free(run.integer, node.name, node.inputs, last_integer)
-            if exact is not None:
-                _free(run.exact, exact.name, exact.inputs, last_exact)
+        mapped(partial(_Run.go_on, node=chosen, exact=exact, has_sums=weighs, last=(last_exact, last_integer)), runs)
 
 
-def _free(
-    tensors: dict[str, F32] | dict[str, Held], name: str, inputs: tuple[str, ...], last: Mapping[str, str]
-) -> None:
+def _free(tensors: dict[str, F32] | dict[str, Held], name: str, inputs: tuple[str, ...], last: Readers) -> None:
     for tensor in set(inputs):
         if last[tensor] == name:
             del tensors[tensor]

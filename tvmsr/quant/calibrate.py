@@ -9,11 +9,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.abreast import abreast
 from tvmsr.errors import InputFileError, UsageError, WorkError
 from tvmsr.graph.analysis import size_rule
 from tvmsr.graph.model import Model
 from tvmsr.imaging.augment import default_calibration
-from tvmsr.quant.abreast import abreast
 from tvmsr.quant.adabm.adapt import adapted
 from tvmsr.quant.adabm.adaptation import MODES, Adaptation, WeightBits
 from tvmsr.quant.adabm.auto import Budget, within_drop, within_time

@@ -15,8 +15,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.abreast import mapped
 from tvmsr.graph.model import Model
-from tvmsr.quant.abreast import mapped
 from tvmsr.quant.beside import Seen, walk
 from tvmsr.quant.integer import IntegerNode
 from tvmsr.quant.patches import patch_sums

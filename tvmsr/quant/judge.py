@@ -17,10 +17,10 @@ from typing import TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.abreast import mapped
 from tvmsr.graph.analysis import macs_per_pixel, size_rule
 from tvmsr.graph.execute import run_fp32
 from tvmsr.graph.model import F32, Colour, Model
-from tvmsr.quant.abreast import mapped
 from tvmsr.quant.again import Known, run_all
 from tvmsr.quant.bind import bind
 from tvmsr.quant.held import Values

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import chain
 from threading import Lock
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from tvmsr.abreast import in_order
 from tvmsr.graph.model import ConvAttrs
-from tvmsr.quant.abreast import mapped
 from tvmsr.quant.beside import Seen
 from tvmsr.quant.held import Held, Values
 from tvmsr.quant.integer import IntegerNode
@@ -28,6 +28,8 @@ from tvmsr.quant.reference import padded
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 Indices = NDArray[np.intp]
+#: What `_sums` gives.
+Sums: TypeAlias = tuple[F64, F64, F64, F64]
 
 #: Patches that moments are taken over, of all crops together; a layer has 577 unknowns an output channel, or fewer.
 MOST_PATCHES = 20_000
@@ -94,8 +96,8 @@ def moments(node: IntegerNode, seen: Sequence[Seen], most: int = MOST_PATCHES) -
         with adding:
             np.add(inputs, products, out=inputs)
 
-    found = mapped(lambda pair: list(_sums(node, *pair, add)), zip(seen, chosen, strict=True))
-    cross, squares, sums_in, sums_out = (reduce(np.add, parts) for parts in zip(*chain(*found), strict=True))
+    found = in_order(lambda pair: list(_sums(node, *pair, add)), zip(seen, chosen, strict=True))
+    cross, squares, sums_in, sums_out = reduce(_added, chain.from_iterable(found))
     return Moments(
         inputs - sums_in[:, :, None] * sums_in[:, None, :] / patches,
         cross - sums_in[:, :, None] * sums_out[:, None, :] / patches,
@@ -104,9 +106,11 @@ def moments(node: IntegerNode, seen: Sequence[Seen], most: int = MOST_PATCHES) -
     )
 
 
-def _sums(
-    node: IntegerNode, one: Seen, chosen: Indices, add: Callable[[Values], None]
-) -> Iterator[tuple[F64, F64, F64, F64]]:
+def _added(one: Sums, other: Sums) -> Sums:
+    return one[0] + other[0], one[1] + other[1], one[2] + other[2], one[3] + other[3]
+
+
+def _sums(node: IntegerNode, one: Seen, chosen: Indices, add: Callable[[Values], None]) -> Iterator[Sums]:
     """Of some pixels of a crop, blocks of them: sums of code times FP32 sum, of its squares, of codes, and of itself.
 
     add: is given sums of the products of codes.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.abreast import in_order
 from tvmsr.errors import InputFileError
 from tvmsr.graph.execute import run_fp32
 from tvmsr.graph.model import F32, ActivateAttrs, Activation, ConvAttrs, Graph, Node
-from tvmsr.quant.abreast import mapped
 from tvmsr.quant.plan import affine
 
 Item = TypeVar("Item")
@@ -79,12 +80,13 @@ def observe_channels(graph: Graph, crops: Sequence[U8], done: Callable[[], None]
     """
     split, found, pixels = split_tables(graph), dict[str, list[F64]](), dict[str, int]()
     outputs: list[F32] = []
-    for output, seen in mapped(lambda crop: _observed(split, crop), crops, done):
+    for output, seen in in_order(partial(_observed, split), crops):
         for name, (count, least, most, square) in seen.items():
             low, high, squares = found.get(name, (least, most, np.float64(0.0)))
             found[name] = [np.minimum(low, least), np.maximum(high, most), squares + square]
             pixels[name] = pixels.get(name, 0) + count
         outputs.append(output)
+        done()
     for name, (low, high, _) in found.items():
         if not np.all(np.maximum(np.abs(low), np.abs(high)) < LARGEST):
             raise InputFileError(f"the network cannot be quantized: {name!r} has values of {LARGEST:g} or more")
@@ -146,8 +148,12 @@ def observe_histograms(
         run_fp32(split, as_float(crop), visit=visit)
         return counts
 
-    counts = [np.sum(each, axis=0) for each in zip(*mapped(counted, crops, done), strict=True)]
-    return [Histogram(entry.low, entry.high, count) for entry, count in zip(watched, counts, strict=True)]
+    totals = [np.zeros(BINS) for _ in watched]
+    for counts in in_order(counted, crops):
+        for total, count in zip(totals, counts, strict=True):
+            np.add(total, count, out=total)
+        done()
+    return [Histogram(entry.low, entry.high, count) for entry, count in zip(watched, totals, strict=True)]
 
 
 def spaced(items: Sequence[Item], most: int) -> list[Item]:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from tvmsr.abreast import check_wanted
 from tvmsr.graph.model import INPUT, Activation, ConvAttrs, GatherAttrs, PadMode, ShuffleAttrs
 from tvmsr.operations.conv import cropped, outside
 from tvmsr.quant.held import Held, Values, code_type, scaled, scaled_floats, store
@@ -79,6 +80,7 @@ def run_tensors(graph: IntegerGraph, image: NDArray[np.uint8]) -> dict[str, Valu
 
 def execute(node: IntegerNode, operands: tuple[Held, ...]) -> Held:
     """One operation on its operands."""
+    check_wanted()
     if node.op not in INTEGER_REFERENCE:
         raise ValueError(f"{node.name!r}: no integer operation {node.op!r}")
     return Held(INTEGER_REFERENCE[node.op](node, operands), node.output)

@@ -13,11 +13,11 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.abreast import mapped
 from tvmsr.errors import UsageError
 from tvmsr.graph.analysis import macs_per_pixel
 from tvmsr.graph.execute import run_fp32
 from tvmsr.graph.model import F32, Colour, Model
-from tvmsr.quant.abreast import mapped
 from tvmsr.quant.ranges import as_float
 from tvmsr.quant.windows import best_window
 

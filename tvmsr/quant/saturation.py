@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tvmsr.quant.abreast import mapped
+from tvmsr.abreast import mapped
 from tvmsr.quant.integer import Code, IntegerGraph
 from tvmsr.quant.reference import run
 

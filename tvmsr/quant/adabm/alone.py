@@ -13,10 +13,10 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.abreast import mapped
 from tvmsr.graph.model import F32, INPUT, Activation, Colour, ConvAttrs, Model, Node
 from tvmsr.operations.activate import apply_activation
 from tvmsr.operations.table import operation_of
-from tvmsr.quant.abreast import mapped
 from tvmsr.quant.judge import BORDER, LUMA
 from tvmsr.quant.plan import TensorPlan
 from tvmsr.quant.ranges import as_float

@@ -16,8 +16,8 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.abreast import abreast
 from tvmsr.graph.model import Model
-from tvmsr.quant.abreast import abreast
 from tvmsr.quant.adabm import words
 from tvmsr.quant.adabm.choices import Thresholds, parting
 from tvmsr.quant.adabm.figures import figures

@@ -15,9 +15,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.abreast import mapped
 from tvmsr.graph.execute import run_fp32
 from tvmsr.graph.model import F32, ConvAttrs, Graph, Model, Node
-from tvmsr.quant.abreast import mapped
 from tvmsr.quant.adabm.alone import Change, Exact
 from tvmsr.quant.adabm.clips import Clips
 from tvmsr.quant.adabm.sites import FULL_BITS, LEAST_BITS, Site, read_codes, with_bits, with_weight_bits
@@ -192,12 +192,14 @@ def deviations(graph: Graph, sites: Sequence[Site], crops: Sequence[U8]) -> dict
     """Sensitivity as published, the deviation of what is read in a picture, as noise that each bit divides by 4."""
     inputs = {node.name: node.inputs[0] for node in graph}
     read = {site.name: inputs[site.readers[0]] for site in sites}
+    wanted = set(read.values())
 
     def of_crop(crop: U8) -> dict[str, float]:
         found: dict[str, float] = {}
 
         def visit(name: str, value: NDArray[np.float32]) -> None:
-            found[name] = float(value.std(dtype=np.float64))
+            if name in wanted:
+                found[name] = float(value.std(dtype=np.float64))
 
         run_fp32(graph, as_float(crop), visit=visit)
         return found

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tvmsr.abreast import abreast
 from tvmsr.errors import UsageError
 from tvmsr.graph.model import Model
-from tvmsr.quant.abreast import abreast
 from tvmsr.quant.adabm.figures import figures
 from tvmsr.quant.adabm.words import expected_again
 from tvmsr.quant.adaptive import choosing_of
