@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from types import ModuleType
 
@@ -36,6 +37,12 @@ _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 def data_folder() -> Path:
     """$TVMSR_DATA, or shared/data beside the checkout; there or not."""
     return Path(os.environ.get("TVMSR_DATA", _BESIDE))
+
+
+def pytest_configure() -> None:
+    """Where tests run in the background of a shell, Ctrl-C is ignored, and programs that they begin would ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)

@@ -23,6 +23,7 @@ print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
 """
 
 HEAVY = {"tvm", "tvm_ffi", "torch", "onnx", "pydantic", "rich", "typer", "safetensors", "ziglang", "scipy"}
+HEAVY |= {"threadpoolctl"}
 
 
 def test_imports():
