@@ -35,6 +35,12 @@ typedef struct {
     sr_cpus home;
 } sr_worker;
 
+/* What is told to others before what they tell is looked at goes by exchange, not by store: an exchange is a barrier
+ * of its own everywhere. QEMU 7's user mode, which is what runs 64-bit ARM containers on PCs, lets a load pass a
+ * sequentially consistent store before it (1 in 20 in a loop), and a sleeper would be overlooked: a session that never
+ * closes. */
+static void tell(atomic_int *what, int value) { (void)atomic_exchange(what, value); }
+
 /* What goes on, in one word: the task's number, whether threads may still join it, how many have and are not done. */
 enum { ACTIVE = 0xFFFF, OPEN = 0x10000, NUMBER = 0x20000 };
 
@@ -197,7 +203,7 @@ static void start(sr_pool *pool) {
 
 static void stop(sr_pool *pool) {
     if (pool->pid != getpid() || pool->workers == 0) return; /* a fork's child has no threads to stop */
-    atomic_store(&pool->stop, 1);
+    tell(&pool->stop, 1);
     wake_sleepers(pool);
     for (int i = 0; i < pool->workers; i++) pthread_join(pool->threads[i].thread, NULL);
     pool->workers = 0;
@@ -229,7 +235,7 @@ void sr_pool_run(sr_pool *pool, sr_task task, void *context) {
     }
     pool->task = task;
     pool->context = context;
-    atomic_store(&pool->state, (atomic_load(&pool->state) / NUMBER + 1) * NUMBER + OPEN);
+    (void)atomic_exchange(&pool->state, (atomic_load(&pool->state) / NUMBER + 1) * NUMBER + OPEN);
     wake_sleepers(pool);
     task(context, 0);
     atomic_fetch_and(&pool->state, ~(unsigned)OPEN);
@@ -238,7 +244,7 @@ void sr_pool_run(sr_pool *pool, sr_task task, void *context) {
         pause_cpu();
     }
     pthread_mutex_lock(&pool->lock.mutex);
-    atomic_store(&pool->waiting, 1);
+    tell(&pool->waiting, 1);
     while ((atomic_load(&pool->state) & ACTIVE) != 0) pthread_cond_wait(&pool->finished.cond, &pool->lock.mutex);
     atomic_store(&pool->waiting, 0);
     pthread_mutex_unlock(&pool->lock.mutex);
