@@ -55,6 +55,7 @@ static void live(const session *s, const peer *client, const options *o, pid_t p
     if (o->command != NULL) become_command(o, line);
 #ifndef TVMSR_FRONT
     storage files = {s->folder, o->disk};
+    peer_welcome(client, o->key); /* here: a client may have sent its first packet, whose answer must not be before it */
     channel_open(client->in, client->out, o->stall_ms, o->idle_ms);
     _exit(serve_rpc(&files)); /* not exit: threads of the client's code may run */
 #endif
@@ -203,8 +204,9 @@ void session_begin(session *s, const peer *client, unsigned number, const option
     s->began = now_ms();
     s->deadline = s->began + allowed;
     log_line("session %u: %s, process %d", number, client->from, (int)s->process);
+    if (s->line < 0) return; /* its process has the client, and has welcomed it */
     peer_welcome(client, o->key);
-    if (s->line >= 0 && hand_over(s->line, client) != 0) session_end(s, 0); /* it is no more */
+    if (hand_over(s->line, client) != 0) session_end(s, 0); /* it is no more */
 }
 
 /* Tell the log, and a client that is still there, how it ended. TVM's client knows the first word of some. */
