@@ -194,11 +194,9 @@ def plan_of(
 
     target: what the plan will be compiled for; None: this machine. budget: what max_time and size say.
     """
-    from tvmsr.quant.adabm.fitted import with_fitted
     from tvmsr.quant.calibrate import MAX_DROP
     from tvmsr.quant.calibrate import calibrate as make_plan
-    from tvmsr.quant.draft import SoFar
-    from tvmsr.quant.learned.learn import check_torch, learned
+    from tvmsr.quant.learned.learn import check_torch
 
     how = how.settled()
     if how.learn:
@@ -231,8 +229,23 @@ def plan_of(
         better=better,
         progress=progress,
     )
-    if not how.learn:
-        return plan
+    return _learned(model, plan, how, crops, complexities, better, progress) if how.learn else plan
+
+
+def _learned(
+    model: Model,
+    plan: Plan,
+    how: Calibration,
+    crops: Crops,
+    complexities: Sequence[int],
+    better: Tell | None,
+    progress: Progress,
+) -> Plan:
+    """The learned step behind a plan, and thresholds fitted to what comes of it, where bits are learned, too."""
+    from tvmsr.quant.adabm.fitted import with_fitted
+    from tvmsr.quant.draft import SoFar
+    from tvmsr.quant.learned.learn import learned
+
     plan = learned(
         model, plan, crops.used, crops.held, seed=how.seed, bits=how.learn_bits, better=better, progress=progress
     )

@@ -389,3 +389,8 @@ def _pretty(value: Any, depth: int) -> str:
         rows = (f"{inner}{json.dumps(key)}: {_pretty(item, depth + 1)}" for key, item in value.items())
         return "{\n" + ",\n".join(rows) + "\n" + "  " * depth + "}"
     return json.dumps(value, allow_nan=False, ensure_ascii=False)
+
+
+def noted(plan: Plan, *notes: str) -> Plan:
+    """The plan with more notes."""
+    return plan.model_copy(update={"notes": [*plan.notes, *notes]})

@@ -57,7 +57,7 @@ from tvmsr.quant.judge import (
     make_judge,
 )
 from tvmsr.quant.picture import fitted
-from tvmsr.quant.plan import AdaptivePlan, Plan, PlanError
+from tvmsr.quant.plan import AdaptivePlan, Plan, PlanError, noted
 from tvmsr.quant.ranges import spaced
 from tvmsr.quant.structure import analyse
 from tvmsr.quant.widen import Clock, macs_shares
@@ -87,7 +87,7 @@ def adapted(draft: Draft, how: Adaptation, tell: Tell) -> Plan:
     plan = with_bits(plan, found, idle, reasons=dict.fromkeys(idle, words.IDLE))
     plan = with_weight_bits(draft.model, plan, dict.fromkeys(_small(draft, plan), FULL_BITS), words.SMALL)
     if not sites:
-        return with_coarsening(draft.model, draft.adjusted(_noted(plan, words.NO_SITES)))
+        return with_coarsening(draft.model, draft.adjusted(noted(plan, words.NO_SITES)))
     work = Work.begin(draft, how, plan, sites)
     tell(work.sketch())
     base = work.base()
@@ -109,10 +109,6 @@ def _small(draft: Draft, plan: Plan) -> list[str]:
         and name not in structure.moves
         and not structure.weighs_pixels(structure.nodes[name])
     ]
-
-
-def _noted(plan: Plan, *notes: str) -> Plan:
-    return plan.model_copy(update={"notes": [*plan.notes, *notes]})
 
 
 @dataclass(frozen=True, eq=False)
@@ -289,7 +285,7 @@ class Work:
         noise = self.trials.judge.noise(plan)
         said = words.base_words(self.draft.model, plan, noise, kept, len(more))
         layered = (words.layered_words(factors),) if self.how.weight_bits is WeightBits.LAYER else ()
-        return self.trials.so_far(_noted(plan, *said, *layered, *unmet), noise)
+        return self.trials.so_far(noted(plan, *said, *layered, *unmet), noise)
 
     def with_choices(self, base: Plan, limit: float = float("inf")) -> Plan:
         """The plan with choices for flat and busy pictures, where they bring anything.
@@ -317,7 +313,7 @@ class Work:
             notes.append(words.choice_words(factor, why))
         if adaptive is not None:
             notes.append(words.threshold_words(thresholds))
-        return _noted(base.model_copy(update={"adaptive": adaptive}), *notes)
+        return noted(base.model_copy(update={"adaptive": adaptive}), *notes)
 
     def _choice(self, base: Plan, factor: int, limit: float, done: Callable[[], None]) -> tuple[Plan | None, str]:
         """A choice alone, and what it does in words; None, and why there is none."""

@@ -25,7 +25,7 @@ from tvmsr.quant.adaptive import bind_choices, choosing_of
 from tvmsr.quant.complexity import complexity, of_published
 from tvmsr.quant.draft import Progress, ticker
 from tvmsr.quant.judge import affordable, make_judge
-from tvmsr.quant.plan import Plan
+from tvmsr.quant.plan import Plan, noted
 
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
@@ -120,19 +120,19 @@ def with_fitted(
     choosing = choosing_of(plan)
     known = list(complexities) or [complexity(crop) for crop in (*crops, *held)]
     if len(choosing.names) < len(_FACTORS):
-        return _said(plan, words.ONE_SIDED)
+        return noted(plan, words.ONE_SIDED)
     if parting(known) is None:
-        return _said(plan, words.NO_SPREAD)
+        return noted(plan, words.NO_SPREAD)
     order = [choosing.factors.index(factor) for factor in _FACTORS]
     done = ticker(progress, "thresholds", 2 * len(order))
     finds, decides = (_lines(model, plan, order, some, done) for some in (crops, held))
     if finds is None or decides is None:
-        return _said(plan, words.NO_LINES)
+        return noted(plan, words.NO_LINES)
     costs = np.array([figures(model, plan, number).bit_operations for number in order])
     pictures = Pictures(np.array(known, np.float64), costs)
     found = _better(pictures, finds, decides, (choosing.low, choosing.high))
     if found is None:
-        return _said(plan, words.NOT_BETTER)
+        return noted(plan, words.NOT_BETTER)
     update = {"low": found.low, "high": found.high}
     notes = [words.threshold_words(found) if note.startswith(words.THRESHOLDS) else note for note in plan.notes]
     return plan.model_copy(update={"adaptive": plan.adaptive.model_copy(update=update), "notes": notes})
@@ -156,8 +156,3 @@ def _lines(model: Model, plan: Plan, order: Sequence[int], crops: Sequence[U8], 
         found.append(judge.noises(graphs[number]))
         done()
     return lines_of([complexity(crop) for crop in judge.crops], np.array(found).T)
-
-
-def _said(plan: Plan, note: str) -> Plan:
-    """With one more note."""
-    return plan.model_copy(update={"notes": [*plan.notes, note]})

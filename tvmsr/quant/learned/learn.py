@@ -23,7 +23,7 @@ from tvmsr.quant.adabm.words import expected_again
 from tvmsr.quant.adaptive import choosing_of
 from tvmsr.quant.draft import Progress, SoFar, Tell
 from tvmsr.quant.judge import Judge, affordable, expected_drop, make_judge, psnr_of
-from tvmsr.quant.plan import Plan, PlanError
+from tvmsr.quant.plan import Plan, PlanError, noted
 from tvmsr.quant.saturation import SATURATED
 from tvmsr.quant.structure import READ_SUFFIX
 from tvmsr.quant.verdict import judged, loss_words, saturation_words
@@ -80,12 +80,12 @@ def learned(
     check_torch()
     missing = _missing(model, plan)
     if missing:
-        return _noted(plan, f"{NOTED}: left out, {missing}")
+        return noted(plan, f"{NOTED}: left out, {missing}")
     from tvmsr.quant.learned import tune
     from tvmsr.quant.learned.maps import maps_of
 
     tell = better or (lambda _: None)
-    begun = _noted(plan, "the learned step was not finished: this is the plan that it began with")
+    begun = noted(plan, "the learned step was not finished: this is the plan that it began with")
     tell(SoFar(begun, plan.judged.drop if plan.judged else None))
     trial = _Trial(make_judge(model, affordable(held or crops, model)), shares_of(plan, [*crops, *held]))
     best = first = trial.of(plan)
@@ -111,9 +111,9 @@ def learned(
                     words = f"the learned step was not finished, {done} of {total} steps: {before}"
                     tell(trial.so_far(finished(words), best))
     if best is first:
-        return _noted(plan, f"{NOTED}: {total} steps did not help and are left out: {before}")
+        return noted(plan, f"{NOTED}: {total} steps did not help and are left out: {before}")
     made = finished(f"{NOTED}, {total} steps: {before}")
-    return _noted(made, f"{NOTED}: {BITS_STAY}") if bits and LEARNED_BITS not in made.settings else made
+    return noted(made, f"{NOTED}: {BITS_STAY}") if bits and LEARNED_BITS not in made.settings else made
 
 
 def _learning(
@@ -205,10 +205,6 @@ def _missing(model: Model, plan: Plan) -> str:
         return "the output has a measured range, and is learned as the picture's own code only"
     operations = unsupported(model)
     return f"it cannot learn through {', '.join(operations)} yet" if operations else ""
-
-
-def _noted(plan: Plan, note: str) -> Plan:
-    return plan.model_copy(update={"notes": [*plan.notes, note]})
 
 
 def _finished(first: _Found, best: _Found, trial: _Trial, shown: Sequence[U8], is_held: bool, words: str) -> Plan:
